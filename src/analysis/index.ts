@@ -1,0 +1,12 @@
+export type {
+  Access,
+  AccessGuard,
+  AccessOp,
+  Key,
+  KeyBit,
+  ObjectAccess,
+  OpaqueReason,
+  Race,
+  StateObject,
+  StateReport,
+} from "./report.ts";

@@ -1,0 +1,112 @@
+/**
+ * The state report: per state object every access with the provenance of its key,
+ * in terms that strategy can turn into requirements on the NIC.
+ *
+ * Sound in one direction: what is not understood is `opaque` or `unknown`, which
+ * is always a correct answer and leads to a refusal.
+ */
+import type { Diagnostic, Place } from "../base/index.ts";
+import type { MapTypeName } from "../isa/index.ts";
+import type { FieldBit } from "../packet/index.ts";
+
+/** One bit of a key: XOR of packet bits and a constant, or something else. */
+export type KeyBit =
+  | {
+      readonly kind: "linear";
+      readonly bits: readonly FieldBit[];
+      readonly constant: 0 | 1;
+    }
+  | {
+      readonly kind: "opaque";
+      /** Why it is no linear form of header bits. */
+      readonly why: OpaqueReason;
+    };
+
+export type OpaqueReason =
+  /** A packet byte that is no header field known to the NIC's parser. */
+  | { readonly kind: "payload"; readonly text: string }
+  | {
+      readonly kind: "environment";
+      readonly what: "time" | "random" | "cpu" | "queue" | "length" | "ifindex";
+    }
+  /** Loaded from that object's cell (its id in the report). */
+  | { readonly kind: "state"; readonly object: string }
+  | { readonly kind: "nonlinear"; readonly text: string }
+  | { readonly kind: "unknown"; readonly text: string };
+
+/** Key of an access, most significant bit of byte 0 first (network order of the key's bytes). */
+export interface Key {
+  readonly bits: readonly KeyBit[];
+  /** For people: `ipv4.src`, `{ipv4.src, ipv4.dst, l4.sport, l4.dport, ipv4.protocol}`, `0`. */
+  readonly text: string;
+}
+
+export type AccessOp =
+  | "lookup"
+  | "read"
+  | "write"
+  | "add"
+  | "update"
+  | "delete"
+  | "iterate"
+  | "other";
+
+/** Packets on which an access can happen; absent members are unconstrained. */
+export interface AccessGuard {
+  /** Ingress ifindex values, if tests of ctx->ingress_ifindex restrict them. */
+  readonly ifindex?: readonly number[];
+  /** … or those it is known not to be. */
+  readonly notIfindex?: readonly number[];
+  /** EtherType values (host order). */
+  readonly etherTypes?: readonly number[];
+  readonly protocols?: readonly number[];
+  /** True: only unfragmented packets get here. */
+  readonly unfragmented: boolean;
+  /** True: header length is known to be 5 words, or honoured. */
+  readonly ipHeaderHonoured: boolean;
+  readonly text: string;
+}
+
+export interface Access {
+  /** Stable in the report: `a0`, `a1`. */
+  readonly id: string;
+  readonly op: AccessOp;
+  readonly key: Key;
+  readonly guard: AccessGuard;
+  /** For add: is the old value used by anything? For read: does its value reach more than its own cell? */
+  readonly valueUsed: boolean;
+  /** Atomic instruction or under the object's spin lock. */
+  readonly atomic: boolean;
+  readonly at: Place;
+}
+
+export type ObjectAccess =
+  "none" | "read-only" | "add-only" | "read-write" | "per-cpu";
+
+export interface StateObject {
+  readonly name: string;
+  readonly type: MapTypeName;
+  readonly access: ObjectAccess;
+  /** An array indexed by CPU id: sharded by hand already. */
+  readonly cpuIndexed: boolean;
+  /** User space writes it at run time (`--user-writes`, or cannot be excluded). */
+  readonly userWrites: boolean;
+  readonly accesses: readonly Access[];
+}
+
+export interface StateReport {
+  readonly program: string;
+  readonly instructions: number;
+  readonly objects: readonly StateObject[];
+  /** Findings of the race lint on the sequential program. */
+  readonly races: readonly Race[];
+  /** Things the analysis could not follow, with what it assumed. */
+  readonly notes: readonly Diagnostic[];
+}
+
+export interface Race {
+  readonly object: string;
+  readonly kind: "lost-update" | "check-then-act" | "unlocked-write";
+  readonly at: readonly Place[];
+  readonly text: string;
+}

@@ -1,0 +1,9 @@
+export type {
+  AccessResult,
+  CellTouch,
+  Observer,
+  Outcome,
+  PacketInput,
+  ProgramEvent,
+  RedirectTarget,
+} from "./outcome.ts";

@@ -1,0 +1,16 @@
+export type {
+  BinaryOp,
+  Block,
+  BlockId,
+  Edge,
+  IrFunction,
+  IrInstruction,
+  IrProgram,
+  Region,
+  Slot,
+  SlotId,
+  Terminator,
+  UnaryOp,
+  ValueId,
+  ValueType,
+} from "./program.ts";

@@ -1,0 +1,1 @@
+export type { FieldBit, FieldName } from "./field.ts";

@@ -1,0 +1,1 @@
+export type { Conjunct, LinearForm, Requirement } from "./requirement.ts";

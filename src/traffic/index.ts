@@ -1,0 +1,1 @@
+export type { Trace, TracePacket } from "./packet.ts";
