@@ -1,3 +1,37 @@
+export { decode, type Decoded, type DecodeOptions } from "./decode.ts";
+export {
+  encode,
+  relaxJumps,
+  type Link,
+  type LinkedCall,
+  type LinkedValue,
+} from "./encode.ts";
+export { targetOf, withTarget } from "./form.ts";
+export {
+  parseFunction,
+  parseFunctions,
+  printFunction,
+} from "./function-text.ts";
+export {
+  helperByName,
+  helperByNumber,
+  helpers,
+  kfuncByName,
+  kfuncs,
+  type FunctionSignature,
+  type Helper,
+  type HelperArgument,
+  type HelperEffect,
+  type HelperRead,
+  type HelperResult,
+  type MemorySize,
+} from "./helper.ts";
+export {
+  instructionRows,
+  type FieldRole,
+  type InstructionGroup,
+  type InstructionRow,
+} from "./instruction-table.ts";
 export type {
   AluOp,
   AtomicOp,
@@ -35,3 +69,6 @@ export {
   type ProgramTypeName,
   type ProgramTypeRow,
 } from "./program-types.ts";
+export { parseInstruction, type ParseOptions } from "./parse.ts";
+export { printInstruction, type LabelOf } from "./print.ts";
+export { slotCount, slotOf, totalSlots } from "./slots.ts";

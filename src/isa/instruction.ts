@@ -65,6 +65,7 @@ export type AtomicOp = "add" | "or" | "and" | "xor" | "xchg" | "cmpxchg";
 
 /** The 64-bit immediate of `lddw`, with what the relocation or pseudo source names. */
 export type WideValue =
+  /** Unsigned 64 bits. */
   | { readonly kind: "number"; readonly value: bigint }
   /** Address of the map itself. */
   | { readonly kind: "map"; readonly map: string }
@@ -90,8 +91,16 @@ export type Callee =
   | { readonly kind: "helper"; readonly helper: number }
   | { readonly kind: "function"; readonly name: string }
   | { readonly kind: "kfunc"; readonly name: string }
-  /** Unlinked: a relative call or kfunc id that no relocation named. */
-  | { readonly kind: "raw"; readonly pseudo: number; readonly value: number };
+  /**
+   * Unlinked: a relative call (pseudo 1) or kfunc id (pseudo 2) that no
+   * relocation named; `offset` is a kfunc's module slot, present when not 0.
+   */
+  | {
+      readonly kind: "raw";
+      readonly pseudo: number;
+      readonly value: number;
+      readonly offset?: number;
+    };
 
 export type Instruction =
   | {
@@ -103,7 +112,7 @@ export type Instruction =
     }
   | { readonly kind: "neg"; readonly width: Width; readonly dst: Register }
   | { readonly kind: "endian"; readonly op: EndianOp; readonly dst: Register }
-  /** Arena pointer cast: mov64 with offset 1 (6.9); `imm` gives the two address spaces. */
+  /** Arena pointer cast: mov64 with offset 1 (6.9); `spaces` is the immediate: destination space << 16 | source space. */
   | {
       readonly kind: "address-cast";
       readonly dst: Register;
@@ -167,8 +176,15 @@ export type Instruction =
   /** Jumps to `target` once the program has used up its time (6.9). */
   | { readonly kind: "may-goto"; readonly target: number }
   | { readonly kind: "call"; readonly callee: Callee }
-  /** `callx`: compilers emit it for indirect calls; no kernel accepts it. */
-  | { readonly kind: "call-register"; readonly register: Register }
+  /**
+   * `callx`: compilers emit it for indirect calls; no kernel accepts it.
+   * `inImmediate`: clang up to 18 puts the register's number into `imm`.
+   */
+  | {
+      readonly kind: "call-register";
+      readonly register: Register;
+      readonly inImmediate?: true;
+    }
   | { readonly kind: "exit" }
   /** Legacy packet access LD_ABS (index undefined) and LD_IND. */
   | {

@@ -52,13 +52,7 @@ export interface FieldLayout {
   readonly bitOffset: number;
   readonly bits: number;
   readonly kind:
-    | "int"
-    | "pointer"
-    | "enum"
-    | "float"
-    | "spin-lock"
-    | "timer"
-    | "other";
+    "int" | "pointer" | "enum" | "float" | "spin-lock" | "timer" | "other";
 }
 
 /** A map as declared, or as a global data section implies. Sizes in bytes. */
@@ -78,7 +72,10 @@ export interface MapSpec {
   /** Static initialisers of `values`: array slots holding maps or programs. */
   readonly values?: readonly {
     readonly index: number;
-    readonly target: { readonly kind: "map" | "function"; readonly name: string };
+    readonly target: {
+      readonly kind: "map" | "function";
+      readonly name: string;
+    };
   }[];
   /** `.maps`, `maps`, or the data section (`.rodata`, `.bss`, …) it stands for. */
   readonly section: string;
