@@ -1,4 +1,5 @@
 export { decode, type Decoded, type DecodeOptions } from "./decode.ts";
+export { editFunction, local, type Edit } from "./edit.ts";
 export {
   encode,
   relaxJumps,
