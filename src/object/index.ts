@@ -1,0 +1,24 @@
+export {
+  type Btf,
+  type BtfKind,
+  type BtfLinkage,
+  type BtfMember,
+  type BtfParameter,
+  type BtfSectionVariable,
+  type BtfType,
+} from "./btf.ts";
+export {
+  programSpec,
+  programTypeOfSection,
+  type ProgramChoice,
+} from "./program.ts";
+export { readBtf } from "./read-btf.ts";
+export { readObject } from "./read-object.ts";
+export type {
+  ExternSpec,
+  ObjectSpec,
+  ProgramEntry,
+  RawSection,
+  VariableSpec,
+} from "./spec.ts";
+export { writeBtf } from "./write-btf.ts";
