@@ -95,28 +95,14 @@ export function withTarget(
   instruction: Instruction,
   target: number,
 ): Instruction {
-  switch (instruction.kind) {
-    case "jump":
-    case "branch":
-    case "may-goto":
-      return instruction.target === target
-        ? instruction
-        : { ...instruction, target };
-    default:
-      return instruction;
-  }
+  return "target" in instruction && instruction.target !== target
+    ? { ...instruction, target }
+    : instruction;
 }
 
 /** Where it may jump to, if it is a jump. */
 export function targetOf(instruction: Instruction): number | undefined {
-  switch (instruction.kind) {
-    case "jump":
-    case "branch":
-    case "may-goto":
-      return instruction.target;
-    default:
-      return undefined;
-  }
+  return "target" in instruction ? instruction.target : undefined;
 }
 
 export function isRegister(value: number): value is Register {

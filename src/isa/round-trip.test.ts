@@ -4,7 +4,7 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { InputError, Random } from "../base/index.ts";
 import { decode } from "./decode.ts";
 import { encode } from "./encode.ts";
@@ -322,9 +322,9 @@ test("refusals of decode name the slot", () => {
     ["1801000000000000", "insn-truncated", 100],
     ["18010000000000000000010000000000", "insn-reserved", 108],
     ["18710000000000000000000000000000", "insn-reserved", 100],
-    ["0500010000000000" + "9500000000000000", "insn-target", 100],
+    ["05000100000000009500000000000000", "insn-target", 100],
     ["0500feff00000000", "insn-target", 100],
-    ["0500010000000000" + "18010000000000000000000000000000", "insn-target", 100],
+    ["050001000000000018010000000000000000000000000000", "insn-target", 100],
     ["e5100000000000009500000000000000", "insn-reserved", 100],
     ["dc01000011000000", "insn-reserved", 100],
   ];
