@@ -152,10 +152,9 @@ function withValues(
     });
     values.set(holder.map.name, list);
   }
-  return sorted.map(({ valuesAt: _, ...placed }) => {
-    const list = values.get(placed.map.name);
-    if (list === undefined) return placed;
-    const map: MapSpec = { ...placed.map, values: list };
-    return { ...placed, map };
+  return sorted.map(({ map, section: index, offset, size }) => {
+    const list = values.get(map.name);
+    const filled: MapSpec = list === undefined ? map : { ...map, values: list };
+    return { map: filled, section: index, offset, size };
   });
 }

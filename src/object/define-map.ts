@@ -43,6 +43,11 @@ export class BtfBuilder {
     this.#types[id] = type;
   }
 
+  /** Something without meaning in the place of a section that is gone. */
+  erase(id: number): void {
+    this.#types[id] = { kind: "const", type: 0 };
+  }
+
   int(name = "int", size = 4, encoding = 1): number {
     return this.add({
       kind: "int",
@@ -66,18 +71,14 @@ export class BtfBuilder {
 
 /** Only small, nameless or builtin types are shared; the rest is always new. */
 function keyOf(type: BtfType): string | undefined {
-  switch (type.kind) {
-    case "int":
-      return `i ${type.name} ${type.size} ${type.bits} ${type.offset} ${type.encoding}`;
-    case "pointer":
-      return `p ${type.type}`;
-    case "array":
-      return `a ${type.type} ${type.index} ${type.count}`;
-    case "prototype":
-      return type.parameters.length === 0 ? `f ${type.type}` : undefined;
-    default:
-      return undefined;
-  }
+  if (type.kind === "int")
+    return `i ${type.name} ${type.size} ${type.bits} ${type.offset} ${type.encoding}`;
+  if (type.kind === "pointer") return `p ${type.type}`;
+  if (type.kind === "array")
+    return `a ${type.type} ${type.index} ${type.count}`;
+  if (type.kind === "prototype" && type.parameters.length === 0)
+    return `f ${type.type}`;
+  return undefined;
 }
 
 /** Appends a struct that defines `map`; gives its id. */

@@ -21,4 +21,6 @@ export type {
   RawSection,
   VariableSpec,
 } from "./spec.ts";
+export { normalise } from "./normalise.ts";
+export { writeObject } from "./write-object.ts";
 export { writeBtf } from "./write-btf.ts";

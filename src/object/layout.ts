@@ -74,28 +74,17 @@ function fieldsOf(
   const leaf = (kind: FieldLayout["kind"], bits: number): FieldLayout[] => [
     { path, bitOffset: 0, bits, kind },
   ];
-  switch (type.kind) {
-    case "int":
-      return leaf("int", type.bits);
-    case "pointer":
-      return leaf("pointer", 64);
-    case "enum":
-    case "enum64":
-      return leaf("enum", 8 * type.size);
-    case "float":
-      return leaf("float", 8 * type.size);
-    case "array":
-      return elements(walk, type, path, depth);
-    case "struct":
-    case "union": {
-      const known = opaque.get(type.name);
-      return known === undefined
-        ? members(walk, type, path, depth)
-        : leaf(known, 8 * type.size);
-    }
-    default:
-      return [];
-  }
+  if (type.kind === "int") return leaf("int", type.bits);
+  if (type.kind === "pointer") return leaf("pointer", 64);
+  if (type.kind === "enum" || type.kind === "enum64")
+    return leaf("enum", 8 * type.size);
+  if (type.kind === "float") return leaf("float", 8 * type.size);
+  if (type.kind === "array") return elements(walk, type, path, depth);
+  if (type.kind !== "struct" && type.kind !== "union") return [];
+  const known = opaque.get(type.name);
+  return known === undefined
+    ? members(walk, type, path, depth)
+    : leaf(known, 8 * type.size);
 }
 
 function members(

@@ -39,7 +39,11 @@ import type { ExternSpec, ObjectSpec, RawSection } from "./spec.ts";
 
 export function readObject(bytes: Uint8Array, file: string): ObjectSpec {
   try {
-    return read(bytes, file);
+    // A plain view: subclasses (Buffer) share memory where copies are meant.
+    return read(
+      new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      file,
+    );
   } catch (error) {
     throw error instanceof InputError ? error.inFile(file) : error;
   }

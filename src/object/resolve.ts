@@ -22,17 +22,8 @@ export function resolveType(
   let at = id;
   for (let depth = 0; depth < deepest; depth++) {
     const type = typeAt(btf, at);
-    switch (type.kind) {
-      case "typedef":
-      case "volatile":
-      case "const":
-      case "restrict":
-      case "type-tag":
-        at = type.type;
-        break;
-      default:
-        return { id: at, type };
-    }
+    if (!isTransparent(type)) return { id: at, type };
+    at = type.type;
   }
   throw tooDeep(id);
 }
@@ -43,26 +34,11 @@ export function sizeOfType(btf: Btf, id: number): number | undefined {
   let count = 1;
   for (let depth = 0; depth < deepest; depth++) {
     const { type } = resolveType(btf, at);
-    switch (type.kind) {
-      case "int":
-      case "struct":
-      case "union":
-      case "enum":
-      case "enum64":
-      case "float":
-        return count * type.size;
-      case "pointer":
-        return count * 8;
-      case "array":
-        count *= type.count;
-        at = type.type;
-        break;
-      case "variable":
-        at = type.type;
-        break;
-      default:
-        return undefined;
-    }
+    if (type.kind === "pointer") return count * 8;
+    if ("size" in type && type.kind !== "section") return count * type.size;
+    if (type.kind !== "array" && type.kind !== "variable") return undefined;
+    if (type.kind === "array") count *= type.count;
+    at = type.type;
     if (!Number.isSafeInteger(count * 0x1_0000_0000))
       throw new InputError(`BTF: type ${id} is impossibly large`, {
         code: "btf-size",
@@ -71,12 +47,23 @@ export function sizeOfType(btf: Btf, id: number): number | undefined {
   throw tooDeep(id);
 }
 
+type Transparent = Extract<
+  BtfType,
+  { kind: "typedef" | "volatile" | "const" | "restrict" | "type-tag" }
+>;
+
+function isTransparent(type: BtfType): type is Transparent {
+  return (
+    type.kind === "typedef" ||
+    type.kind === "volatile" ||
+    type.kind === "const" ||
+    type.kind === "restrict" ||
+    type.kind === "type-tag"
+  );
+}
+
 function tooDeep(id: number): InputError {
   return new InputError(`BTF: type ${id} is nested too deeply`, {
     code: "btf-depth",
   });
-}
-
-export function nameOf(type: BtfType): string {
-  return "name" in type ? type.name : "";
 }
