@@ -1,1 +1,33 @@
-export type { Conjunct, LinearForm, Requirement } from "./requirement.ts";
+export { candidates, fieldsOf } from "./assignment.ts";
+export { NicModel, queueOf, type PortConfig, type QueueChoice } from "./nic.ts";
+export { nicProfiles } from "./nic-profile-table.ts";
+export type { FieldChoices, NicProfile } from "./nic-profile.ts";
+export {
+  classOf,
+  isHashFields,
+  isPacketClass,
+  packetClasses,
+  type ClassFields,
+  type ClassInputs,
+  type HashFields,
+  type PacketClass,
+} from "./packet-class.ts";
+export {
+  hashView,
+  imbalanceOf,
+  rankOf,
+  type HashView,
+  type Imbalance,
+} from "./quality.ts";
+export type { RssRefusal, RssRefusalCode } from "./refusal.ts";
+export {
+  classesOf,
+  keyGroups,
+  type Conjunct,
+  type LinearForm,
+  type Requirement,
+} from "./requirement.ts";
+export type { KeyGroup, KeySolution, PortKey } from "./solution.ts";
+export { solveKeys, violated, type SolveOptions } from "./solve.ts";
+export { indirectionTable, type IndirectionTable } from "./table.ts";
+export { toeplitz, ToeplitzTable } from "./toeplitz.ts";

@@ -1,0 +1,201 @@
+/**
+ * Why a requirement has no good key, judged by *any* linear hash: coefficients
+ * free per port and position, without Toeplitz's sliding windows. What no linear
+ * hash can do, no NIC can.
+ */
+import {
+  conditionsOf,
+  termPort,
+  termPosition,
+  type Condition,
+} from "./conditions.ts";
+import { hasBit, LinearSystem } from "./gf2.ts";
+import {
+  hashInput,
+  type ClassInputs,
+  type PacketClass,
+} from "./packet-class.ts";
+import { clientsAreDestinations, clientsAreSources, split } from "./quality.ts";
+import { softwareDispatch, type RssRefusal } from "./refusal.ts";
+import { classesOf, type Conjunct, type Requirement } from "./requirement.ts";
+import type { KeySolution } from "./solution.ts";
+import { canonicalField } from "./packet-class.ts";
+
+/** More than any input has bits. */
+const width = 320;
+
+/** For a best key of rank 0: which rule forbids more. */
+export function diagnose(
+  requirement: Requirement,
+  inputs: ClassInputs,
+  best: KeySolution,
+): Pick<RssRefusal, "code" | "text" | "fix" | "conjuncts"> {
+  const alone = requirement.conjuncts.map((conjunct, index) => ({
+    index,
+    conjunct,
+    stuck: stuckPorts({ ...requirement, conjuncts: [conjunct] }, inputs),
+  }));
+  const blamed = alone.filter(({ stuck }) => stuck.length > 0);
+  const [first] = blamed;
+  const conjuncts = blamed.map(({ index }) => index);
+  if (first !== undefined) {
+    const fields = fieldNamesOf(first.conjunct);
+    if (fields.length === 0)
+      return {
+        code: "R4-constant-key",
+        text: `all packets of port ${first.stuck.join(" and ")} use the same cell`,
+        fix: "merge, replicate or lock this object instead",
+        conjuncts,
+      };
+    const hashable = hashableFields(first.conjunct, inputs);
+    const odd = fields.filter((field) => !hashable.includes(field));
+    if (odd.length > 0)
+      return {
+        code: "R4-unhashable",
+        text: `${best.profile} does not hash ${odd.join(", ")}`,
+        fix: `key by ${hashable.length > 0 ? `some of ${hashable.join(", ")}` : "addresses or ports"}, or ${softwareDispatch}`,
+        conjuncts,
+      };
+    return {
+      code: "R3-disjoint",
+      text: `the equations over ${fields.join(", ")} leave no bit that all packets that must meet agree on`,
+      fix: softwareDispatch,
+      conjuncts,
+    };
+  }
+  if (stuckPorts(requirement, inputs).length > 0)
+    return {
+      code: "R3-disjoint",
+      text: "each condition alone can be met, all together leave a constant hash",
+      fix: "replicate, merge or lock one of the objects instead of sharding all",
+      conjuncts: requirement.conjuncts.map((_, index) => index),
+    };
+  return {
+    code: "degenerate",
+    text: `a Toeplitz hash of ${2 ** best.tableBits} entries is constant under these conditions${best.mode === "full" ? " when all 32 bits must agree" : ""}`,
+    fix:
+      best.mode === "full"
+        ? "solve in index mode, which leaves far more keys"
+        : `use a NIC with a smaller table, or ${softwareDispatch}`,
+  };
+}
+
+/**
+ * Do few distinct keys explain the imbalance? Placing D keys at random on c cores
+ * loads the busiest with about 1 + sqrt(2 ln(c) c / D) times the mean.
+ */
+export function fewKeys(
+  problem: {
+    readonly requirement: Requirement;
+    readonly inputs: ClassInputs;
+    readonly classes: readonly (readonly PacketClass[])[];
+    readonly cores: number;
+  },
+  best: KeySolution,
+  conditions: readonly Condition[],
+): boolean {
+  const { requirement, inputs, classes, cores } = problem;
+  if (Math.max(best.imbalance.uniform, best.imbalance.one8) > 1.3) return false;
+  const functionals = freeFunctionals(requirement, conditions);
+  return requirement.ports.every((_, port) => {
+    const { one16 } = best.ports[port]?.imbalance ?? { one16: 1 };
+    if (one16 <= 1.3) return true;
+    const name = (classes[port] ?? []).find(
+      (each) => (inputs[each]?.[0] ?? "") !== "",
+    );
+    if (name === undefined) return false;
+    const fields = inputs[name]?.[0] ?? "";
+    return [clientsAreSources, clientsAreDestinations].some((traffic) => {
+      const { free, server } = split(name, fields, traffic);
+      const rank = (positions: readonly number[]): number => {
+        const system = new LinearSystem(positions.length);
+        for (const functional of functionals) {
+          const row = system.vector();
+          for (const [column, at] of positions.entries())
+            if (hasBit(functional, port * width + at))
+              row[column >>> 5] =
+                (row[column >>> 5] ?? 0) | (1 << (column & 31));
+          system.addRow(row);
+        }
+        return system.rank;
+      };
+      const keys =
+        2 ** Math.min(40, rank(free)) * Math.min(1000, 2 ** rank(server));
+      const expected = 1 + Math.sqrt((2 * Math.log(cores) * cores) / keys);
+      return expected > 1.15 && one16 <= 1.25 * expected;
+    });
+  });
+}
+
+/** Ports whose every linear hash is constant over what they must spread. */
+function stuckPorts(
+  requirement: Requirement,
+  inputs: ClassInputs,
+): readonly string[] {
+  const { conditions } = conditionsOf(
+    requirement,
+    requirement.ports.map(() => inputs),
+  );
+  const functionals = freeFunctionals(requirement, conditions);
+  return requirement.ports.filter((name, port) => {
+    const named = requirement.conjuncts.flatMap((conjunct) =>
+      ([0, 1] as const).flatMap((end) =>
+        conjunct.ports[end] === name ? classesOf(conjunct, end) : [],
+      ),
+    );
+    const size = Math.max(
+      0,
+      ...named.flatMap((each) =>
+        (inputs[each] ?? []).map((fields) => hashInput(each, fields).length),
+      ),
+    );
+    if (named.length === 0) return false;
+    return !functionals.some((functional) => {
+      for (let at = 0; at < size; at++)
+        if (hasBit(functional, port * width + at)) return true;
+      return false;
+    });
+  });
+}
+
+function freeFunctionals(
+  requirement: Requirement,
+  conditions: readonly Condition[],
+): readonly Uint32Array[] {
+  const system = new LinearSystem(width * requirement.ports.length);
+  for (const condition of conditions)
+    system.add(
+      condition.map((term) => termPort(term) * width + termPosition(term)),
+    );
+  return system.nullSpace();
+}
+
+function fieldNamesOf({ equations }: Conjunct): readonly string[] {
+  const bits = equations.flatMap(({ left, right }) => [
+    ...left.bits,
+    ...right.bits,
+  ]);
+  return [...new Set(bits.map(({ field }) => field))];
+}
+
+function hashableFields(
+  conjunct: Conjunct,
+  inputs: ClassInputs,
+): readonly string[] {
+  const hashed = new Set(
+    ([0, 1] as const).flatMap((end) =>
+      classesOf(conjunct, end).flatMap((name) =>
+        (inputs[name] ?? []).flatMap((fields) =>
+          hashInput(name, fields).map(({ field }) => field),
+        ),
+      ),
+    ),
+  );
+  return conjunct.equations
+    .flatMap(({ left, right }) => [...left.bits, ...right.bits])
+    .map(({ field }) => field)
+    .filter(
+      (field, index, all) =>
+        hashed.has(canonicalField(field)) && all.indexOf(field) === index,
+    );
+}
