@@ -1,3 +1,17 @@
+export { removeDeadCode } from "./dead-code.ts";
+export { dominators, type Dominators } from "./dominators.ts";
+export { edgesOf, predecessors, reversePostorder } from "./graph.ts";
+export { inferTypes } from "./infer.ts";
+export { lift } from "./lift.ts";
+export { loops, type Loop, type LoopForest } from "./loops.ts";
+export { operandsOf, terminatorOperands } from "./operands.ts";
+export { parseIr } from "./parse.ts";
+export {
+  printIr,
+  printOperation,
+  printTerminator,
+  printType,
+} from "./print.ts";
 export type {
   BinaryOp,
   Block,
@@ -14,3 +28,4 @@ export type {
   ValueId,
   ValueType,
 } from "./program.ts";
+export { verifyIr } from "./verify.ts";

@@ -151,11 +151,15 @@ export type IrInstruction = Origin &
           readonly kind: "load";
           readonly size: Size;
           readonly signed: boolean;
+          /** An acquiring load: nothing after it happens before it. */
+          readonly acquire?: true;
         })
     | (Address & {
         readonly kind: "store";
         readonly size: Size;
         readonly value: ValueId;
+        /** A releasing store: everything before it has happened. */
+        readonly release?: true;
       })
     /** `result` is the old value when `fetch`; cmpxchg compares with `expected`. */
     | (Result &
@@ -222,7 +226,12 @@ export interface Block {
   readonly terminator: Terminator;
 }
 
-/** Frame memory that stays byte-addressed; `offset` from r10, negative. */
+/**
+ * Frame memory that stays byte-addressed; `offset` from r10, negative. Slots lie
+ * in the frame at their offsets, so that distances between them are the
+ * bytecode's. A size of 0 is an address that nothing is accessed through. After
+ * inlining, frames of callees lie below −512.
+ */
 export interface Slot {
   readonly id: SlotId;
   readonly offset: number;
