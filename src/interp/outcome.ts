@@ -40,6 +40,10 @@ export interface Outcome {
   readonly data: Uint8Array;
   readonly redirect?: RedirectTarget;
   readonly events: readonly ProgramEvent[];
+  /** The run ended early; `verdict` is then 0 and state changes up to there stay. */
+  readonly fault?: { readonly text: string; readonly at: Place };
+  /** Context after the run without its pointers, where programs may write it (not XDP). */
+  readonly context?: Uint8Array;
 }
 
 /** How a state access ended; what the certificate's coverage counts. */
@@ -68,5 +72,41 @@ export interface Observer {
   readonly touch?: (touch: CellTouch) => void;
   /** A conditional branch of the bytecode was decided. */
   readonly branch?: (at: Place, taken: boolean) => void;
+  /** What that branch compared, before it is decided; 32-bit operands zero-extended. */
+  readonly compare?: (
+    at: Place,
+    left: bigint,
+    right: bigint,
+    width: 32 | 64,
+  ) => void;
   readonly instruction?: (at: Place) => void;
+}
+
+/** What the world answers that is neither packet nor state. Every member has a default. */
+export interface Environment {
+  /**
+   * bpf_fib_lookup: the action code and, on 0, what to write. Default: code 4
+   * (BPF_FIB_LKUP_RET_NOT_FWDED), nothing written.
+   */
+  readonly route?: (request: RouteRequest) => RouteAnswer;
+  /** MTU of every interface, for bpf_check_mtu and bpf_fib_lookup. Default 1500. */
+  readonly mtu?: number;
+}
+
+export interface RouteRequest {
+  readonly family: number;
+  readonly ifindex: number;
+  /** 4 or 16 bytes, network order. */
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly flags: number;
+}
+
+export interface RouteAnswer {
+  /** BPF_FIB_LKUP_RET_*: 0 is success. */
+  readonly code: number;
+  readonly ifindex?: number;
+  /** Six bytes each. */
+  readonly sourceMac?: Uint8Array;
+  readonly destinationMac?: Uint8Array;
 }
