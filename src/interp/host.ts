@@ -9,6 +9,7 @@ import type {
   AccessResult,
   CellTouch,
   Environment,
+  Observer,
   PacketInput,
   ProgramEvent,
   RedirectTarget,
@@ -42,6 +43,7 @@ export class Arguments {
 }
 
 export interface Host {
+  readonly observer: Observer;
   readonly args: Arguments;
   readonly memory: Memory;
   readonly state: State;
@@ -52,6 +54,8 @@ export interface Host {
   /** Where the program now is. */
   readonly at: Place;
   readonly events: ProgramEvent[];
+  /** Ring buffer records that were reserved and not yet submitted, by address. */
+  readonly records: Map<number, ProgramEvent>;
   redirect: RedirectTarget | undefined;
 
   /** The map that register names, or a fault. */

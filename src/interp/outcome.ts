@@ -15,12 +15,16 @@ export interface PacketInput {
   readonly cpu: number;
   /** Nanoseconds; what bpf_ktime_get_ns returns. */
   readonly time: bigint;
+  /** Seed of this run's random numbers; default: from the machine's seed and `time`. */
+  readonly random?: number;
 }
 
 /** Something the program emitted to user space or another program. */
 export interface ProgramEvent {
-  readonly kind: "perf" | "ringbuf" | "print";
+  /** `clone`: a copy of the packet sent out of `ifindex` (bpf_clone_redirect). */
+  readonly kind: "perf" | "ringbuf" | "print" | "clone";
   readonly map?: string;
+  readonly ifindex?: number;
   readonly data: Uint8Array;
 }
 
