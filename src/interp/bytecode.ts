@@ -38,7 +38,8 @@ const firstConstant = 12;
 export function compileBytecode(machine: Executor, fn: FunctionSpec): Code {
   const constants = new Constants();
   const places: Place[] = [];
-  const place = (index: number): Place => (places[index] ??= placeOf(fn, index));
+  const place = (index: number): Place =>
+    (places[index] ??= placeOf(fn, index));
   const { instruction: seen } = machine.observer;
   const steps = fn.instructions.map((instruction, index): Step => {
     const step = compile(instruction, {

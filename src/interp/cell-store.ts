@@ -66,7 +66,12 @@ export abstract class CellStore {
   }
 
   /** As a program on `cpu` does it. */
-  update(key: Uint8Array, value: Uint8Array, flags: number, cpu: number): number {
+  update(
+    key: Uint8Array,
+    value: Uint8Array,
+    flags: number,
+    cpu: number,
+  ): number {
     const cell = this.claim(key, flags);
     if (cell < 0) return cell;
     const copy = this.copies > 1 ? cpu : 0;

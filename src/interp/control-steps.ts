@@ -90,8 +90,7 @@ export function callStep(machine: Executor, call: CallSlots): Step {
       return machine.tail === undefined ? next : tailCalled;
     };
   const run = functionOf(callee);
-  if (run === undefined)
-    return () => refuse(describeCallee(callee), call.at());
+  if (run === undefined) return () => refuse(describeCallee(callee), call.at());
   return (frame) => {
     pass(frame);
     mark();

@@ -22,7 +22,7 @@ export function formatText(
   const text = String.fromCharCode(...format.subarray(0, end));
   let out = "";
   let used = 0;
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     if (text[at] !== "%") {
       out += text[at++];
       continue;
@@ -43,8 +43,18 @@ export function formatText(
 }
 
 function piece(host: Host, match: RegExpExecArray, word: bigint): string {
-  const [, , flags, width, length, kind, textFlags, textWidth, isText, pointer] =
-    match;
+  const [
+    ,
+    ,
+    flags,
+    width,
+    length,
+    kind,
+    textFlags,
+    textWidth,
+    isText,
+    pointer,
+  ] = match;
   if (kind !== undefined)
     return pad(number(kind, length ?? "", word), flags ?? "", width ?? "");
   if (isText !== undefined)

@@ -106,8 +106,9 @@ export class HashStore extends CellStore {
 
   override *keys(): Iterable<readonly [Uint8Array, number]> {
     const { keySize } = this.spec;
-    for (const [text, cell] of [...this.#index.cells])
-      yield [keyBytes(text, keySize), cell];
+    // A callback may change the map while it is walked.
+    const elements = Array.from(this.#index.cells);
+    for (const [text, cell] of elements) yield [keyBytes(text, keySize), cell];
   }
 
   override keyOf(cell: number): Uint8Array {

@@ -91,8 +91,9 @@ export class LpmStore extends CellStore {
   }
 
   override *keys(): Iterable<readonly [Uint8Array, number]> {
-    for (const cell of [...this.#cells.values()])
-      yield [this.keyOf(cell), cell];
+    // A callback may change the map while it is walked.
+    const cells = Array.from(this.#cells.values());
+    for (const cell of cells) yield [this.keyOf(cell), cell];
   }
   override keyOf(cell: number): Uint8Array {
     return this.#keys[cell] ?? new Uint8Array(this.spec.keySize);

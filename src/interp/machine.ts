@@ -197,7 +197,9 @@ export abstract class Machine implements Executor {
 
   #frameOf(code: Code): DataView {
     const depth = this.#depth;
-    const frame = (code.frames[depth] ??= code.makeFrame(this.#stack.top(depth)));
+    const frame = (code.frames[depth] ??= code.makeFrame(
+      this.#stack.top(depth),
+    ));
     for (let at = 0; at < code.cleared; at += 8) {
       frame.setUint32(at, 0, true);
       frame.setUint32(at + 4, 0, true);
@@ -225,7 +227,11 @@ export abstract class Machine implements Executor {
         ({ steps } = code);
         step = 0;
         frame = this.#frameOf(code);
-        frame.setBigUint64(8 * (code.params[0] ?? 1), BigInt(contextBase), true);
+        frame.setBigUint64(
+          8 * (code.params[0] ?? 1),
+          BigInt(contextBase),
+          true,
+        );
       }
     } catch (error) {
       if (error instanceof Fault) error.at ??= code.place(step);

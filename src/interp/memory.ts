@@ -6,7 +6,7 @@
  *
  *   0x0000_0000  nothing: null and what is near it faults
  *   0x0001_0000  context
- *   0x0002_0000  stack, one 512-byte frame per call depth
+ *   0x0003_0000  stack, one 512-byte frame per call depth
  *   0x0010_0000  packet with head room
  *   0x0080_0000  kernel memory: ring buffer records, keys shown to callbacks
  *   0x0100_0000  map objects and functions: addresses only, never readable
@@ -19,7 +19,7 @@ import { UnsupportedError } from "../base/index.ts";
 import { fault } from "./fault.ts";
 
 export const contextBase = 0x0001_0000;
-export const stackBase = 0x0002_0000;
+export const stackBase = 0x0003_0000;
 export const packetBase = 0x0010_0000;
 export const packetSpace = 0x0020_0000;
 export const kernelBase = 0x0080_0000;
@@ -167,7 +167,12 @@ export class Memory {
         : 0;
     const region = this.#regions[number];
     if (region === undefined) fault(`${describe(address)} is no memory`);
-    region.locate(this, address - (this.#layout.bases[number] ?? 0), size, write);
+    region.locate(
+      this,
+      address - (this.#layout.bases[number] ?? 0),
+      size,
+      write,
+    );
   }
 
   /** Number of the region that `address` is in, 0 for none. */

@@ -59,13 +59,7 @@ export interface CellTouch {
   /** Key bytes as a hex string; stable identity of the cell. */
   readonly cell: string;
   readonly op:
-    | "lookup"
-    | "update"
-    | "delete"
-    | "load"
-    | "store"
-    | "atomic"
-    | "other";
+    "lookup" | "update" | "delete" | "load" | "store" | "atomic" | "other";
   readonly result: AccessResult;
   readonly writes: boolean;
   readonly at: Place;

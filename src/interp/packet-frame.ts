@@ -13,13 +13,7 @@
 import { InputError } from "../base/index.ts";
 import { programTypeRow, type ProgramTypeName } from "../isa/index.ts";
 import { errno } from "./errno.ts";
-import {
-  contextBase,
-  packetBase,
-  packetSpace,
-  PlainRegion,
-
-} from "./memory.ts";
+import { contextBase, packetBase, packetSpace, PlainRegion } from "./memory.ts";
 import type { PacketInput } from "./outcome.ts";
 
 const headRoom = 256;
@@ -137,7 +131,11 @@ export class PacketFrame {
       return -errno.ENOMEM;
     const { bytes } = this.#region.chunk;
     const at = this.#data + offset;
-    bytes.copyWithin(Math.max(at + delta, at), Math.max(at - delta, at), this.#end);
+    bytes.copyWithin(
+      Math.max(at + delta, at),
+      Math.max(at - delta, at),
+      this.#end,
+    );
     if (delta > 0) bytes.fill(0, at, at + delta);
     this.#end = end;
     this.#publish();
@@ -209,4 +207,3 @@ export function inPacket(
 ): boolean {
   return offset >= 0 && offset + size <= frame.length;
 }
-

@@ -137,7 +137,9 @@ export class State {
       );
     const cells = cellsOf(store);
     const size =
-      cells.copies > 1 ? cells.copies * cells.cells.stride : store.spec.valueSize;
+      cells.copies > 1
+        ? cells.copies * cells.cells.stride
+        : store.spec.valueSize;
     return cells.updateAll(
       exactly(key, store.spec.keySize, store.spec),
       exactly(value, size, store.spec),

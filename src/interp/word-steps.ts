@@ -185,7 +185,11 @@ export const binarySteps: Readonly<
       const n = count & 63;
       const high = h | 0;
       resultLow =
-        n >= 32 ? high >> (n - 32) : n === 0 ? l : (l >>> n) | (high << (32 - n));
+        n >= 32
+          ? high >> (n - 32)
+          : n === 0
+            ? l
+            : (l >>> n) | (high << (32 - n));
       resultHigh = n < 32 ? high >> n : high >> 31;
     }),
   },

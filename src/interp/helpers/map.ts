@@ -26,7 +26,13 @@ const lookup: HelperFunction = (host) => {
     const key = keyOf(host, store);
     const target = store.get(key);
     const found = target?.kind === "map";
-    host.touch(store, () => toHex(key), "lookup", found ? "hit" : "miss", false);
+    host.touch(
+      store,
+      () => toHex(key),
+      "lookup",
+      found ? "hit" : "miss",
+      false,
+    );
     return found ? host.state.handleOf(target.name) : 0;
   }
   if (store.kind !== "cells") return noLookup(store);
@@ -167,7 +173,13 @@ const redirectMap: HelperFunction = (host) => {
   const found = store.find(bytes) >= 0;
   const toAll = (flags & broadcast) !== 0n;
   if (!toAll)
-    host.touch(store, () => toHex(bytes), "lookup", found ? "hit" : "miss", false);
+    host.touch(
+      store,
+      () => toHex(bytes),
+      "lookup",
+      found ? "hit" : "miss",
+      false,
+    );
   if (!found && !toAll) {
     host.redirect = undefined;
     return Number(flags & actionMask);

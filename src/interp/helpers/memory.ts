@@ -91,7 +91,8 @@ function parseNumber(signed: boolean): HelperFunction {
     if (minus !== "" && !signed) return -errno.EINVAL;
     const implied = prefix === "" ? 10 : prefix.length === 2 ? 16 : 8;
     const radix = base === 0 ? implied : base;
-    const allowed = radix === 16 ? /^[\da-f]*/i : radix === 8 ? /^[0-7]*/ : /^\d*/;
+    const allowed =
+      radix === 16 ? /^[\da-f]*/i : radix === 8 ? /^[0-7]*/ : /^\d*/;
     const hexPrefix = prefix.length === 2 && radix === 16 ? prefix : "";
     const rest = hexPrefix === "" ? prefix.slice(0, 1) + tail : tail;
     const digits = allowed.exec(rest)?.[0] ?? "";

@@ -85,8 +85,7 @@ function checksumDifference(
   to: number,
 ): number | undefined {
   if (size === 0) return from === 0 ? to : undefined;
-  if (size === 2)
-    return addSums(~from & 0xffff, to & 0xffff);
+  if (size === 2) return addSums(~from & 0xffff, to & 0xffff);
   if (size === 4) return addSums(~from >>> 0, to);
   return undefined;
 }

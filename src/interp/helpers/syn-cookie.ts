@@ -34,7 +34,7 @@ function word(bytes: Uint8Array, at: number): number {
 
 /** The MSS option of a TCP header, 0 if there is none. */
 function maximumSegment(tcp: Uint8Array): number {
-  for (let at = tcpHeader; at < tcp.length; ) {
+  for (let at = tcpHeader; at < tcp.length;) {
     const kind = tcp[at] ?? 0;
     if (kind === 0) return 0;
     if (kind === 1) {
@@ -60,8 +60,7 @@ function generate(family: Family): HelperFunction {
     const wanted = maximumSegment(tcp) || 536;
     let index = family.sizes.length - 1;
     while (index > 0 && wanted < (family.sizes[index] ?? 0)) index--;
-    const cookie =
-      ((tupleHash(family, ip, tcp) | index) + word(tcp, 4)) >>> 0;
+    const cookie = ((tupleHash(family, ip, tcp) | index) + word(tcp, 4)) >>> 0;
     return BigInt(cookie) | (BigInt(family.sizes[index] ?? 0) << 32n);
   };
 }
