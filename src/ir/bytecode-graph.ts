@@ -4,7 +4,11 @@
  * nothing but the call: when instruction 0 is a jump target, an empty block
  * stands in front of it.
  */
-import type { FunctionSpec, Instruction } from "../isa/index.ts";
+import type {
+  FunctionSpec,
+  Instruction,
+  InstructionKind,
+} from "../isa/index.ts";
 import type { Graph } from "./graph.ts";
 
 export interface BytecodeBlock {
@@ -76,27 +80,21 @@ export function bytecodeGraph(fn: FunctionSpec): BytecodeGraph {
   return { blocks, successors: blocks.map((block) => block.successors) };
 }
 
+const enders: ReadonlySet<InstructionKind> = new Set([
+  "jump",
+  "branch",
+  "may-goto",
+  "exit",
+  "call-register",
+]);
+
 export function endsBlock(instruction: Instruction): boolean {
-  switch (instruction.kind) {
-    case "jump":
-    case "branch":
-    case "may-goto":
-    case "exit":
-    case "call-register":
-      return true;
-    default:
-      return false;
-  }
+  return enders.has(instruction.kind);
 }
 
 function successorsOf(instruction: Instruction, at: number): number[] {
-  switch (instruction.kind) {
-    case "jump":
-      return [instruction.target];
-    case "branch":
-    case "may-goto":
-      return [instruction.target, at + 1];
-    default:
-      return [];
-  }
+  if (instruction.kind === "jump") return [instruction.target];
+  return instruction.kind === "branch" || instruction.kind === "may-goto"
+    ? [instruction.target, at + 1]
+    : [];
 }

@@ -51,7 +51,6 @@ export interface ParameterReach {
 /** Index = parameter 0 … 4. */
 export type FrameSummary = readonly ParameterReach[];
 
-
 export interface FrameContext {
   readonly maps: readonly MapSpec[];
   /** Of the functions that this one calls; a missing one reaches everything. */

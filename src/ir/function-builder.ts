@@ -66,7 +66,7 @@ export class FunctionBuilder {
       ...draft,
       result,
       at: this.at,
-    } as IrInstruction);
+    });
     return result;
   }
 

@@ -255,7 +255,13 @@ class Flow {
         return pointerTo({ kind: field.meaning }, 0);
       case "socket":
         return pointerTo({ kind: "kernel", what: "socket" }, 0, true);
-      default:
+      case "ingress-ifindex":
+      case "egress-ifindex":
+      case "rx-queue":
+      case "packet-length":
+      case "protocol":
+      case "scalar":
+      case undefined:
         return scalar;
     }
   }

@@ -308,21 +308,15 @@ function liftAlu(
     builder.emit(block, { kind: "unary", op, value });
   const zext = (value: ValueId): ValueId =>
     width === 32 ? unary("zext32", value) : value;
-  switch (op) {
-    case "mov":
-      if (src.kind === "immediate" && width === 32)
-        return builder.constant(block, src.value >>> 0);
-      return zext(readOperand(src, scope));
-    case "movsx8":
-    case "movsx16":
-    case "movsx32":
-      return zext(unary(signOp(Number(op.slice(5))), readOperand(src, scope)));
-    default: {
-      const left = readRegister(dst, scope);
-      const right = readOperand(src, scope);
-      return builder.emit(block, { kind: "binary", op, width, left, right });
-    }
-  }
+  if (op === "mov")
+    return src.kind === "immediate" && width === 32
+      ? builder.constant(block, src.value >>> 0)
+      : zext(readOperand(src, scope));
+  if (op === "movsx8" || op === "movsx16" || op === "movsx32")
+    return zext(unary(signOp(Number(op.slice(5))), readOperand(src, scope)));
+  const left = readRegister(dst, scope);
+  const right = readOperand(src, scope);
+  return builder.emit(block, { kind: "binary", op, width, left, right });
 }
 
 function signOp(bits: number): UnaryOp {

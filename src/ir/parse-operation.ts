@@ -249,6 +249,7 @@ export function parseTerminator(line: Scanner): Bare<Terminator> | undefined {
     case "trap":
       line.word();
       return { kind, reason: line.string() };
+    case undefined:
     default:
       return undefined;
   }

@@ -13,7 +13,6 @@ import type {
   IrProgram,
   Region,
   Slot,
-  Terminator,
   ValueId,
   ValueType,
 } from "./program.ts";
@@ -183,7 +182,7 @@ function parseBlock(lines: Lines, fn: string, definitions: Definitions): Block {
         id: block,
         params,
         instructions,
-        terminator: { ...terminator, at } as Terminator,
+        terminator: { ...terminator, at },
       };
     }
     const hasResult = /^v\d+$/.test(line.peek() ?? "");
