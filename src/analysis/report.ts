@@ -64,6 +64,8 @@ export interface AccessGuard {
   readonly unfragmented: boolean;
   /** True: header length is known to be 5 words, or honoured. */
   readonly ipHeaderHonoured: boolean;
+  /** True: an IPv4 header length below 5 words does not get here. */
+  readonly wellFormed?: boolean;
   readonly text: string;
 }
 
@@ -89,6 +91,10 @@ export interface StateObject {
   readonly access: ObjectAccess;
   /** An array indexed by CPU id: sharded by hand already. */
   readonly cpuIndexed: boolean;
+  /** A way out for records (perf buffer, ring buffer): no program reads it. */
+  readonly channel?: boolean;
+  /** 0 = user space sizes it. */
+  readonly maxEntries?: number;
   /** User space writes it at run time (`--user-writes`, or cannot be excluded). */
   readonly userWrites: boolean;
   readonly accesses: readonly Access[];
@@ -100,6 +106,10 @@ export interface StateReport {
   readonly objects: readonly StateObject[];
   /** Findings of the race lint on the sequential program. */
   readonly races: readonly Race[];
+  /** Does the program test on which port a packet came in? */
+  readonly testsPort?: boolean;
+  /** Ingress ifindex values that its tests name, ascending. */
+  readonly testedPorts?: readonly number[];
   /** Things the analysis could not follow, with what it assumed. */
   readonly notes: readonly Diagnostic[];
 }

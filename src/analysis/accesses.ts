@@ -1,0 +1,146 @@
+/**
+ * From touches to the accesses of the report: touches of one instruction under
+ * one key are one access, whose guard is what they have in common.
+ */
+import { mapTypeRow, type MapSpec } from "../isa/index.ts";
+import { joinFacts, type Facts } from "./facts.ts";
+import { guardOf, isCpuNumber, resolveKey } from "./key.ts";
+import type {
+  Access,
+  AccessOp,
+  Key,
+  ObjectAccess,
+  StateObject,
+} from "./report.ts";
+import type { Symbols } from "./symbols.ts";
+import { ANY_OBJECT, type Touch } from "./touch.ts";
+import { spotOf, type Additions } from "./uses.ts";
+
+interface Gathered {
+  readonly touch: Touch;
+  readonly op: AccessOp;
+  readonly key: Key;
+  facts: Facts;
+}
+
+export interface Material {
+  readonly touches: readonly Touch[];
+  readonly additions: Additions;
+  readonly symbols: Symbols;
+  readonly userWrites: ReadonlySet<string>;
+}
+
+/** The state objects of `maps`, each with its accesses. */
+export function objectsOf(
+  maps: readonly MapSpec[],
+  material: Material,
+): readonly StateObject[] {
+  let count = 0;
+  const anywhere = material.touches.filter(
+    ({ object }) => object === ANY_OBJECT,
+  );
+  return maps
+    .filter((map) => !isConstantData(map))
+    .map((map) => {
+      const own = [
+        ...material.touches.filter(({ object }) => object === map.name),
+        ...(map.readOnly || isChannel(map) ? [] : anywhere),
+      ];
+      const accesses = gather(own, map, material).map((access) => ({
+        ...access,
+        id: `a${count++}`,
+      }));
+      const cpuIndexed =
+        mapTypeRow(map.type).indexed === true &&
+        own.length > 0 &&
+        own.every(({ key }) => isCpuNumber(key, material.symbols));
+      return {
+        name: map.name,
+        type: map.type,
+        access: classify(map, accesses),
+        cpuIndexed,
+        ...(isChannel(map) ? { channel: true } : {}),
+        maxEntries: map.maxEntries,
+        userWrites: material.userWrites.has(map.name),
+        accesses,
+      };
+    });
+}
+
+const isConstantData = (map: MapSpec): boolean =>
+  map.readOnly && map.data !== undefined;
+
+const isChannel = (map: MapSpec): boolean =>
+  map.type === "perf_event_array" || map.type === "ringbuf";
+
+function gather(
+  touches: readonly Touch[],
+  map: MapSpec,
+  { additions, symbols }: Material,
+): Omit<Access, "id">[] {
+  const byKey = new Map<string, Gathered>();
+  for (const touch of touches) {
+    const key = resolveKey(touch.key, touch.facts, symbols);
+    const spot = spotOf(touch.where);
+    const op = additions.stores.has(spot) ? "add" : touch.op;
+    const identity = `${spot} ${op} ${signature(key)}`;
+    const known = byKey.get(identity);
+    if (known === undefined)
+      byKey.set(identity, { touch, op, key, facts: touch.facts });
+    else known.facts = joinFacts(known.facts, touch.facts);
+  }
+  const indexed = mapTypeRow(map.type).indexed === true;
+  return [...byKey.values()].map(({ touch, op, key, facts }) => ({
+    op,
+    key,
+    guard: guardOf(touch.key, facts, symbols),
+    valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
+    atomic: touch.atomic || touch.locked,
+    at: touch.at,
+  }));
+}
+
+function isValueUsed(
+  op: AccessOp,
+  spot: string,
+  context: { readonly additions: Additions; readonly indexed: boolean },
+): boolean {
+  const { additions, indexed } = context;
+  switch (op) {
+    case "lookup":
+      // Whether the cell exists shows, unless all cells always do.
+      return !indexed;
+    case "read":
+      return !additions.loads.has(spot) && !additions.unused.has(spot);
+    case "add":
+      return !additions.stores.has(spot) && !additions.unused.has(spot);
+    case "write":
+    case "update":
+    case "delete":
+    case "iterate":
+    case "other":
+      return true;
+  }
+}
+
+/** Equal for equal keys, and for no others. */
+export function signature(key: Key): string {
+  return key.bits
+    .map((bit) =>
+      bit.kind === "opaque"
+        ? `?${JSON.stringify(bit.why)}`
+        : `${bit.bits.map(({ field, bit }) => `${field}.${bit}`).join("+")}=${bit.constant}`,
+    )
+    .join();
+}
+
+function classify(map: MapSpec, accesses: readonly Omit<Access, "id">[]): ObjectAccess {
+  if (accesses.length === 0 || isChannel(map)) return "none";
+  if (mapTypeRow(map.type).perCpu === true) return "per-cpu";
+  const changes = accesses.filter(({ op }) => op !== "lookup" && op !== "read");
+  if (changes.length === 0) return "read-only";
+  const onlyAdds =
+    changes.every(({ op, valueUsed }) => op === "add" && !valueUsed) &&
+    accesses.every(({ op, valueUsed }) => op !== "read" || !valueUsed);
+  return onlyAdds ? "add-only" : "read-write";
+}

@@ -1,0 +1,315 @@
+/**
+ * The forward dataflow over one function: states flow along edges, are merged
+ * where edges meet (state.ts), narrowed by branches (facts.ts) and widened at
+ * loop heads. Touches are reported in one last sweep, when states are final.
+ *
+ * Bounds: a block is executed for at most six states, and again only when what
+ * flows into it has changed; a loop head gives up at once what changes there.
+ */
+import type { Edge, IrFunction, Terminator } from "../ir/index.ts";
+import { assume, type Facts } from "./facts.ts";
+import { edgesOf, livenessOf, type Liveness } from "./liveness.ts";
+import {
+  entryState,
+  mergeStates,
+  sameStates,
+  unknownByte,
+  widenStates,
+  type State,
+} from "./state.ts";
+import { transfer, type Analysis } from "./transfer.ts";
+import { number, pointer, type Word } from "./word.ts";
+
+/** A block is visited this often before everything in it is given up. */
+const MOST_VISITS = 30;
+
+export interface FunctionStart {
+  /** Index in the program. */
+  readonly index: number;
+  /** True: the first parameter is the context of the run. */
+  readonly entry: boolean;
+  /** Facts that hold at every call. */
+  readonly facts: Facts;
+}
+
+/** Runs the analysis over `fn`; answers the states that reach each block. */
+export function runDataflow(
+  fn: IrFunction,
+  start: FunctionStart,
+  analysis: Analysis,
+): void {
+  const flow = new Flow(fn, start, analysis);
+  flow.solve();
+  flow.report();
+}
+
+class Flow {
+  readonly #fn: IrFunction;
+  readonly #start: FunctionStart;
+  readonly #analysis: Analysis;
+  readonly #silent: Analysis;
+  readonly #liveness: Liveness;
+  readonly #order: readonly number[];
+  readonly #rank: readonly number[];
+  readonly #heads: ReadonlySet<number>;
+  readonly #preds: readonly (readonly string[])[];
+  readonly #entering: (readonly State[])[];
+  readonly #onEdge = new Map<string, readonly State[]>();
+  readonly #visits: number[];
+
+  constructor(fn: IrFunction, start: FunctionStart, analysis: Analysis) {
+    this.#fn = fn;
+    this.#start = start;
+    this.#analysis = analysis;
+    this.#silent = {
+      ...analysis,
+      touch: () => undefined,
+      note: () => undefined,
+      calls: () => undefined,
+    };
+    this.#liveness = livenessOf(fn);
+    this.#order = reversePostOrder(fn);
+    const rank = fn.blocks.map(() => -1);
+    for (const [index, block] of this.#order.entries()) rank[block] = index;
+    this.#rank = rank;
+    const preds: string[][] = fn.blocks.map(() => []);
+    const heads = new Set<number>();
+    for (const block of this.#order)
+      for (const [slot, edge] of edgesOfBlock(fn, block).entries()) {
+        preds[edge.block]?.push(`${block}.${slot}`);
+        if ((rank[edge.block] ?? 0) <= (rank[block] ?? 0)) heads.add(edge.block);
+      }
+    this.#preds = preds;
+    this.#heads = heads;
+    this.#entering = fn.blocks.map(() => []);
+    this.#visits = fn.blocks.map(() => 0);
+  }
+
+  /** To the fixpoint. */
+  solve(): void {
+    const dirty = new Set<number>([0]);
+    // Ranks are small integers: scanning them in order is a cheap priority queue.
+    for (let at = 0; at < this.#order.length; ) {
+      const block = this.#order[at] ?? 0;
+      if (!dirty.delete(block)) {
+        at++;
+        continue;
+      }
+      let next = at + 1;
+      for (const changed of this.#visit(block)) {
+        dirty.add(changed);
+        next = Math.min(next, this.#rank[changed] ?? next);
+      }
+      at = next;
+    }
+  }
+
+  /** One sweep with the final states, telling of touches. */
+  report(): void {
+    for (const block of this.#order)
+      for (const state of this.#entering[block] ?? [])
+        this.#execute(block, state, this.#analysis);
+  }
+
+  /** Executes a block if what enters it has changed; answers changed successors. */
+  #visit(block: number): readonly number[] {
+    const before = this.#entering[block] ?? [];
+    const entering = this.#gather(block, before);
+    const visits = (this.#visits[block] ?? 0) + 1;
+    this.#visits[block] = visits;
+    if (visits > 1 && sameStates(before, entering)) return [];
+    this.#entering[block] = entering;
+    const edges = edgesOfBlock(this.#fn, block);
+    const leaving: State[][] = edges.map(() => []);
+    for (const state of entering)
+      for (const { slot, state: after } of this.#execute(
+        block,
+        state,
+        this.#silent,
+      ))
+        leaving[slot]?.push(after);
+    const changed: number[] = [];
+    for (const [slot, edge] of edges.entries()) {
+      const key = `${block}.${slot}`;
+      const old = this.#onEdge.get(key);
+      const now = leaving[slot] ?? [];
+      if (old === undefined && now.length === 0) continue;
+      if (old !== undefined && sameStates(old, now)) continue;
+      this.#onEdge.set(key, now);
+      changed.push(edge.block);
+    }
+    return changed;
+  }
+
+  #gather(block: number, before: readonly State[]): readonly State[] {
+    const { symbols } = this.#analysis;
+    const incoming = (this.#preds[block] ?? []).flatMap(
+      (key) => this.#onEdge.get(key) ?? [],
+    );
+    if (block === 0) incoming.unshift(this.#first());
+    const merged = mergeStates(incoming, symbols);
+    const visits = this.#visits[block] ?? 0;
+    if (visits > MOST_VISITS && before.length > 0)
+      return merged.length === 0 ? before : [this.#forget(before)];
+    if (!this.#heads.has(block) || visits === 0) return merged;
+    return mergeStates(widenStates(before, merged, symbols), symbols);
+  }
+
+  /** A state that says nothing, for a block that does not settle. */
+  #forget(before: readonly State[]): State {
+    const lost = unknownByte(
+      this.#analysis.symbols.unknown("a loop that does not settle"),
+    );
+    const [first] = before;
+    const empty = entryState((first?.slots ?? []).map((s) => s.map(() => lost)));
+    return { ...empty, frame: { ...empty.frame, moved: true } };
+  }
+
+  #first(): State {
+    const { symbols } = this.#analysis;
+    const lost = unknownByte(symbols.unknown("never written"));
+    const state = entryState(
+      this.#fn.slots.map(({ size }) => Array.from({ length: size }, () => lost)),
+    );
+    const env = new Map<number, Word>();
+    const context = this.#fn.params[0];
+    if (this.#start.entry && context !== undefined)
+      env.set(context, pointer({ kind: "context" }, 0));
+    const unfollowed = this.#start.entry
+      ? state.frame
+      : { ...state.frame, moved: true };
+    return { ...state, env, facts: this.#start.facts, frame: unfollowed };
+  }
+
+  /** States on the edges that can be taken from `state`. */
+  #execute(
+    block: number,
+    entering: State,
+    analysis: Analysis,
+  ): readonly { readonly slot: number; readonly state: State }[] {
+    const body = this.#fn.blocks[block];
+    if (body === undefined) return [];
+    const words = new Map(entering.env);
+    let state = entering;
+    const where = { function: this.#start.index, block, index: 0 };
+    for (const [index, instruction] of body.instructions.entries()) {
+      const pure = "result" in instruction && isPure(instruction.kind);
+      if (pure && this.#liveness.relevant[instruction.result] !== true) continue;
+      state = transfer(state, instruction, {
+        analysis,
+        fn: this.#fn,
+        where: { ...where, index },
+        words,
+      });
+    }
+    return this.#leave(body.terminator, { state, words });
+  }
+
+  #leave(
+    terminator: Terminator,
+    here: { readonly state: State; readonly words: ReadonlyMap<number, Word> },
+  ): readonly { readonly slot: number; readonly state: State }[] {
+    const { symbols } = this.#analysis;
+    return edgesOf(terminator).flatMap((edge, slot) => {
+      if (terminator.kind !== "branch")
+        return [{ slot, state: this.#cross(edge, here) }];
+      const { op, width, left, right } = terminator;
+      const test = {
+        op,
+        width,
+        left: here.words.get(left) ?? unknownWord,
+        right: here.words.get(right) ?? unknownWord,
+        outcome: slot === 0,
+      };
+      const facts = assume(here.state.facts, test, symbols);
+      if (facts === undefined) return [];
+      const state = this.#cross(edge, { ...here, state: { ...here.state, facts } });
+      const isNull = nullOn(test);
+      if (isNull === undefined) return [{ slot, state }];
+      return [{ slot, state: settleNull(state, left, isNull) }];
+    });
+  }
+
+  /** The state at the start of the edge's target. */
+  #cross(
+    edge: Edge,
+    { state, words }: { readonly state: State; readonly words: ReadonlyMap<number, Word> },
+  ): State {
+    const env = new Map<number, Word>();
+    for (const value of this.#liveness.liveIn[edge.block] ?? []) {
+      const word = words.get(value);
+      if (word !== undefined) env.set(value, word);
+    }
+    const params = this.#fn.blocks[edge.block]?.params ?? [];
+    for (const [index, param] of params.entries()) {
+      const arg = edge.args[index];
+      const word = arg === undefined ? undefined : words.get(arg);
+      if (word !== undefined && this.#liveness.relevant[param] === true)
+        env.set(param, word);
+    }
+    return { ...state, env };
+  }
+}
+
+const unknownWord: Word = pointer({ kind: "kernel" }, undefined);
+
+function edgesOfBlock(fn: IrFunction, block: number): readonly Edge[] {
+  const body = fn.blocks[block];
+  return body === undefined ? [] : edgesOf(body.terminator);
+}
+
+function isPure(kind: string): boolean {
+  return !["load", "store", "atomic", "call", "load-packet"].includes(kind);
+}
+
+/** For a test of a cell's pointer for null: is it null on this side? */
+function nullOn(test: {
+  readonly op: string;
+  readonly left: Word;
+  readonly right: Word;
+  readonly outcome: boolean;
+}): { readonly word: Word; readonly isNull: boolean } | undefined {
+  const { op, left, right, outcome } = test;
+  if (left.kind !== "pointer" || left.target.kind !== "cell") return undefined;
+  if (right.kind !== "number" || right.value !== 0n) return undefined;
+  if (op === "jeq") return { word: left, isNull: outcome };
+  if (op === "jne") return { word: left, isNull: !outcome };
+  return undefined;
+}
+
+function settleNull(
+  state: State,
+  value: number,
+  { word, isNull }: { readonly word: Word; readonly isNull: boolean },
+): State {
+  if (word.kind !== "pointer" || word.target.kind !== "cell") return state;
+  const { object } = word.target.cell;
+  if (!isNull) {
+    if (!state.missed.has(object)) return state;
+    const missed = new Set(state.missed);
+    missed.delete(object);
+    return { ...state, missed };
+  }
+  const env = new Map(state.env);
+  if (env.has(value)) env.set(value, number(0n));
+  return { ...state, env, missed: new Set([...state.missed, object]) };
+}
+
+function reversePostOrder(fn: IrFunction): readonly number[] {
+  const seen = new Set<number>([0]);
+  const post: number[] = [];
+  const stack: { block: number; next: number }[] = [{ block: 0, next: 0 }];
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1];
+    if (top === undefined) break;
+    const edge = edgesOfBlock(fn, top.block)[top.next++];
+    if (edge === undefined) {
+      post.push(top.block);
+      stack.pop();
+    } else if (!seen.has(edge.block)) {
+      seen.add(edge.block);
+      stack.push({ block: edge.block, next: 0 });
+    }
+  }
+  return post.toReversed();
+}

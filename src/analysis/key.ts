@@ -1,0 +1,216 @@
+/**
+ * Keys in the report's terms: each bit as a form over header fields, and a text.
+ */
+import { printFieldSpec, fields, type FieldBit, type FieldName } from "../packet/index.ts";
+import { knownAtom, type Facts } from "./facts.ts";
+import {
+  fieldOf,
+  ignoresHeaderLength,
+  isFieldBit,
+  layoutOf,
+  type Layout,
+} from "./layout.ts";
+import type { AccessGuard, Key, KeyBit, OpaqueReason } from "./report.ts";
+import type { Form, Symbols } from "./symbols.ts";
+
+const UNKNOWN_KEY: Key = {
+  bits: [],
+  text: "unknown",
+};
+
+/**
+ * `raw` is in memory order, each byte least significant bit first. A key of
+ * which nothing is known has no bits.
+ */
+export function resolveKey(
+  raw: readonly Form[] | undefined,
+  facts: Facts,
+  symbols: Symbols,
+): Key {
+  if (raw === undefined) return UNKNOWN_KEY;
+  const layout = layoutOf(facts, symbols);
+  const bits = raw.map((_, index) =>
+    resolveBit(raw[(index & ~7) + 7 - (index & 7)] ?? 0, {
+      facts,
+      layout,
+      symbols,
+    }),
+  );
+  return { bits, text: keyText(bits) };
+}
+
+/** The array index of a CPU-indexed array: the 32 bits of the CPU number. */
+export function isCpuNumber(
+  raw: readonly Form[] | undefined,
+  symbols: Symbols,
+): boolean {
+  return (
+    raw?.length === 32 &&
+    raw.every(
+      (form, index) =>
+        form === symbols.input("cpu", 0, index >> 3, 7 - (index & 7)),
+    )
+  );
+}
+
+export function guardOf(
+  raw: readonly Form[] | undefined,
+  facts: Facts,
+  symbols: Symbols,
+): AccessGuard {
+  const layout = layoutOf(facts, symbols);
+  const ignoring = (raw ?? []).some((form) =>
+    symbols
+      .atoms(form)
+      .some((atom) => ignoresHeaderLength(atom, layout, symbols)),
+  );
+  const guard = {
+    ...(layout.ifindex === undefined ? {} : { ifindex: layout.ifindex }),
+    ...(layout.notIfindex.length === 0
+      ? {}
+      : { notIfindex: layout.notIfindex }),
+    ...(layout.etherTypes === undefined
+      ? {}
+      : { etherTypes: layout.etherTypes }),
+    ...(layout.protocols === undefined ? {} : { protocols: layout.protocols }),
+    unfragmented: layout.unfragmented,
+    ipHeaderHonoured: !ignoring,
+    wellFormed: layout.wellFormed,
+  };
+  return { ...guard, text: guardText(guard) };
+}
+
+/** `ipv4.src`, `{ipv4.src, l4.dport[8:16]}`, `7`, `value of table`. */
+export function keyText(bits: readonly KeyBit[]): string {
+  if (bits.length === 0) return "the whole object";
+  if (bits.every((bit) => isPlain(bit))) return constantText(bits);
+  const parts: string[] = [];
+  const covered = new Map<FieldName, number[]>();
+  const add = (text: string): void => {
+    if (!parts.includes(text)) parts.push(text);
+  };
+  for (const bit of bits) {
+    if (bit.kind === "opaque") add(reasonText(bit.why));
+    else if (bit.bits.length > 1) {
+      const names = [...new Set(bit.bits.map(({ field }) => field))];
+      add(names.length > 1 ? names.join("^") : `${names[0]}^${names[0]}`);
+    } else {
+      const [only] = bit.bits;
+      if (only === undefined) continue;
+      const known = covered.get(only.field);
+      if (known === undefined) {
+        covered.set(only.field, [only.bit]);
+        parts.push(`\u0000${only.field}`);
+      } else known.push(only.bit);
+    }
+  }
+  const texts = parts.flatMap((part) => {
+    if (!part.startsWith("\u0000")) return [part];
+    const field = part.slice(1) as FieldName;
+    return fieldTexts(field, covered.get(field) ?? []);
+  });
+  return texts.length === 1 ? (texts[0] ?? "") : `{${texts.join(", ")}}`;
+}
+
+/** In words, for a refusal. */
+export function reasonText(why: OpaqueReason): string {
+  switch (why.kind) {
+    case "payload":
+      return "payload";
+    case "environment":
+      return why.what;
+    case "state":
+      return `value of ${why.object}`;
+    case "nonlinear":
+      return "arithmetic";
+    case "unknown":
+      return "unknown";
+  }
+}
+
+function resolveBit(
+  form: Form,
+  context: {
+    readonly facts: Facts;
+    readonly layout: Layout;
+    readonly symbols: Symbols;
+  },
+): KeyBit {
+  const { facts, layout, symbols } = context;
+  if (form < 0) return { kind: "opaque", why: symbols.reason(form) };
+  let constant = form & 1;
+  const bits: FieldBit[] = [];
+  for (const atom of symbols.atoms(form)) {
+    const isInput = symbols.atom(atom).space !== "packet";
+    const known = isInput ? knownAtom(facts, atom) : undefined;
+    if (known !== undefined) {
+      constant ^= known;
+      continue;
+    }
+    const found = fieldOf(atom, layout, symbols);
+    if (!isFieldBit(found)) return { kind: "opaque", why: found };
+    bits.push(found);
+  }
+  return { kind: "linear", bits, constant: constant === 1 ? 1 : 0 };
+}
+
+const isPlain = (bit: KeyBit): boolean =>
+  bit.kind === "linear" && bit.bits.length === 0;
+
+/** A constant key as user space would write it: little-endian up to 8 bytes. */
+function constantText(bits: readonly KeyBit[]): string {
+  let value = 0n;
+  for (let byte = bits.length / 8 - 1; byte >= 0; byte--)
+    for (let index = 0; index < 8; index++) {
+      const bit = bits[8 * byte + index];
+      value = (value << 1n) | BigInt(bit?.kind === "linear" ? bit.constant : 0);
+    }
+  return bits.length <= 64 ? value.toString() : `0x${value.toString(16)}`;
+}
+
+function fieldTexts(field: FieldName, all: readonly number[]): string[] {
+  const sorted = [...new Set(all)].sort((a, b) => a - b);
+  if (sorted.length === fields[field].bits) return [field];
+  const texts: string[] = [];
+  let first = sorted[0] ?? 0;
+  for (const [index, bit] of sorted.entries()) {
+    if (sorted[index + 1] === bit + 1) continue;
+    texts.push(printFieldSpec({ field, first, count: bit + 1 - first }));
+    first = sorted[index + 1] ?? 0;
+  }
+  return texts;
+}
+
+const protocolNames: Readonly<Record<number, string>> = {
+  1: "ICMP",
+  6: "TCP",
+  17: "UDP",
+  58: "ICMPv6",
+};
+const etherTypeNames: Readonly<Record<number, string>> = {
+  0x0800: "IPv4",
+  0x0806: "ARP",
+  0x86dd: "IPv6",
+};
+
+function guardText(guard: Omit<AccessGuard, "text">): string {
+  const parts: string[] = [];
+  if (guard.ifindex !== undefined)
+    parts.push(`ifindex ${guard.ifindex.join(" or ")}`);
+  if (guard.notIfindex !== undefined)
+    parts.push(`ifindex not ${guard.notIfindex.join(", ")}`);
+  if (guard.etherTypes !== undefined)
+    parts.push(
+      guard.etherTypes
+        .map((type) => etherTypeNames[type] ?? `0x${type.toString(16)}`)
+        .join(" or "),
+    );
+  if (guard.protocols !== undefined)
+    parts.push(
+      guard.protocols
+        .map((protocol) => protocolNames[protocol] ?? `protocol ${protocol}`)
+        .join(" or "),
+    );
+  if (guard.unfragmented) parts.push("no fragment");
+  return parts.length === 0 ? "any packet" : parts.join(", ");
+}

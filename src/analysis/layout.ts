@@ -1,0 +1,237 @@
+/**
+ * From frame bytes to header fields: where the facts of a path imply the layout,
+ * an atom is a bit of a field that a NIC's parser would also find.
+ *
+ *   bytes 12, 13 (behind VLAN tags: 16, 17 or 20, 21) say 0x0800
+ *       -> the 20 bytes that follow are ipv4.*
+ *   and its protocol is TCP or UDP, and MF and fragment offset are 0
+ *       -> base + 4 * IHL + 0 … 3 are l4.sport and l4.dport; so are the bytes
+ *          behind a header whose IHL is known to be 5
+ *   0x86dd, and the next header is TCP or UDP
+ *       -> ipv6.*, and the ports behind its 40 bytes
+ *
+ * Assumed, and said in every plan: a frame whose EtherType says IPv4 has a whole
+ * header of version 4 with IHL >= 5 (NICs hash other frames as not IP).
+ * Law: without the facts an atom is payload, which no NIC can hash.
+ */
+import {
+  fields,
+  type FieldBit,
+  type FieldName,
+  type Layer,
+} from "../packet/index.ts";
+import { excludedOf, valuesOf, type Facts } from "./facts.ts";
+import type { OpaqueReason } from "./report.ts";
+import type { AtomId, Symbols } from "./symbols.ts";
+
+export interface Layout {
+  /** Where the network header starts, and what it is; undefined: not known. */
+  readonly l3: { readonly kind: "ipv4" | "ipv6"; readonly at: number } | undefined;
+  /** EtherTypes behind the VLAN tags, host order. */
+  readonly etherTypes: readonly number[] | undefined;
+  readonly protocols: readonly number[] | undefined;
+  readonly unfragmented: boolean;
+  /** The IPv4 header is known to have no options. */
+  readonly plainHeader: boolean;
+  /** It is known to have at least 5 words. */
+  readonly wellFormed: boolean;
+  readonly ifindex: readonly number[] | undefined;
+  readonly notIfindex: readonly number[];
+}
+
+const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
+const TAGS: readonly number[] = [0x8100, 0x88a8];
+const WITH_PORTS: readonly number[] = [6, 17];
+
+/** What the facts say about the headers. */
+export function layoutOf(facts: Facts, symbols: Symbols): Layout {
+  const ask = (byte: number, mask: readonly number[]) =>
+    maskedValues(facts, { byte, mask }, symbols);
+  let at = 12;
+  let etherTypes = ask(at, [0xff, 0xff]);
+  while (at < 20 && etherTypes?.every((type) => TAGS.includes(type)) === true) {
+    at += 4;
+    etherTypes = ask(at, [0xff, 0xff]);
+  }
+  const start = at + 2;
+  const only = etherTypes?.length === 1 ? etherTypes[0] : undefined;
+  const l3 =
+    only === IPV4
+      ? ({ kind: "ipv4", at: start } as const)
+      : only === IPV6
+        ? ({ kind: "ipv6", at: start } as const)
+        : undefined;
+  const protocols =
+    l3 && ask(l3.kind === "ipv4" ? start + 9 : start + 6, [0xff]);
+  const ihl = ask(start, [0x0f]);
+  const fragment = ask(start + 6, [0x3f, 0xff]);
+  const port = inputValues(facts, "ifindex", symbols);
+  return {
+    l3,
+    etherTypes,
+    protocols,
+    unfragmented:
+      l3?.kind === "ipv4"
+        ? fragment?.every((value) => value === 0) === true
+        : l3?.kind === "ipv6" && isPorts(protocols),
+    plainHeader: l3?.kind === "ipv4" && ihl?.every((value) => value === 5) === true,
+    wellFormed: ihl?.every((value) => value >= 5) === true,
+    ifindex: port.in,
+    notIfindex: port.not,
+  };
+}
+
+/** The field bit that a packet atom is, or why it is none. */
+export function fieldOf(
+  id: AtomId,
+  layout: Layout,
+  symbols: Symbols,
+): FieldBit | OpaqueReason {
+  const atom = symbols.atom(id);
+  if (atom.space !== "packet")
+    return { kind: "environment", what: atom.space };
+  const { l3 } = layout;
+  const hasPorts = layout.unfragmented && isPorts(layout.protocols);
+  if (atom.base !== 0) {
+    const text = `byte ${atom.byte} behind the header at byte ${atom.base}`;
+    if (l3?.kind !== "ipv4" || l3.at !== atom.base)
+      return payload(`${text}, which is not known to be IPv4`);
+    if (!hasPorts) return payload(`${text}, ${lacking(layout)}`);
+    return l4Field(layout, 8 * atom.byte + atom.bit) ?? payload(text);
+  }
+  const text = `byte ${atom.byte} of the frame`;
+  if (atom.byte < 12) return find("eth", 8 * atom.byte + atom.bit) ?? payload(text);
+  if (atom.byte < 14)
+    return layout.etherTypes === undefined
+      ? payload(text)
+      : (find("eth", 8 * atom.byte + atom.bit) ?? payload(text));
+  const start = l3?.at ?? 14;
+  if (atom.byte < start) {
+    const bit = 8 * (atom.byte - 14) + atom.bit;
+    return (
+      (bit < 32 ? find("vlan", bit) : find("vlan2", bit - 32)) ?? payload(text)
+    );
+  }
+  if (l3 === undefined)
+    return payload(`${text}, with no EtherType known`);
+  const bit = 8 * (atom.byte - start) + atom.bit;
+  const length = l3.kind === "ipv4" ? 160 : 320;
+  if (bit < length) return find(l3.kind, bit) ?? payload(text);
+  if (l3.kind === "ipv4" && !layout.plainHeader)
+    return payload(`${text}, which are options if the IPv4 header has any`);
+  if (!hasPorts) return payload(`${text}, ${lacking(layout)}`);
+  return l4Field(layout, bit - length) ?? payload(text);
+}
+
+export const isFieldBit = (found: FieldBit | OpaqueReason): found is FieldBit =>
+  "field" in found;
+
+/** Is this atom behind an IPv4 header without regard to its length? */
+export function ignoresHeaderLength(
+  id: AtomId,
+  layout: Layout,
+  symbols: Symbols,
+): boolean {
+  const atom = symbols.atom(id);
+  return (
+    atom.space === "packet" &&
+    atom.base === 0 &&
+    layout.l3?.kind === "ipv4" &&
+    atom.byte >= layout.l3.at + 20 &&
+    !layout.plainHeader
+  );
+}
+
+const isPorts = (protocols: readonly number[] | undefined): boolean =>
+  protocols?.every((protocol) => WITH_PORTS.includes(protocol)) === true;
+
+const payload = (text: string): OpaqueReason => ({ kind: "payload", text });
+
+function lacking(layout: Layout): string {
+  if (!isPorts(layout.protocols)) return "with no test for TCP or UDP";
+  return "which a fragment may not have";
+}
+
+// Per layer, the narrowest field that covers each bit.
+const byBit = new Map<string, FieldName>();
+for (const [name, row] of Object.entries(fields)) {
+  for (let bit = row.bit; bit < row.bit + row.bits; bit++) {
+    const key = `${row.layer}.${bit}`;
+    const known = byBit.get(key);
+    if (known === undefined || fields[known].bits > row.bits)
+      byBit.set(key, name as FieldName);
+  }
+}
+
+function find(layer: Layer, bit: number): FieldBit | undefined {
+  const field = byBit.get(`${layer}.${bit}`);
+  return field && { field, bit: bit - fields[field].bit };
+}
+
+function l4Field(layout: Layout, bit: number): FieldBit | undefined {
+  if (bit < 32) return find("l4", bit);
+  const only = layout.protocols?.length === 1 ? layout.protocols[0] : undefined;
+  if (only === 6) return find("tcp", bit);
+  if (only === 17) return find("udp", bit);
+  return undefined;
+}
+
+/** Values of masked bytes of the frame as one big-endian number of the masked bits. */
+function maskedValues(
+  facts: Facts,
+  where: { readonly byte: number; readonly mask: readonly number[] },
+  symbols: Symbols,
+): readonly number[] | undefined {
+  const atoms: { readonly id: AtomId; readonly weight: number }[] = [];
+  const bits = 8 * where.mask.length;
+  for (let index = 0; index < bits; index++) {
+    const mask = where.mask[index >> 3] ?? 0;
+    if (((mask >> (7 - (index & 7))) & 1) === 0) continue;
+    const form = symbols.input(
+      "packet",
+      0,
+      where.byte + (index >> 3),
+      index & 7,
+    );
+    const id = symbols.single(form);
+    if (id !== undefined) atoms.push({ id, weight: 2 ** (bits - 1 - index) });
+  }
+  return weighted(facts, atoms)?.in;
+}
+
+/** Values of a 32-bit word of the environment. */
+function inputValues(
+  facts: Facts,
+  space: "ifindex",
+  symbols: Symbols,
+): { in: readonly number[] | undefined; not: readonly number[] } {
+  const atoms: { id: AtomId; weight: number }[] = [];
+  for (let index = 0; index < 32; index++) {
+    const form = symbols.input(space, 0, index >> 3, 7 - (index & 7));
+    const id = symbols.single(form);
+    if (id !== undefined) atoms.push({ id, weight: 2 ** index });
+  }
+  return weighted(facts, atoms);
+}
+
+function weighted(
+  facts: Facts,
+  atoms: readonly { readonly id: AtomId; readonly weight: number }[],
+): { in: readonly number[] | undefined; not: readonly number[] } {
+  const sorted = atoms.toSorted((a, b) => a.id - b.id);
+  const ids = sorted.map(({ id }) => id);
+  const weigh = (code: number) =>
+    sorted.reduce(
+      (sum, { weight }, index) =>
+        Math.floor(code / 2 ** index) % 2 === 1 ? sum + weight : sum,
+      0,
+    );
+  const inside = valuesOf(facts, ids)?.map(weigh);
+  return {
+    in: inside?.sort((a, b) => a - b),
+    not: excludedOf(facts, ids)
+      .map(weigh)
+      .sort((a, b) => a - b),
+  };
+}
