@@ -134,7 +134,10 @@ export function signature(key: Key): string {
     .join();
 }
 
-function classify(map: MapSpec, accesses: readonly Omit<Access, "id">[]): ObjectAccess {
+function classify(
+  map: MapSpec,
+  accesses: readonly Omit<Access, "id">[],
+): ObjectAccess {
   if (accesses.length === 0 || isChannel(map)) return "none";
   if (mapTypeRow(map.type).perCpu === true) return "per-cpu";
   const changes = accesses.filter(({ op }) => op !== "lookup" && op !== "read");

@@ -2,7 +2,7 @@
  * The state report of one program: lift, inline, run the dataflow, gather.
  */
 import type { Diagnostic, Place } from "../base/index.ts";
-import { inlineCalls, lift, type IrProgram } from "../ir/index.ts";
+import { lift, type IrProgram } from "../ir/index.ts";
 import type { MapSpec, ProgramSpec } from "../isa/index.ts";
 import { objectsOf } from "./accesses.ts";
 import { innerName } from "./calls.ts";
@@ -23,15 +23,12 @@ export interface AnalyseOptions {
   readonly set?: Readonly<Record<string, bigint>>;
 }
 
-/** Instructions that inlining may add, as a multiple of what is there. */
-const INLINE_BUDGET = 20_000;
-
 export function analyse(
   program: ProgramSpec,
   options: AnalyseOptions = {},
 ): StateReport {
   const set = withSettings(program, options.set ?? {});
-  const ir = inlineCalls(lift(set), { budget: INLINE_BUDGET });
+  const ir = lift(set);
   const instructions = program.functions.reduce(
     (sum, fn) => sum + fn.instructions.length,
     0,
@@ -104,10 +101,7 @@ function withInner(map: MapSpec): MapSpec[] {
   return [map, { ...map.inner, name: innerName(map.name) }];
 }
 
-function gatherAdditions(
-  ir: IrProgram,
-  touches: readonly Touch[],
-): Additions {
+function gatherAdditions(ir: IrProgram, touches: readonly Touch[]): Additions {
   const bySpot = new Map<string, Touch[]>();
   for (const touch of touches) {
     const spot = spotOf(touch.where);
@@ -144,7 +138,10 @@ function countInstructions(ir: IrProgram): number {
   return ir.functions.reduce(
     (sum, fn) =>
       sum +
-      fn.blocks.reduce((inner, block) => inner + block.instructions.length + 1, 0),
+      fn.blocks.reduce(
+        (inner, block) => inner + block.instructions.length + 1,
+        0,
+      ),
     0,
   );
 }

@@ -10,6 +10,7 @@ import {
   mapTypeRow,
   type FunctionSignature,
   type HelperArgument,
+  type HelperResult,
 } from "../isa/index.ts";
 import {
   bitsOfBytes,
@@ -82,7 +83,10 @@ function foreignCall(
   args: readonly Word[],
   step: Step,
 ): { state: State; result: Word } {
-  step.note("unknown-callee", `${name} is not described: assumed to touch all it is handed`);
+  step.note(
+    "unknown-callee",
+    `${name} is not described: assumed to touch all it is handed`,
+  );
   for (const arg of args) {
     if (arg.kind === "pointer" && arg.target.kind === "cell")
       step.touch({ op: "other", object: arg.target.cell.object });
@@ -108,8 +112,7 @@ function describedCall(
   const map = mapAt < 0 ? undefined : mapName(args[mapAt]);
   const spec = map === undefined ? undefined : step.mapSpec(map);
   const described = { signature, args, instruction, map, key: undefined };
-  const key =
-    mapAt < 0 ? undefined : touchMap(state, described, step);
+  const key = mapAt < 0 ? undefined : touchMap(state, described, step);
   for (const [index, kind] of kinds.entries()) {
     const arg = args[index];
     if (arg === undefined) continue;
@@ -120,10 +123,16 @@ function describedCall(
   if (signature.name === "spin_lock") state = { ...state, locked: true };
   if (signature.name === "spin_unlock") state = { ...state, locked: false };
   const keepsFront = /^xdp_adjust_(tail|meta)$/.test(signature.name);
-  if (!keepsFront && signature.effects.some((effect) => effect.startsWith("packet")))
+  if (
+    !keepsFront &&
+    signature.effects.some((effect) => effect.startsWith("packet"))
+  )
     state = loseFrame(state);
   if (signature.effects.includes("tail-call"))
-    step.note("tail-call", "a tail call leaves this program; what it calls is not in this report");
+    step.note(
+      "tail-call",
+      "a tail call leaves this program; what it calls is not in this report",
+    );
   return { state, result: resultOf({ ...described, key }, step) };
 }
 
@@ -214,27 +223,13 @@ function resultOf(
     case "get_prandom_u32":
       return environment("random", 32, step);
   }
-  switch (signature.result) {
-    case "record-or-null":
-    case "socket-or-null":
-    case "memory":
-    case "memory-or-null":
-    case "object":
-    case "object-or-null":
-      return pointer({ kind: "kernel" }, 0);
-    case "value-or-null":
-      if (map === undefined) break;
-      return pointer(
-        {
-          kind: "cell",
-          cell: { object: map, key: undefined, root: instruction.result },
-        },
-        0,
-      );
-    case "void":
-      return number(0n);
-    default:
+  if (pointsToKernel.includes(signature.result))
+    return pointer({ kind: "kernel" }, 0);
+  if (signature.result === "value-or-null" && map !== undefined) {
+    const cell = { object: map, key: undefined, root: instruction.result };
+    return pointer({ kind: "cell", cell }, 0);
   }
+  if (signature.result === "void") return number(0n);
   if (signature.reads.includes("map") && map !== undefined)
     return opaqueWord(symbols.opaque({ kind: "state", object: map }));
   const sources = args.flatMap((arg) =>
@@ -248,14 +243,19 @@ function resultOf(
   );
 }
 
+const pointsToKernel: readonly HelperResult[] = [
+  "record-or-null",
+  "socket-or-null",
+  "memory",
+  "memory-or-null",
+  "object",
+  "object-or-null",
+];
+
 /** Name under which the inner maps of an outer one are one object. */
 export const innerName = (outer: string): string => `${outer}[]`;
 
-function environment(
-  what: "time" | "random",
-  width: number,
-  step: Step,
-): Word {
+function environment(what: "time" | "random", width: number, step: Step): Word {
   return opaqueWord(step.symbols.opaque({ kind: "environment", what }), width);
 }
 
@@ -270,35 +270,21 @@ const isSlot = (word: Word): boolean =>
   (word.kind !== "pointer" || word.target.kind === "slot");
 
 function reads(kind: HelperArgument): boolean {
-  switch (kind.kind) {
-    case "memory":
-      return kind.access !== "write";
-    case "map-value":
-      return kind.access === "read";
-    case "map-key":
-    case "string":
-      return true;
-    default:
-      return false;
-  }
+  if (kind.kind === "memory") return kind.access !== "write";
+  if (kind.kind === "map-value") return kind.access === "read";
+  return kind.kind === "map-key" || kind.kind === "string";
 }
 
 function writes(kind: HelperArgument): boolean {
-  switch (kind.kind) {
-    case "memory":
-      return kind.access !== "read";
-    case "map-value":
-      return kind.access === "write";
-    case "callback-context":
-    case "dynptr":
-    case "iterator":
-    case "unsafe-address":
-      return true;
-    case "member":
-      return kind.of !== "lock";
-    default:
-      return false;
-  }
+  if (kind.kind === "memory") return kind.access !== "read";
+  if (kind.kind === "map-value") return kind.access === "write";
+  if (kind.kind === "member") return kind.of !== "lock";
+  return (
+    kind.kind === "callback-context" ||
+    kind.kind === "dynptr" ||
+    kind.kind === "iterator" ||
+    kind.kind === "unsafe-address"
+  );
 }
 
 function sizeOf(

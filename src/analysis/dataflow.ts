@@ -6,9 +6,15 @@
  * Bounds: a block is executed for at most six states, and again only when what
  * flows into it has changed; a loop head gives up at once what changes there.
  */
-import type { Edge, IrFunction, Terminator } from "../ir/index.ts";
+import {
+  edgesOf,
+  reversePostorder,
+  type Edge,
+  type IrFunction,
+  type Terminator,
+} from "../ir/index.ts";
 import { assume, type Facts } from "./facts.ts";
-import { edgesOf, livenessOf, type Liveness } from "./liveness.ts";
+import { livenessOf, matters, type Liveness } from "./liveness.ts";
 import {
   entryState,
   mergeStates,
@@ -68,7 +74,7 @@ class Flow {
       calls: () => undefined,
     };
     this.#liveness = livenessOf(fn);
-    this.#order = reversePostOrder(fn);
+    this.#order = reversePostorder(fn);
     const rank = fn.blocks.map(() => -1);
     for (const [index, block] of this.#order.entries()) rank[block] = index;
     this.#rank = rank;
@@ -77,7 +83,8 @@ class Flow {
     for (const block of this.#order)
       for (const [slot, edge] of edgesOfBlock(fn, block).entries()) {
         preds[edge.block]?.push(`${block}.${slot}`);
-        if ((rank[edge.block] ?? 0) <= (rank[block] ?? 0)) heads.add(edge.block);
+        if ((rank[edge.block] ?? 0) <= (rank[block] ?? 0))
+          heads.add(edge.block);
       }
     this.#preds = preds;
     this.#heads = heads;
@@ -89,7 +96,7 @@ class Flow {
   solve(): void {
     const dirty = new Set<number>([0]);
     // Ranks are small integers: scanning them in order is a cheap priority queue.
-    for (let at = 0; at < this.#order.length; ) {
+    for (let at = 0; at < this.#order.length;) {
       const block = this.#order[at] ?? 0;
       if (!dirty.delete(block)) {
         at++;
@@ -161,7 +168,9 @@ class Flow {
       this.#analysis.symbols.unknown("a loop that does not settle"),
     );
     const [first] = before;
-    const empty = entryState((first?.slots ?? []).map((s) => s.map(() => lost)));
+    const empty = entryState(
+      (first?.slots ?? []).map((s) => s.map(() => lost)),
+    );
     return { ...empty, frame: { ...empty.frame, moved: true } };
   }
 
@@ -169,7 +178,9 @@ class Flow {
     const { symbols } = this.#analysis;
     const lost = unknownByte(symbols.unknown("never written"));
     const state = entryState(
-      this.#fn.slots.map(({ size }) => Array.from({ length: size }, () => lost)),
+      this.#fn.slots.map(({ size }) =>
+        Array.from({ length: size }, () => lost),
+      ),
     );
     const env = new Map<number, Word>();
     const context = this.#fn.params[0];
@@ -193,8 +204,12 @@ class Flow {
     let state = entering;
     const where = { function: this.#start.index, block, index: 0 };
     for (const [index, instruction] of body.instructions.entries()) {
-      const pure = "result" in instruction && isPure(instruction.kind);
-      if (pure && this.#liveness.relevant[instruction.result] !== true) continue;
+      if (
+        !matters(instruction) &&
+        "result" in instruction &&
+        this.#liveness.relevant[instruction.result] !== true
+      )
+        continue;
       state = transfer(state, instruction, {
         analysis,
         fn: this.#fn,
@@ -223,7 +238,10 @@ class Flow {
       };
       const facts = assume(here.state.facts, test, symbols);
       if (facts === undefined) return [];
-      const state = this.#cross(edge, { ...here, state: { ...here.state, facts } });
+      const state = this.#cross(edge, {
+        ...here,
+        state: { ...here.state, facts },
+      });
       const isNull = nullOn(test);
       if (isNull === undefined) return [{ slot, state }];
       return [{ slot, state: settleNull(state, left, isNull) }];
@@ -233,7 +251,10 @@ class Flow {
   /** The state at the start of the edge's target. */
   #cross(
     edge: Edge,
-    { state, words }: { readonly state: State; readonly words: ReadonlyMap<number, Word> },
+    {
+      state,
+      words,
+    }: { readonly state: State; readonly words: ReadonlyMap<number, Word> },
   ): State {
     const env = new Map<number, Word>();
     for (const value of this.#liveness.liveIn[edge.block] ?? []) {
@@ -256,10 +277,6 @@ const unknownWord: Word = pointer({ kind: "kernel" }, undefined);
 function edgesOfBlock(fn: IrFunction, block: number): readonly Edge[] {
   const body = fn.blocks[block];
   return body === undefined ? [] : edgesOf(body.terminator);
-}
-
-function isPure(kind: string): boolean {
-  return !["load", "store", "atomic", "call", "load-packet"].includes(kind);
 }
 
 /** For a test of a cell's pointer for null: is it null on this side? */
@@ -293,23 +310,4 @@ function settleNull(
   const env = new Map(state.env);
   if (env.has(value)) env.set(value, number(0n));
   return { ...state, env, missed: new Set([...state.missed, object]) };
-}
-
-function reversePostOrder(fn: IrFunction): readonly number[] {
-  const seen = new Set<number>([0]);
-  const post: number[] = [];
-  const stack: { block: number; next: number }[] = [{ block: 0, next: 0 }];
-  while (stack.length > 0) {
-    const top = stack[stack.length - 1];
-    if (top === undefined) break;
-    const edge = edgesOfBlock(fn, top.block)[top.next++];
-    if (edge === undefined) {
-      post.push(top.block);
-      stack.pop();
-    } else if (!seen.has(edge.block)) {
-      seen.add(edge.block);
-      stack.push({ block: edge.block, next: 0 });
-    }
-  }
-  return post.toReversed();
 }

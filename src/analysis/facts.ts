@@ -198,7 +198,9 @@ function joinFact(
   const not = [...new Set(candidates)].filter(
     (value) => outLeft(value) && outRight(value),
   );
-  return not.length === 0 ? undefined : { atoms, not: not.sort((x, y) => x - y) };
+  return not.length === 0
+    ? undefined
+    : { atoms, not: not.sort((x, y) => x - y) };
 }
 
 /** The comparison as `x == value` or `x != value`, where it is one. */
@@ -393,7 +395,9 @@ function put(facts: Facts, fact: Fact, symbols: Symbols): Facts {
 
 function matters(id: AtomId, symbols: Symbols): boolean {
   const atom = symbols.atom(id);
-  return atom.space !== "packet" || (atom.base === 0 && atom.byte < LAYOUT_BYTES);
+  return (
+    atom.space !== "packet" || (atom.base === 0 && atom.byte < LAYOUT_BYTES)
+  );
 }
 
 function compare(

@@ -10,3 +10,4 @@ export type {
   StateObject,
   StateReport,
 } from "./report.ts";
+export { analyse, analyseIr, type AnalyseOptions } from "./analyse.ts";

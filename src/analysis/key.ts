@@ -1,7 +1,12 @@
 /**
  * Keys in the report's terms: each bit as a form over header fields, and a text.
  */
-import { printFieldSpec, fields, type FieldBit, type FieldName } from "../packet/index.ts";
+import {
+  printFieldSpec,
+  fields,
+  type FieldBit,
+  type FieldName,
+} from "../packet/index.ts";
 import { knownAtom, type Facts } from "./facts.ts";
 import {
   fieldOf,

@@ -26,7 +26,8 @@ import type { AtomId, Symbols } from "./symbols.ts";
 
 export interface Layout {
   /** Where the network header starts, and what it is; undefined: not known. */
-  readonly l3: { readonly kind: "ipv4" | "ipv6"; readonly at: number } | undefined;
+  readonly l3:
+    { readonly kind: "ipv4" | "ipv6"; readonly at: number } | undefined;
   /** EtherTypes behind the VLAN tags, host order. */
   readonly etherTypes: readonly number[] | undefined;
   readonly protocols: readonly number[] | undefined;
@@ -75,7 +76,8 @@ export function layoutOf(facts: Facts, symbols: Symbols): Layout {
       l3?.kind === "ipv4"
         ? fragment?.every((value) => value === 0) === true
         : l3?.kind === "ipv6" && isPorts(protocols),
-    plainHeader: l3?.kind === "ipv4" && ihl?.every((value) => value === 5) === true,
+    plainHeader:
+      l3?.kind === "ipv4" && ihl?.every((value) => value === 5) === true,
     wellFormed: ihl?.every((value) => value >= 5) === true,
     ifindex: port.in,
     notIfindex: port.not,
@@ -89,8 +91,7 @@ export function fieldOf(
   symbols: Symbols,
 ): FieldBit | OpaqueReason {
   const atom = symbols.atom(id);
-  if (atom.space !== "packet")
-    return { kind: "environment", what: atom.space };
+  if (atom.space !== "packet") return { kind: "environment", what: atom.space };
   const { l3 } = layout;
   const hasPorts = layout.unfragmented && isPorts(layout.protocols);
   if (atom.base !== 0) {
@@ -101,7 +102,8 @@ export function fieldOf(
     return l4Field(layout, 8 * atom.byte + atom.bit) ?? payload(text);
   }
   const text = `byte ${atom.byte} of the frame`;
-  if (atom.byte < 12) return find("eth", 8 * atom.byte + atom.bit) ?? payload(text);
+  if (atom.byte < 12)
+    return find("eth", 8 * atom.byte + atom.bit) ?? payload(text);
   if (atom.byte < 14)
     return layout.etherTypes === undefined
       ? payload(text)
@@ -113,8 +115,7 @@ export function fieldOf(
       (bit < 32 ? find("vlan", bit) : find("vlan2", bit - 32)) ?? payload(text)
     );
   }
-  if (l3 === undefined)
-    return payload(`${text}, with no EtherType known`);
+  if (l3 === undefined) return payload(`${text}, with no EtherType known`);
   const bit = 8 * (atom.byte - start) + atom.bit;
   const length = l3.kind === "ipv4" ? 160 : 320;
   if (bit < length) return find(l3.kind, bit) ?? payload(text);

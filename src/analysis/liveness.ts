@@ -4,7 +4,14 @@
  *
  * Both passes walk backwards from uses, so their cost is the size of the answer.
  */
-import type { Edge, IrFunction, IrInstruction, Terminator } from "../ir/index.ts";
+import {
+  edgesOf,
+  operandsOf,
+  predecessors,
+  type IrFunction,
+  type IrInstruction,
+  type Terminator,
+} from "../ir/index.ts";
 
 export interface Liveness {
   /** Per block, ids of values that are live at its start; its own parameters not among them. */
@@ -42,68 +49,11 @@ export function livenessOf(fn: IrFunction): Liveness {
   return { liveIn: live.map((values) => [...values]), relevant };
 }
 
-export function edgesOf(terminator: Terminator): readonly Edge[] {
-  switch (terminator.kind) {
-    case "jump":
-      return [terminator.to];
-    case "branch":
-    case "may-goto":
-      return [terminator.then, terminator.otherwise];
-    case "return":
-    case "trap":
-      return [];
-  }
-}
-
-/** Values that an instruction uses. */
-export function operandsOf(instruction: IrInstruction): readonly number[] {
-  switch (instruction.kind) {
-    case "const":
-    case "map":
-    case "map-value":
-    case "function":
-    case "kernel-symbol":
-    case "slot":
-    case "undefined":
-      return [];
-    case "binary":
-      return [instruction.left, instruction.right];
-    case "unary":
-    case "extract":
-    case "address-cast":
-      return [instruction.value];
-    case "concat":
-      return instruction.parts.map((part) => part.value);
-    case "load":
-      return [instruction.address];
-    case "store":
-      return [instruction.address, instruction.value];
-    case "atomic":
-      return instruction.expected === undefined
-        ? [instruction.address, instruction.value]
-        : [instruction.address, instruction.value, instruction.expected];
-    case "call":
-      return instruction.args;
-    case "load-packet":
-      return instruction.index === undefined
-        ? [instruction.context]
-        : [instruction.context, instruction.index];
-  }
-}
-
 /** Values that a terminator looks at; a returned verdict matters to no key. */
 function testedBy(terminator: Terminator): readonly number[] {
   return terminator.kind === "branch"
     ? [terminator.left, terminator.right]
     : [];
-}
-
-function predecessors(fn: IrFunction): readonly (readonly number[])[] {
-  const preds: number[][] = fn.blocks.map(() => []);
-  for (const block of fn.blocks)
-    for (const edge of edgesOf(block.terminator))
-      preds[edge.block]?.push(block.id);
-  return preds;
 }
 
 function relevance(fn: IrFunction): readonly boolean[] {
@@ -136,15 +86,15 @@ function relevance(fn: IrFunction): readonly boolean[] {
   return relevant;
 }
 
-function matters(instruction: IrInstruction): boolean {
-  switch (instruction.kind) {
-    case "load":
-    case "store":
-    case "atomic":
-    case "call":
-    case "load-packet":
-      return true;
-    default:
-      return false;
-  }
+const touching: readonly IrInstruction["kind"][] = [
+  "load",
+  "store",
+  "atomic",
+  "call",
+  "load-packet",
+];
+
+/** Does it look at its operands beyond making a value of them? */
+export function matters({ kind }: IrInstruction): boolean {
+  return touching.includes(kind);
 }

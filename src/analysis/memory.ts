@@ -12,13 +12,7 @@ import {
   type State,
 } from "./state.ts";
 import type { Form, Symbols } from "./symbols.ts";
-import {
-  bitsOf,
-  fromBits,
-  number,
-  pointer,
-  type Word,
-} from "./word.ts";
+import { bitsOf, fromBits, number, pointer, type Word } from "./word.ts";
 
 /** Address + scalar; undefined when the sum is no pointer that we follow. */
 export function movePointer(
@@ -253,4 +247,3 @@ export function constantAt(
     value = (value << 8n) | BigInt(data[offset + index] ?? 0);
   return number(value);
 }
-

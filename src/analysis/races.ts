@@ -30,11 +30,14 @@ export function racesOf(
       raceAt(object.name, kind, own.filter(test));
     const plain = (touch: Touch) =>
       touch.op === "write" && !touch.atomic && !touch.locked;
+    // A cell that was looked at before it is stored to: the store may hang on it.
+    const seen = new Set(
+      own.filter(({ op }) => op === "read").map(({ root }) => root),
+    );
+    const hangs = (touch: Touch) =>
+      dependent.has(spotOf(touch.where)) || seen.has(touch.root);
     return [
-      ...found(
-        "lost-update",
-        (touch) => plain(touch) && dependent.has(spotOf(touch.where)),
-      ),
+      ...found("lost-update", (touch) => plain(touch) && hangs(touch)),
       ...found(
         "check-then-act",
         (touch) =>
@@ -43,10 +46,7 @@ export function racesOf(
           !touch.locked &&
           touch.flags !== NOEXIST,
       ),
-      ...found(
-        "unlocked-write",
-        (touch) => plain(touch) && !dependent.has(spotOf(touch.where)),
-      ),
+      ...found("unlocked-write", (touch) => plain(touch) && !hangs(touch)),
     ];
   });
 }

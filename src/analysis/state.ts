@@ -14,7 +14,13 @@ import {
   type Facts,
 } from "./facts.ts";
 import type { Form, Symbols } from "./symbols.ts";
-import { joinWords, sameForms, sameWord, widenWords, type Word } from "./word.ts";
+import {
+  joinWords,
+  sameForms,
+  sameWord,
+  widenWords,
+  type Word,
+} from "./word.ts";
 
 /** A byte of memory: eight forms, least significant first, or a part of a spilled pointer. */
 export type Byte =
@@ -237,9 +243,7 @@ function combine(left: State, right: State, how: Combination): State {
     slots: left.slots.map((bytes, slot) => {
       const others = right.slots[slot] ?? [];
       if (bytes === others) return bytes;
-      return bytes.map((byte, index) =>
-        combineBytes(byte, others[index], how),
-      );
+      return bytes.map((byte, index) => combineBytes(byte, others[index], how));
     }),
     frame: combineFrames(left.frame, right.frame, how),
     facts: how.facts(left.facts, right.facts),
@@ -289,7 +293,10 @@ function combineFrames(
   if (sameFrame(left, right)) return left;
   const written = new Map<string, Byte>();
   const unknown = unknownByte(how.symbols.unknown("written on some paths"));
-  for (const key of new Set([...left.written.keys(), ...right.written.keys()])) {
+  for (const key of new Set([
+    ...left.written.keys(),
+    ...right.written.keys(),
+  ])) {
     const a = left.written.get(key);
     const b = right.written.get(key);
     written.set(

@@ -29,13 +29,8 @@ export interface Atom {
   readonly bit: number;
 }
 
-export const ZERO: Form = 0;
-export const ONE: Form = 1;
 /** Longer sums of atoms than this are not followed. */
 const MOST_ATOMS = 48;
-
-export const isOpaque = (form: Form): boolean => form < 0;
-export const isConstant = (form: Form): boolean => form === 0 || form === 1;
 
 /** Interning tables of one analysis; forms of different tables do not mix. */
 export class Symbols {
@@ -96,8 +91,7 @@ export class Symbols {
     const constant = (left ^ right) & 1;
     if (left >> 1 === right >> 1) return constant;
     const all = new Set(this.atoms(left));
-    for (const atom of this.atoms(right))
-      if (!all.delete(atom)) all.add(atom);
+    for (const atom of this.atoms(right)) if (!all.delete(atom)) all.add(atom);
     if (all.size > MOST_ATOMS)
       return this.opaque({ kind: "nonlinear", text: "a long XOR" });
     return this.#linear(
@@ -140,7 +134,10 @@ export class Symbols {
   blame(sources: readonly Form[], operation: string): Form {
     let best: Form | undefined;
     for (const form of sources)
-      if (form < 0 && (best === undefined || this.#rank(form) > this.#rank(best)))
+      if (
+        form < 0 &&
+        (best === undefined || this.#rank(form) > this.#rank(best))
+      )
         best = form;
     return best ?? this.opaque({ kind: "nonlinear", text: operation });
   }

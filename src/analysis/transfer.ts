@@ -72,7 +72,10 @@ export interface Step {
   ) => void;
   readonly mapSpec: (name: string) => MapSpec | undefined;
   /** A key that lies in constant memory or in another cell. */
-  readonly keyBehind: (address: Word, size: number) => readonly Form[] | undefined;
+  readonly keyBehind: (
+    address: Word,
+    size: number,
+  ) => readonly Form[] | undefined;
   readonly note: (code: string, message: string) => void;
   readonly calls: (name: string, state: State) => void;
 }
@@ -175,7 +178,7 @@ function stepOf(
       locked: state.locked,
       afterMiss: state.missed.has(part.object),
       where,
-      at: instruction.at,
+      at: placeOf(instruction.at),
     });
   const step: Step = {
     symbols,
@@ -201,7 +204,11 @@ function stepOf(
       return Array.from({ length: 8 * size }, () => form);
     },
     note: (code, message) =>
-      analysis.note(code, `${message} (${printPlace(instruction.at)})`, instruction.at),
+      analysis.note(
+        code,
+        `${message} (${printPlace(instruction.at)})`,
+        instruction.at,
+      ),
     calls: analysis.calls,
   };
   return step;
@@ -241,7 +248,10 @@ function globalPointer(
 ): Word {
   const size = 8 * (step.mapSpec(map)?.keySize ?? 4);
   const key = Array.from({ length: size }, () => 0);
-  return pointer({ kind: "cell", cell: { object: map, key, root: -1 } }, offset);
+  return pointer(
+    { kind: "cell", cell: { object: map, key, root: -1 } },
+    offset,
+  );
 }
 
 function arithmetic(
@@ -493,4 +503,11 @@ function callbacks(
     if (word.kind === "pointer" && word.target.kind === "function")
       step.calls(word.target.name, state);
   }
+}
+
+/** Line 0 is how compilers say that code belongs to no line. */
+function placeOf(at: Place): Place {
+  return at.line === 0
+    ? { function: at.function, instruction: at.instruction }
+    : at;
 }

@@ -3,8 +3,12 @@
  * a cell (load, add, store back, the old value reaching nothing else), and which
  * stores depend on what was loaded from the same object.
  */
-import type { IrFunction, IrInstruction } from "../ir/index.ts";
-import { edgesOf, operandsOf } from "./liveness.ts";
+import {
+  edgesOf,
+  operandsOf,
+  type IrFunction,
+  type IrInstruction,
+} from "../ir/index.ts";
 import type { Touch } from "./touch.ts";
 
 /** "block.index" of an instruction. */
@@ -79,7 +83,10 @@ export function additionsOf(
         unused.add(spot);
       if (instruction.kind !== "store" || !touches.has(spot)) continue;
       const load = addedTo(instruction.value, graph);
-      if (load !== undefined && sameCell(touches.get(spot), touches.get(load))) {
+      if (
+        load !== undefined &&
+        sameCell(touches.get(spot), touches.get(load))
+      ) {
         stores.add(spot);
         loads.add(load);
       }

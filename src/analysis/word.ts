@@ -395,7 +395,8 @@ function shift(
 
 function multiply(left: Word, right: Word, context: Context): Word {
   const { width, symbols } = context;
-  const [factor, other] = right.kind === "number" ? [right, left] : [left, right];
+  const [factor, other] =
+    right.kind === "number" ? [right, left] : [left, right];
   const bits = bitsOf(other, symbols).slice(0, width);
   if (factor.kind !== "number")
     return opaqueWord(
@@ -421,7 +422,11 @@ function divide(
   const low = a.slice(0, width);
   const divisor =
     by.kind === "number" ? BigInt.asUintN(width, by.value) : undefined;
-  if (divisor !== undefined && divisor > 0n && (divisor & (divisor - 1n)) === 0n) {
+  if (
+    divisor !== undefined &&
+    divisor > 0n &&
+    (divisor & (divisor - 1n)) === 0n
+  ) {
     const power = divisor.toString(2).length - 1;
     return fromBits(op === "div" ? low.slice(power) : low.slice(0, power));
   }
