@@ -25,6 +25,11 @@ export function isDataSection(name: string): boolean {
   return /^\.(data|rodata|bss)(\.|$)/.test(name);
 }
 
+/** A map that stands for a section of global variables. */
+export function isDataMap(map: MapSpec): boolean {
+  return isDataSection(map.section) || map.section === kconfigSection;
+}
+
 /** Sections of the file that hold global variables. */
 export function dataSections(elf: Elf): ElfSection[] {
   return elf.sections.filter(

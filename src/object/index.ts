@@ -21,6 +21,17 @@ export type {
   RawSection,
   VariableSpec,
 } from "./spec.ts";
+export {
+  addMap,
+  addVariable,
+  emptyObject,
+  removeFunctions,
+  removeMap,
+  replaceFunctions,
+  replaceMap,
+  resizeMap,
+  setMapType,
+} from "./edit.ts";
 export { normalise } from "./normalise.ts";
 export { writeObject } from "./write-object.ts";
 export { writeBtf } from "./write-btf.ts";
