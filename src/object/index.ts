@@ -1,3 +1,4 @@
+export { applyCoreRelocations } from "./apply-core.ts";
 export {
   type Btf,
   type BtfKind,
