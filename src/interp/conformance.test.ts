@@ -4,8 +4,10 @@
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
+import { lift } from "../ir/index.ts";
 import { parseFunctions, type ProgramSpec } from "../isa/index.ts";
 import { BytecodeMachine } from "./bytecode-machine.ts";
+import { IrMachine } from "./ir-machine.ts";
 import { packetRandom } from "./machine.ts";
 import type { Outcome, PacketInput } from "./outcome.ts";
 import { createState } from "./state.ts";
@@ -34,10 +36,14 @@ function run(text: string): Outcome {
   return new BytecodeMachine(program(text), createState([])).run(packet);
 }
 
+function runLifted(text: string): Outcome {
+  return new IrMachine(lift(program(text)), createState([])).run(packet);
+}
+
 /** All 64 bits of r0 at the `exit` of main, seen through two runs. */
-function result(body: string, more = ""): bigint {
-  const low = run(`${body}\nexit\n${more}`);
-  const high = run(`${body}\nr0 >>= 32\nexit\n${more}`);
+function result(body: string, more = "", how = run): bigint {
+  const low = how(`${body}\nexit\n${more}`);
+  const high = how(`${body}\nr0 >>= 32\nexit\n${more}`);
   deepEqual([low.fault, high.fault], [undefined, undefined], body);
   return (BigInt(high.verdict) << 32n) | BigInt(low.verdict);
 }
@@ -130,8 +136,10 @@ const programs: readonly (readonly [name: string, body: string, want: bigint])[]
   ["random numbers of seed 1 and this time", "call get_prandom_u32", BigInt(packetRandom(1, packet).u32())],
 ];
 
-for (const [name, body, want] of programs)
+for (const [name, body, want] of programs) {
   test(name, () => equal(result(body), want));
+  test(`${name}, lifted`, () => equal(result(body, "", runLifted), want));
+}
 
 test("a call has its own frame and gives r0", () => {
   const body = r(
@@ -151,7 +159,7 @@ test("a call has its own frame and gives r0", () => {
     "r6 = 7",
     "exit",
   );
-  equal(result(body, more), 44n);
+  for (const how of [run, runLifted]) equal(result(body, more, how), 44n);
 });
 
 test("a callee writes to its caller's frame", () => {
@@ -167,7 +175,7 @@ test("a callee writes to its caller's frame", () => {
     "r0 = 0",
     "exit",
   );
-  equal(result(body, more), 77n);
+  for (const how of [run, runLifted]) equal(result(body, more, how), 77n);
 });
 
 test("bpf_loop calls back with the index and stops on a true answer", () => {
@@ -194,7 +202,7 @@ test("bpf_loop calls back with the index and stops on a true answer", () => {
     "out:",
     "exit",
   );
-  equal(result(body, more), 5010n);
+  for (const how of [run, runLifted]) equal(result(body, more, how), 5010n);
 });
 
 // prettier-ignore

@@ -89,7 +89,7 @@ export abstract class Machine implements Executor {
   readonly #entry: string;
   readonly #seed: number;
   readonly #budget: number;
-  readonly #stack = new StackRegion();
+  readonly #stack: StackRegion;
   readonly #kernel = new PlainRegion(kernelSpace / 16, "kernel byte");
   readonly #codes = new Map<string, Code>();
   readonly #functions: string[] = [];
@@ -107,8 +107,10 @@ export abstract class Machine implements Executor {
     type: ProgramTypeName,
     state: State,
     options: MachineOptions,
+    frameSize = 512,
   ) {
     this.#entry = entry;
+    this.#stack = new StackRegion(frameSize);
     this.#seed = options.seed ?? 1;
     this.#budget = options.budget ?? 1_000_000;
     this.observer = options.observer ?? {};

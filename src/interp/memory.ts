@@ -117,29 +117,42 @@ export class PlainRegion implements Region {
   }
 }
 
-const frameSize = 512;
-const frameStride = 1024;
 export const maxDepth = 8;
 
-/** Frames with gaps between them, so that running out of one is noticed. */
+/**
+ * Frames with gaps between them, so that running out of one is noticed. A frame has
+ * 512 bytes, more where functions were inlined.
+ */
 export class StackRegion implements Region {
-  readonly chunk = new Chunk(new Uint8Array(frameStride * maxDepth), this);
+  readonly chunk: Chunk;
+  readonly #size: number;
+  readonly #stride: number;
+
+  constructor(frameSize: number) {
+    if (2 * frameSize * maxDepth > 0x1_0000)
+      throw new UnsupportedError(`a stack frame of ${frameSize} bytes`, {
+        feature: "stack frames of more than 4096 bytes",
+      });
+    this.#size = frameSize;
+    this.#stride = 2 * frameSize;
+    this.chunk = new Chunk(new Uint8Array(this.#stride * maxDepth), this);
+  }
 
   locate(memory: Memory, offset: number, size: number): void {
-    const within = offset % frameStride;
-    if (offset >= frameStride * maxDepth || within + size > frameSize)
-      fault(`${size} bytes at ${within - frameSize} of a stack frame`);
+    const within = offset % this.#stride;
+    if (offset >= this.chunk.bytes.length || within + size > this.#size)
+      fault(`${size} bytes at ${within - this.#size} of a stack frame`);
     memory.chunk = this.chunk;
     memory.at = offset;
   }
 
   /** Address just after the frame of that depth: r10. */
   top(depth: number): number {
-    return stackBase + depth * frameStride + frameSize;
+    return stackBase + depth * this.#stride + this.#size;
   }
   clear(depth: number): void {
-    const start = depth * frameStride;
-    this.chunk.bytes.fill(0, start, start + frameSize);
+    const start = depth * this.#stride;
+    this.chunk.bytes.fill(0, start, start + this.#size);
   }
 }
 
