@@ -1,0 +1,14 @@
+export {
+  compile,
+  type CompiledProgram,
+  type CompileOptions,
+  type HelperImport,
+} from "./wasm/compile.ts";
+export {
+  cell,
+  context,
+  descriptor,
+  type Layout,
+  type MapLayout,
+} from "./wasm/layout.ts";
+export type { Control } from "./wasm/translate.ts";

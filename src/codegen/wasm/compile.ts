@@ -1,0 +1,212 @@
+/**
+ * A program as one WebAssembly module.
+ *
+ *   import e.m         the memory, as layout.ts divides it
+ *   import e.fault     (site, number): ends the run by throwing
+ *   import e.NAME      a helper; e.NAME:MAP for one that works on map number MAP
+ *   export run         (address of the first descriptor, how many): the packet loop
+ *
+ * For each packet the loop fills the context from the descriptor, runs the entry
+ * function and writes verdict and packet place back. What throws leaves the address
+ * of the descriptor in the `current` cell, so that its packet can be named.
+ */
+import { UnsupportedError, type Place } from "../../base/index.ts";
+import { placeOf, type ProgramSpec } from "../../isa/index.ts";
+import { writeGeneralCheck } from "./access.ts";
+import { global } from "./budget.ts";
+import { importType } from "./call.ts";
+import {
+  Code,
+  encodeModule,
+  FunctionTypes,
+  i32,
+  i64,
+  op,
+  type FunctionBody,
+  type FunctionType,
+} from "./encoder.ts";
+import { helperCallByName } from "./helper-calls.ts";
+import {
+  cell,
+  context,
+  descriptor,
+  layoutOf,
+  type Layout,
+  type LayoutOptions,
+} from "./layout.ts";
+import { ProgramContext } from "./program-context.ts";
+import {
+  translateFunction,
+  type Control,
+} from "./translate.ts";
+
+export interface CompileOptions extends Partial<LayoutOptions> {
+  readonly control?: Control;
+  /** Loop entries and bpf_loop rounds of one packet before it faults. Default 2^24. */
+  readonly budget?: number;
+}
+
+/** A helper that the module imports. */
+export interface HelperImport {
+  /** As the module spells it. */
+  readonly name: string;
+  readonly helper: string;
+  /** Number of the map it works on. */
+  readonly map?: number;
+}
+
+export interface CompiledProgram {
+  readonly bytes: Uint8Array;
+  readonly layout: Layout;
+  readonly imports: readonly HelperImport[];
+  /** Function and instruction of a fault's site number. */
+  readonly placeOfSite: (site: number) => Place;
+}
+
+/** Iterations after which may_goto jumps (kernel: BPF_MAX_LOOPS). */
+const mayGotoLimit = 1 << 23;
+const tailCallLimit = 33;
+
+/** Throws UnsupportedError for what the portable engine lacks, naming the line. */
+export function compile(
+  program: ProgramSpec,
+  options: CompileOptions = {},
+): CompiledProgram {
+  if (program.type !== "xdp")
+    throw new UnsupportedError(
+      `${program.file}: ${program.name} is of type ${program.type}; the portable engine runs xdp`,
+      { feature: `program type ${program.type}` },
+    );
+  const cpus = options.cpus ?? 8;
+  const layout = layoutOf(program, {
+    cpus,
+    capacities: options.capacities ?? {},
+  });
+  const about = new ProgramContext(program, layout);
+  const control = options.control ?? "structured";
+  const bodies: FunctionBody[] = [];
+  for (const index of about.order)
+    bodies[index] = translateFunction(about, index, control);
+  const check = new Code();
+  writeGeneralCheck(check, layout);
+  const run = runLoop(options.budget ?? 1 << 24);
+  const functions: readonly FunctionBody[] = [
+    ...bodies,
+    { type: checkType, locals: [], code: check },
+    run,
+  ];
+  const imports = importsOf(functions);
+  const own = imports.length + 1;
+  const indexOf = (callee: string): number => {
+    if (callee === "fault") return 0;
+    if (callee === "check") return own + bodies.length;
+    const helper = imports.findIndex(({ name }) => name === callee);
+    return helper < 0 ? own + Number(callee.slice(1)) : 1 + helper;
+  };
+  for (const { code } of functions) code.link(indexOf);
+  const bytes = encodeModule(
+    {
+      imports: [{ name: "fault", type: faultType }, ...imports],
+      memoryPages: layout.pages,
+      functions,
+      globals: [
+        { type: i32, value: 0 },
+        { type: i32, value: 0 },
+      ],
+      exports: [{ name: "run", fn: own + bodies.length + 1 }],
+    },
+    new FunctionTypes(),
+  );
+  return {
+    bytes,
+    layout,
+    imports: imports.map(({ name, helper, map }) => ({
+      name,
+      helper,
+      ...(map === undefined ? {} : { map }),
+    })),
+    placeOfSite: (site) => placeOfSite(about, site),
+  };
+}
+
+const faultType: FunctionType = { parameters: [i32, i32], results: [] };
+const checkType: FunctionType = {
+  parameters: [i64, i32, i32, i32],
+  results: [],
+};
+
+interface Import extends HelperImport {
+  readonly type: FunctionType;
+}
+
+/** Every helper that some body calls, once. */
+function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
+  const found = new Map<string, Import>();
+  for (const { code } of functions)
+    for (const { callee } of code.calls) {
+      const [helper = "", map] = callee.split(":");
+      const row = helperCallByName(helper);
+      if (row === undefined || found.has(callee)) continue;
+      found.set(callee, {
+        name: callee,
+        helper,
+        type: importType(row),
+        ...(map === undefined ? {} : { map: Number(map) }),
+      });
+    }
+  return [...found.values()];
+}
+
+/** run(at, count): parameters in locals 0 and 1. */
+function runLoop(budget: number): FunctionBody {
+  const code = new Code();
+  const [at, count] = [0, 1];
+  const zero = (): Code => code.i32Const(0);
+  const copy = (from: number, to: number): void => {
+    zero().get(at).memory(op.i32Load, from);
+    code.memory(op.i32Store, cell.context + to);
+  };
+  code.block().loop();
+  code.get(count).byte(op.i32Eqz).brIf(1);
+  zero().get(at).memory(op.i32Store, cell.current);
+  copy(descriptor.data, context.data);
+  copy(descriptor.data, context.dataMeta);
+  zero().get(at).memory(op.i32Load, descriptor.data);
+  code.get(at).memory(op.i32Load, descriptor.length).byte(op.i32Add);
+  code.memory(op.i32Store, cell.context + context.dataEnd);
+  copy(descriptor.ifindex, context.ifindex);
+  copy(descriptor.rxQueue, context.rxQueue);
+  zero().i32Const(tailCallLimit).memory(op.i32Store, cell.tailCalls);
+  code.i32Const(budget).globalSet(global.budget);
+  code.i32Const(mayGotoLimit).globalSet(global.mayGoto);
+  code.get(at);
+  code.i64Const(cell.context);
+  for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
+  code.callByName("f0").byte(op.i32WrapI64);
+  code.memory(op.i32Store, descriptor.verdict);
+  for (const [field, to] of [
+    [context.data, descriptor.outData],
+    [context.dataEnd, descriptor.outEnd],
+  ] as const) {
+    code.get(at);
+    zero().memory(op.i32Load, cell.context + field);
+    code.memory(op.i32Store, to);
+  }
+  code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);
+  code.get(count).i32Const(1).byte(op.i32Sub).set(count);
+  code.br(0).end().end();
+  return {
+    type: { parameters: [i32, i32], results: [] },
+    locals: [],
+    code,
+  };
+}
+
+function placeOfSite(about: ProgramContext, site: number): Place {
+  let index = about.firstSite.length - 1;
+  while (index > 0 && (about.firstSite[index] ?? 0) > site) index--;
+  const fn = about.program.functions[index];
+  if (fn === undefined) throw new RangeError(`no site ${site}`);
+  return placeOf(fn, site - (about.firstSite[index] ?? 0));
+}
+

@@ -1,0 +1,302 @@
+/**
+ * What a register or spill slot is known to hold while a function is translated.
+ *
+ * Facts serve three ends: a helper's map is known where it is called, addresses
+ * in the own stack frame and context are constants, and an access that provably
+ * stays in its region needs no check. A wrong "unknown" costs time; nothing here
+ * may claim what could be false for any program, verified by a kernel or not.
+ *
+ * Packet pointers: `id` names a value, `offset` a constant distance from it.
+ * For each id `floor` is an offset known to lie at or above data_meta and `bound`
+ * one known to lie at or below data_end. An access [o, o+s) is inside when
+ * floor ≤ o and o + s ≤ bound: the addresses are then small numbers, so nothing
+ * wrapped around. A comparison with data_end raises `bound`; an access that was
+ * checked gives both.
+ *
+ * Map values: `offset` from the value's start, absent when it is not constant.
+ * `id` names the lookup that gave it, so that testing one copy for null tells of
+ * all copies; -1 where copies are no longer known to be the same pointer.
+ */
+import type { Instruction, Register } from "../../isa/index.ts";
+
+export type Fact =
+  | { readonly kind: "any" }
+  | { readonly kind: "number"; readonly value: bigint }
+  | { readonly kind: "context"; readonly offset: number }
+  /** Without offset: somewhere in some frame. */
+  | { readonly kind: "stack"; readonly offset?: number }
+  | { readonly kind: "packet"; readonly id: PacketId; readonly offset: number }
+  | { readonly kind: "packet-end" }
+  | {
+      readonly kind: "value";
+      readonly map: number;
+      readonly offset?: number;
+      readonly mayBeNull: boolean;
+      readonly id: number;
+    }
+  | { readonly kind: "map"; readonly map: number }
+  | { readonly kind: "function"; readonly index: number };
+
+/** `data`, `meta`, the instruction that added an unknown number, or `?`: none known. */
+export type PacketId = "data" | "meta" | "?" | number;
+
+export interface Extent {
+  readonly floor?: number;
+  readonly bound?: number;
+}
+
+/** Everything known at one point of a function. */
+export interface Knowledge {
+  readonly registers: Fact[];
+  /** Eight-byte spill slots by offset from r10. */
+  readonly slots: Map<number, Fact>;
+  readonly extents: Map<PacketId, Extent>;
+}
+
+export const any: Fact = { kind: "any" };
+const zero: Fact = { kind: "number", value: 0n };
+
+export function entryKnowledge(parameters: readonly Fact[]): Knowledge {
+  const registers: Fact[] = Array.from({ length: 11 }, () => any);
+  for (const [index, fact] of parameters.entries()) registers[index + 1] = fact;
+  registers[10] = { kind: "stack", offset: 0 };
+  return { registers, slots: new Map(), extents: freshExtents() };
+}
+
+/** Nothing is known of the packet but that it starts at data. */
+function freshExtents(): Map<PacketId, Extent> {
+  return new Map([
+    ["data", { floor: 0, bound: 0 }],
+    ["meta", { floor: 0, bound: 0 }],
+  ]);
+}
+
+export function copyKnowledge(from: Knowledge): Knowledge {
+  return {
+    registers: [...from.registers],
+    slots: new Map(from.slots),
+    extents: new Map(from.extents),
+  };
+}
+
+export function factOf(know: Knowledge, register: Register): Fact {
+  return know.registers[register] ?? any;
+}
+
+/** Makes `into` true of both; answers whether it changed. */
+export function joinInto(into: Knowledge, other: Knowledge): boolean {
+  let changed = false;
+  for (const [index, fact] of into.registers.entries()) {
+    const joined = joinFacts(fact, other.registers[index] ?? any);
+    if (sameFact(joined, fact)) continue;
+    into.registers[index] = joined;
+    changed = true;
+  }
+  for (const [offset, fact] of into.slots) {
+    const joined = joinFacts(fact, other.slots.get(offset) ?? any);
+    if (sameFact(joined, fact)) continue;
+    if (joined.kind === "any") into.slots.delete(offset);
+    else into.slots.set(offset, joined);
+    changed = true;
+  }
+  for (const [id, extent] of into.extents) {
+    const joined = joinExtents(extent, other.extents.get(id) ?? {});
+    if (joined.floor === extent.floor && joined.bound === extent.bound) continue;
+    into.extents.set(id, joined);
+    changed = true;
+  }
+  return changed;
+}
+
+export function joinFacts(a: Fact, b: Fact): Fact {
+  if (sameFact(a, b)) return a;
+  if (a.kind === "packet" && b.kind === "packet")
+    return { kind: "packet", id: "?", offset: 0 };
+  if (a.kind === "stack" && b.kind === "stack") return { kind: "stack" };
+  if (a.kind === "value" && isZero(b)) return orNull(a);
+  if (b.kind === "value" && isZero(a)) return orNull(b);
+  if (a.kind !== "value" || b.kind !== "value" || a.map !== b.map) return any;
+  const mayBeNull = a.mayBeNull || b.mayBeNull;
+  // A null pointer plus an unknown offset could not be told from a good one.
+  if (a.offset === undefined || a.offset !== b.offset)
+    return mayBeNull ? any : { kind: "value", map: a.map, mayBeNull, id: -1 };
+  const id = a.id === b.id ? a.id : -1;
+  return { kind: "value", map: a.map, offset: a.offset, mayBeNull, id };
+}
+
+function orNull(value: Fact & { readonly kind: "value" }): Fact {
+  return value.offset === 0 ? { ...value, mayBeNull: true, id: -1 } : any;
+}
+
+function joinExtents(a: Extent, b: Extent): Extent {
+  return {
+    ...(a.floor === undefined || b.floor === undefined
+      ? {}
+      : { floor: Math.max(a.floor, b.floor) }),
+    ...(a.bound === undefined || b.bound === undefined
+      ? {}
+      : { bound: Math.min(a.bound, b.bound) }),
+  };
+}
+
+function sameFact(a: Fact, b: Fact): boolean {
+  if (a === b) return true;
+  if (a.kind !== b.kind) return false;
+  const [left, right] = [Object.entries(a), b as Record<string, unknown>];
+  return (
+    left.length === Object.keys(b).length &&
+    left.every(([key, value]) => right[key] === value)
+  );
+}
+
+function isZero(fact: Fact): boolean {
+  return fact.kind === "number" && fact.value === 0n;
+}
+
+/** Copies of the pointer that instruction `id` gave last time are not what it gives now. */
+export function retire(know: Knowledge, id: number): void {
+  const old = (fact: Fact): Fact => {
+    if (fact.kind === "packet" && fact.id === id)
+      return { kind: "packet", id: "?", offset: 0 };
+    if (fact.kind === "value" && fact.id === id) return { ...fact, id: -1 };
+    return fact;
+  };
+  mapFacts(know, old);
+  know.extents.delete(id);
+}
+
+/** The packet was moved or resized: what was known of places in it is void. */
+export function forgetPacket(know: Knowledge): void {
+  mapFacts(know, (fact) => {
+    if (fact.kind === "packet") return { kind: "packet", id: "?", offset: 0 };
+    return fact.kind === "packet-end" ? any : fact;
+  });
+  know.extents.clear();
+  for (const [id, extent] of freshExtents()) know.extents.set(id, extent);
+}
+
+function mapFacts(know: Knowledge, change: (fact: Fact) => Fact): void {
+  for (const [index, fact] of know.registers.entries())
+    know.registers[index] = change(fact);
+  for (const [offset, fact] of know.slots) know.slots.set(offset, change(fact));
+}
+
+/** The access [offset, offset + size) of the packet at `id` did not fault. */
+export function noteInside(
+  know: Knowledge,
+  id: PacketId,
+  offset: number,
+  size: number,
+): void {
+  if (id === "?") return;
+  const { floor, bound } = know.extents.get(id) ?? {};
+  know.extents.set(id, {
+    floor: Math.min(floor ?? offset, offset),
+    bound: Math.max(bound ?? offset + size, offset + size),
+  });
+}
+
+export function isInside(
+  know: Knowledge,
+  fact: Fact & { readonly kind: "packet" },
+  offset: number,
+  size: number,
+): boolean {
+  const { floor, bound } = know.extents.get(fact.id) ?? {};
+  const at = fact.offset + offset;
+  return (
+    fact.id !== "?" &&
+    floor !== undefined &&
+    bound !== undefined &&
+    floor <= at &&
+    at + size <= bound
+  );
+}
+
+/** A branch was taken or not: what that tells, as a change to `know`. */
+export function learnFromBranch(
+  know: Knowledge,
+  branch: Instruction & { readonly kind: "branch" },
+  taken: boolean,
+): void {
+  if (branch.width !== 64) return;
+  const left = factOf(know, branch.left);
+  const right = operandFact(know, branch.right);
+  if (left.kind === "value" && isZero(right) && left.offset === 0) {
+    const isNull = branch.op === "jeq" ? taken : !taken;
+    if ((branch.op === "jeq" || branch.op === "jne") && left.mayBeNull)
+      learnNull(know, branch.left, isNull);
+    return;
+  }
+  if (left.kind === "packet" && isEnd(right))
+    learnBelow(know, left, belowEnd(branch.op, taken));
+  else if (right.kind === "packet" && isEnd(left))
+    learnBelow(know, right, belowEnd(mirrored[branch.op], taken));
+}
+
+/** data counts as an upper end for data_meta: it is never above data_end. */
+function isEnd(fact: Fact): boolean {
+  return (
+    fact.kind === "packet-end" ||
+    (fact.kind === "packet" && fact.id === "data" && fact.offset === 0)
+  );
+}
+
+const mirrored = {
+  jeq: "jeq",
+  jne: "jne",
+  jgt: "jlt",
+  jge: "jle",
+  jlt: "jgt",
+  jle: "jge",
+  jsgt: "jslt",
+  jsge: "jsle",
+  jslt: "jsgt",
+  jsle: "jsge",
+  jset: "jset",
+} as const;
+
+/** From `pointer OP end`: how many bytes from the pointer on exist at least, if known. */
+function belowEnd(name: string, taken: boolean): 0 | 1 | undefined {
+  if (name === "jgt") return taken ? undefined : 0;
+  if (name === "jge") return taken ? undefined : 1;
+  if (name === "jlt") return taken ? 1 : undefined;
+  if (name === "jle") return taken ? 0 : undefined;
+  return undefined;
+}
+
+function learnBelow(
+  know: Knowledge,
+  pointer: Fact & { readonly kind: "packet" },
+  more: 0 | 1 | undefined,
+): void {
+  if (more === undefined || pointer.id === "?") return;
+  const { floor, bound } = know.extents.get(pointer.id) ?? {};
+  const reached = Math.max(bound ?? -Infinity, pointer.offset + more);
+  know.extents.set(pointer.id, {
+    ...(floor === undefined ? {} : { floor }),
+    bound: reached,
+  });
+}
+
+function learnNull(know: Knowledge, register: Register, isNull: boolean): void {
+  const tested = factOf(know, register);
+  if (tested.kind !== "value") return;
+  const refine = (fact: Fact & { readonly kind: "value" }): Fact => {
+    if (!isNull) return { ...fact, mayBeNull: false };
+    return fact.offset === 0 ? zero : any;
+  };
+  know.registers[register] = refine(tested);
+  if (tested.id >= 0)
+    mapFacts(know, (fact) =>
+      fact.kind === "value" && fact.id === tested.id ? refine(fact) : fact,
+    );
+}
+
+type Operand = (Instruction & { readonly kind: "alu" })["src"];
+
+export function operandFact(know: Knowledge, operand: Operand): Fact {
+  return operand.kind === "register"
+    ? factOf(know, operand.register)
+    : { kind: "number", value: BigInt(operand.value) };
+}

@@ -1,0 +1,246 @@
+/**
+ * What lies where in the linear memory of one compiled program.
+ *
+ *   0x0000  nothing: null and what is near it (page 0 holds only the cells below)
+ *   0x0400  cells of the run, see `cell`
+ *   0x0800  context (struct xdp_md)
+ *   0x2000  stack: one 512-byte frame per function, a gap of the same size between
+ *   ......  records: ring buffer reservations
+ *   ......  batch: descriptors, then packets with head and tail room
+ *   ......  per map: values, then the keys and links of its table
+ *
+ * Frames are static, since no function of a verified program can be active twice;
+ * so r10 is a constant everywhere. Only context, frames, records, the packet and map
+ * values are ever reachable by the program. Addresses are below 2^32, so that a
+ * 32-bit load of ctx->data is a whole pointer.
+ */
+import { UnsupportedError } from "../../base/index.ts";
+import {
+  mapTypeRow,
+  type MapSpec,
+  type ProgramSpec,
+} from "../../isa/index.ts";
+
+/** Byte addresses of what the run keeps about itself. */
+export const cell = {
+  /** Address of the descriptor of the packet being run. */
+  current: 0x400,
+  /** 64-bit result of a helper whose result is wide. */
+  result: 0x408,
+  /** Tail calls left for this packet. */
+  tailCalls: 0x410,
+  /** For a key that the engine makes, such as a masked one of an LPM trie. */
+  scratch: 0x500,
+  scratchSize: 0x300,
+  context: 0x800,
+} as const;
+
+/** Fields of a packet's descriptor, by byte. */
+export const descriptor = {
+  size: 96,
+  data: 0,
+  length: 4,
+  ifindex: 8,
+  rxQueue: 12,
+  cpu: 16,
+  verdict: 20,
+  time: 24,
+  /** After the run: where data and data_end were. */
+  outData: 32,
+  outEnd: 36,
+  /** 0 none, 1 interface, 2 map. */
+  redirectKind: 40,
+  redirectTo: 44,
+  redirectKey: 48,
+  /** Lowest and highest address that data and data_end may take. */
+  hardStart: 52,
+  hardEnd: 56,
+  redirectFlags: 64,
+} as const;
+
+/** Offsets of the fields of struct xdp_md. */
+export const context = {
+  data: 0,
+  dataEnd: 4,
+  dataMeta: 8,
+  ifindex: 12,
+  rxQueue: 16,
+  egress: 20,
+  size: 24,
+} as const;
+
+export const frameSize = 512;
+const frameStride = 1024;
+const framesStart = 0x2000;
+export const pageSize = 0x1_0000;
+
+/** How a map is kept. `foreign`: only passed to helpers that need no cells. */
+export type MapKind = "array" | "hash" | "lru" | "lpm" | "foreign";
+
+export interface MapLayout {
+  readonly index: number;
+  readonly spec: MapSpec;
+  readonly kind: MapKind;
+  readonly capacity: number;
+  /** 1, or the number of CPUs. */
+  readonly copies: number;
+  /** Bytes from one copy of a value to the next. */
+  readonly stride: number;
+  /** Cells, the spare one included. */
+  readonly cells: number;
+  /** Address of the first value; cell c, copy p is at values + (c · copies + p) · stride. */
+  readonly values: number;
+  readonly valuesSize: number;
+  /** Table: heads of the chains (u32 cell + 1), a power of two of them. */
+  readonly buckets: number;
+  readonly bucketCount: number;
+  /** u32 cell + 1 of the next in the chain, by cell. */
+  readonly next: number;
+  /** Keys by cell, keyStride apart. */
+  readonly keys: number;
+  readonly keyStride: number;
+  /** LRU: u32 of the next older and next newer cell + 1, by cell. */
+  readonly older: number;
+  readonly newer: number;
+}
+
+export interface Layout {
+  readonly cpus: number;
+  readonly stack: { readonly start: number; readonly end: number };
+  readonly records: { readonly start: number; readonly end: number };
+  readonly descriptors: number;
+  readonly batchPackets: number;
+  readonly packets: { readonly start: number; readonly end: number };
+  readonly maps: readonly MapLayout[];
+  readonly pages: number;
+}
+
+export interface LayoutOptions {
+  readonly cpus: number;
+  /** Entries of a map instead of its max_entries, by name. */
+  readonly capacities: Readonly<Record<string, number>>;
+}
+
+const recordsSize = 1 << 16;
+const batchPackets = 256;
+/** Room for a batch, and so for the largest packet. */
+const batchBytes = 1 << 20;
+
+export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
+  const stack = {
+    start: framesStart,
+    end: framesStart + program.functions.length * frameStride,
+  };
+  const records = region(stack.end, recordsSize);
+  const descriptors = align(records.end, 64);
+  const packets = region(
+    descriptors + batchPackets * descriptor.size,
+    batchBytes,
+  );
+  let next = align(packets.end, pageSize);
+  const take = (size: number): number => {
+    const at = next;
+    next = align(next + size, 64);
+    return at;
+  };
+  const maps = program.maps.map((spec, index) =>
+    mapLayout(spec, index, options, take),
+  );
+  const pages = Math.ceil(next / pageSize);
+  if (pages > 65535)
+    throw new UnsupportedError(
+      `${program.file}: maps of ${Math.ceil(next / 2 ** 20)} MiB do not fit the 4 GiB of the portable engine`,
+      {
+        feature: "maps beyond 4 GiB",
+        fix: "give the largest map a smaller capacity",
+      },
+    );
+  return {
+    cpus: options.cpus,
+    stack,
+    records,
+    descriptors,
+    batchPackets,
+    packets,
+    maps,
+    pages,
+  };
+}
+
+/** r10 of the function with that number. */
+export function frameTop(functionIndex: number): number {
+  return framesStart + functionIndex * frameStride + frameSize;
+}
+
+function mapLayout(
+  spec: MapSpec,
+  index: number,
+  options: LayoutOptions,
+  take: (size: number) => number,
+): MapLayout {
+  const kind = kindOf(spec);
+  const copies = mapTypeRow(spec.type).perCpu === true ? options.cpus : 1;
+  const capacity = options.capacities[spec.name] ?? (spec.maxEntries || options.cpus);
+  const stride = Math.max(8, align(spec.valueSize, 8));
+  const isTable = kind === "hash" || kind === "lru" || kind === "lpm";
+  const cells = kind === "foreign" ? 0 : capacity + (isTable ? 1 : 0);
+  const valuesSize = cells * copies * stride;
+  const bucketCount = isTable ? powerOfTwo(capacity) : 0;
+  const keyStride = align(spec.keySize, 8);
+  const links = 4 * cells;
+  return {
+    index,
+    spec,
+    kind,
+    capacity,
+    copies,
+    stride,
+    cells,
+    values: take(valuesSize),
+    valuesSize,
+    bucketCount,
+    buckets: take(4 * bucketCount),
+    next: take(isTable ? links : 0),
+    keys: take(isTable ? cells * keyStride : 0),
+    keyStride,
+    older: take(kind === "lru" ? links : 0),
+    newer: take(kind === "lru" ? links : 0),
+  };
+}
+
+function kindOf({ type }: MapSpec): MapKind {
+  switch (type) {
+    case "array":
+    case "percpu_array":
+      return "array";
+    case "hash":
+    case "percpu_hash":
+    case "devmap":
+    case "devmap_hash":
+    case "cpumap":
+    case "xskmap":
+      return "hash";
+    case "lru_hash":
+    case "lru_percpu_hash":
+      return "lru";
+    case "lpm_trie":
+      return "lpm";
+    default:
+      return "foreign";
+  }
+}
+
+function region(from: number, size: number): { start: number; end: number } {
+  const start = align(from, 64);
+  return { start, end: start + size };
+}
+
+export function align(value: number, to: number): number {
+  return Math.ceil(value / to) * to;
+}
+
+function powerOfTwo(least: number): number {
+  let size = 1;
+  while (size < least) size *= 2;
+  return size;
+}

@@ -1,0 +1,1 @@
+export { loadPortable, PortableProgram, type LoadOptions } from "./wasm/program.ts";

@@ -1,0 +1,281 @@
+/**
+ * The engine's side of helper calls: one function per import of a compiled program.
+ * Numbers in and out are i32; what they mean stands in codegen's helper table.
+ * Addresses were checked by the compiled code before the call.
+ *
+ * Answers and error numbers are those of interp, which says where each comes from
+ * (net/core/filter.c, kernel/bpf/*.c).
+ */
+import { Bug, type Random } from "../../base/index.ts";
+import {
+  cell,
+  descriptor,
+  type HelperImport,
+  type Layout,
+} from "../../codegen/index.ts";
+import type { ProgramEvent } from "../../interp/index.ts";
+import { errno, type MemoryView } from "./memory-view.ts";
+import type { PacketArea } from "./packet-area.ts";
+import { printText } from "./print-text.ts";
+import { lockOffset, type ValueMap } from "./value-maps.ts";
+
+type Helper = (...args: number[]) => number | void;
+
+/** What helpers work on. */
+export interface HelperHost {
+  readonly memory: MemoryView;
+  readonly layout: Layout;
+  readonly packets: PacketArea;
+  readonly maps: readonly (ValueMap | undefined)[];
+  /** Random numbers of the current packet. */
+  readonly random: () => Random;
+  /** Events of the current packet. */
+  readonly events: () => ProgramEvent[];
+  /** Ends the current packet's run as a fault of the program. */
+  readonly fault: (text: string) => never;
+}
+
+/** Function for one import. Throws a Bug for one that codegen lists and nobody wrote. */
+export function makeHelper(host: HelperHost, wanted: HelperImport): Helper {
+  const make = makers[wanted.helper];
+  if (make === undefined) throw new Bug(`no helper ${wanted.helper}`);
+  return make(host, wanted.map ?? -1);
+}
+
+type Maker = (host: HelperHost, map: number) => Helper;
+
+function valueMap(host: HelperHost, index: number): ValueMap {
+  const map = host.maps[index];
+  if (map === undefined) throw new Bug(`map ${index} has no values`);
+  return map;
+}
+
+const update: Maker = ({ memory, maps }, index) => {
+  const map = valueMap({ maps } as HelperHost, index);
+  const { values, stride, copies, spec } = map.layout;
+  const lock = lockOffset(map.layout);
+  const size = spec.valueSize;
+  return (key = 0, value = 0, flags = 0) => {
+    const at = map.claim(key, flags >>> 0);
+    if (at < 0) return at;
+    const first = values + at * copies * stride;
+    const to = copies > 1 ? first + memory.cpu * stride : first;
+    if (map.fresh && copies > 1)
+      memory.bytes.fill(0, first, first + copies * stride);
+    if (lock < 0) {
+      memory.bytes.copyWithin(to, value, value + size);
+      return 0;
+    }
+    memory.bytes.copyWithin(to, value, value + lock);
+    memory.bytes.copyWithin(to + lock + 4, value + lock + 4, value + size);
+    if (map.fresh) memory.setU32(to + lock, 0);
+    return 0;
+  };
+};
+
+const redirectMap: Maker = ({ memory, layout, maps, fault }, index) => {
+  const map = maps[index];
+  const type = layout.maps[index]?.spec.type ?? "unspec";
+  const isDevices = type === "devmap" || type === "devmap_hash";
+  if (map === undefined || !(isDevices || type === "cpumap" || type === "xskmap"))
+    return () => fault(`redirect to a ${type}`);
+  const allowed = isDevices ? 0x1b : 3;
+  const broadcast = 8;
+  return (key = 0, low = 0, high = 0) => {
+    if (high !== 0 || (low & ~allowed) !== 0) return 0;
+    memory.setU32(cell.scratch, key);
+    const toAll = (low & broadcast) !== 0;
+    const at = memory.current;
+    if (!toAll && map.find(cell.scratch) < 0) {
+      memory.setU32(at + descriptor.redirectKind, 0);
+      return low & 3;
+    }
+    memory.setU32(at + descriptor.redirectKind, toAll ? 3 : 2);
+    memory.setU32(at + descriptor.redirectTo, index);
+    memory.setU32(at + descriptor.redirectKey, key);
+    memory.setU32(at + descriptor.redirectFlags, low);
+    return 4;
+  };
+};
+
+const redirect: Maker = ({ memory }) => (ifindex = 0, low = 0, high = 0) => {
+  if (low !== 0 || high !== 0) return 0;
+  const at = memory.current;
+  memory.setU32(at + descriptor.redirectKind, 1);
+  memory.setU32(at + descriptor.redirectTo, ifindex);
+  memory.setU32(at + descriptor.redirectFlags, 0);
+  return 4;
+};
+
+const perfOutput: Maker = ({ memory, layout, packets, events }, index) => {
+  const map = layout.maps[index];
+  const name = map?.spec.name ?? "";
+  return (low = 0, high = 0, data = 0, size = 0) => {
+    if (high >>> 20 !== 0) return -errno.EINVAL;
+    const extra = high >>> 0;
+    if (extra > packets.length) return -errno.EFAULT;
+    const cpu = low === -1 ? memory.cpu : low >>> 0;
+    if (cpu >= (map?.capacity ?? 0)) return -errno.E2BIG;
+    const all = new Uint8Array((size >>> 0) + extra);
+    all.set(memory.bytes.subarray(data, data + (size >>> 0)));
+    all.set(memory.copy(packets.bytesAt(0), extra), size >>> 0);
+    events().push({ kind: "perf", map: name, data: all });
+    return 0;
+  };
+};
+
+/** Whether a record with its header fits a ring of that size. */
+function fits(size: number, capacity: number): boolean {
+  return Math.ceil((size + 8) / 8) * 8 <= capacity;
+}
+
+const ringOutput: Maker = ({ memory, layout, events }, index) => {
+  const map = layout.maps[index];
+  return (data = 0, size = 0, flags = 0) => {
+    if ((flags & ~3) !== 0) return -errno.EINVAL;
+    if (!fits(size >>> 0, map?.capacity ?? 0)) return -errno.EAGAIN;
+    const name = map?.spec.name ?? "";
+    events().push({ kind: "ringbuf", map: name, data: memory.copy(data, size) });
+    return 0;
+  };
+};
+
+/**
+ * A reserved record lies in the records area: 8 bytes of size, then data. Its event
+ * stands in line from the reservation on, as the record does in the ring.
+ */
+const ringReserve: Maker = ({ memory, layout, events, fault }, index) => {
+  const map = layout.maps[index];
+  const { start, end } = layout.records;
+  return (size = 0, flags = 0) => {
+    if (flags !== 0 || !fits(size >>> 0, map?.capacity ?? 0)) return 0;
+    const list = events();
+    const used = list.reduce((sum, event) => {
+      const at = records.get(event) ?? 0;
+      return Math.max(sum, at === 0 ? 0 : at - start + event.data.length + 8);
+    }, 8);
+    const at = start + Math.ceil(used / 8) * 8;
+    if (at + size > end) return fault("out of memory for records");
+    memory.bytes.fill(0, at, at + size);
+    const event: ProgramEvent = {
+      kind: "ringbuf",
+      map: map?.spec.name ?? "",
+      data: new Uint8Array(size),
+    };
+    records.set(event, at);
+    list.push(event);
+    return at;
+  };
+};
+
+/** Where the record behind an event lies, while it is reserved. */
+const records = new WeakMap<ProgramEvent, number>();
+
+function ringFinish(submit: boolean): Maker {
+  return ({ memory, events, fault }) =>
+    (record = 0) => {
+      const list = events();
+      const index = list.findIndex((event) => records.get(event) === record >>> 0);
+      const event = list[index];
+      if (event === undefined) return fault("not a reserved record");
+      records.delete(event);
+      if (submit) event.data.set(memory.copy(record, event.data.length));
+      else list.splice(index, 1);
+    };
+}
+
+const loadBytes: Maker = ({ memory, packets }) => (offset = 0, to = 0, size = 0) => {
+  const answer = copyable(packets, offset >>> 0, size >>> 0);
+  const from = packets.bytesAt(offset);
+  if (answer === 0) memory.bytes.copyWithin(to, from, from + size);
+  return answer;
+};
+
+const storeBytes: Maker = ({ memory, packets }) => (offset = 0, from = 0, size = 0) => {
+  const answer = copyable(packets, offset >>> 0, size >>> 0);
+  if (answer === 0)
+    memory.bytes.copyWithin(packets.bytesAt(offset), from, from + size);
+  return answer;
+};
+
+function copyable(packets: PacketArea, offset: number, size: number): number {
+  if (offset > 0xffff || size > 0xffff) return -errno.EFAULT;
+  return offset + size > packets.length ? -errno.EINVAL : 0;
+}
+
+/** Ones' complement sums of 32-bit words; the answer is folded to 16 bits (6.13). */
+const csumDiff: Maker =
+  ({ memory }) =>
+  (from = 0, fromSize = 0, to = 0, toSize = 0, seed = 0) => {
+    const answer = (low: number): void => {
+      memory.setU32(cell.result, low);
+      memory.setU32(cell.result + 4, low < 0 ? -1 : 0);
+    };
+    if (((fromSize | toSize) & 3) !== 0) return answer(-errno.EINVAL);
+    let sum = seed >>> 0;
+    if (toSize !== 0) sum = addWords(memory, { at: to, size: toSize }, sum);
+    if (fromSize !== 0 && toSize !== 0)
+      sum = addCarry(sum, ~addWords(memory, { at: from, size: fromSize }, 0) >>> 0);
+    else if (fromSize !== 0)
+      sum = ~addWords(memory, { at: from, size: fromSize }, ~sum >>> 0) >>> 0;
+    const once = (sum >>> 16) + (sum & 0xffff);
+    return answer(((once >>> 16) + once) & 0xffff);
+  };
+
+function addWords(
+  memory: MemoryView,
+  bytes: { readonly at: number; readonly size: number },
+  seed: number,
+): number {
+  let sum = seed;
+  for (let index = 0; index < bytes.size; index += 4)
+    sum = addCarry(sum, memory.u32(bytes.at + index));
+  return sum;
+}
+
+function addCarry(left: number, right: number): number {
+  const sum = left + right;
+  return sum > 0xffff_ffff ? sum - 0xffff_ffff : sum;
+}
+
+const printk: Maker =
+  ({ memory, events }) =>
+  (format = 0, size = 0, ...halves) => {
+    const words = [0, 2, 4].map(
+      (at) =>
+        (BigInt((halves[at + 1] ?? 0) >>> 0) << 32n) |
+        BigInt((halves[at] ?? 0) >>> 0),
+    );
+    const text = printText(memory, memory.copy(format, size), words);
+    if (typeof text === "number") return text;
+    events().push({ kind: "print", data: text });
+    return text.length;
+  };
+
+const makers: Readonly<Record<string, Maker>> = {
+  map_lookup_elem: (host, index) => {
+    const map = valueMap(host, index);
+    return (key = 0) => map.lookup(key);
+  },
+  map_update_elem: update,
+  map_delete_elem: (host, index) => {
+    const map = valueMap(host, index);
+    return (key = 0) => map.remove(key);
+  },
+  get_prandom_u32: (host) => () => host.random().u32(),
+  redirect,
+  redirect_map: redirectMap,
+  perf_event_output: perfOutput,
+  csum_diff: csumDiff,
+  xdp_adjust_head: ({ packets }) => (delta = 0) => packets.adjustHead(delta),
+  xdp_adjust_meta: ({ packets }) => (delta = 0) => packets.adjustMeta(delta),
+  xdp_adjust_tail: ({ packets }) => (delta = 0) => packets.adjustTail(delta),
+  xdp_get_buff_len: ({ packets }) => () => packets.length,
+  xdp_load_bytes: loadBytes,
+  xdp_store_bytes: storeBytes,
+  ringbuf_output: ringOutput,
+  ringbuf_reserve: ringReserve,
+  ringbuf_submit: ringFinish(true),
+  ringbuf_discard: ringFinish(false),
+  trace_printk: printk,
+};

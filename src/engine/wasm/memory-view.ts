@@ -1,0 +1,40 @@
+/**
+ * Typed views on a compiled program's memory. It never grows, so they stay valid.
+ * All engines here run on little-endian machines, as WebAssembly is little-endian.
+ */
+import { cell, descriptor } from "../../codegen/index.ts";
+
+export class MemoryView {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly data: DataView;
+
+  constructor(buffer: ArrayBuffer) {
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(buffer);
+    this.data = new DataView(buffer);
+  }
+
+  /** Descriptor of the packet that is being run. */
+  get current(): number {
+    return this.data.getUint32(cell.current, true);
+  }
+  get cpu(): number {
+    return this.data.getUint32(this.current + descriptor.cpu, true);
+  }
+  u32(address: number): number {
+    return this.data.getUint32(address, true);
+  }
+  setU32(address: number, value: number): void {
+    this.data.setUint32(address, value, true);
+  }
+  copy(from: number, size: number): Uint8Array {
+    return this.bytes.slice(from, from + size);
+  }
+}
+
+/** Negated error numbers of helpers (include/uapi/asm-generic/errno*.h). */
+// prettier-ignore
+export const errno = {
+  ENOENT: 2, E2BIG: 7, EAGAIN: 11, EACCES: 13, EFAULT: 14, EEXIST: 17, EINVAL: 22, ENOSPC: 28,
+} as const;

@@ -1,0 +1,299 @@
+/**
+ * A program loaded into the portable engine: compiled, instantiated, with its maps.
+ *
+ * One thread, packets in the given order, time and random numbers from the packets:
+ * a run is a function of its inputs, and equals interp's on the same ones. A run that
+ * the program ends badly has a `fault` and verdict 0 in its outcome; later packets
+ * are run all the same.
+ */
+import { Bug, type Place, type Random } from "../../base/index.ts";
+import {
+  compile,
+  descriptor,
+  type CompiledProgram,
+  type Control,
+} from "../../codegen/index.ts";
+import {
+  createState,
+  packetRandom,
+  type MapEntry,
+  type Outcome,
+  type PacketInput,
+  type ProgramEvent,
+  type RedirectTarget,
+  type State,
+} from "../../interp/index.ts";
+import type { ProgramSpec } from "../../isa/index.ts";
+import { makeHelper, type HelperHost } from "./helpers.ts";
+import { MemoryView } from "./memory-view.ts";
+import { PacketArea } from "./packet-area.ts";
+import { makeMap, MapContents } from "./value-maps.ts";
+import { instantiate, newMemory, type ProgramExports } from "./web-assembly.ts";
+
+export interface LoadOptions {
+  /** CPUs that per-CPU maps have copies for; packets name one. Default 8. */
+  readonly cpus?: number;
+  /** Entries of a map instead of its max_entries, by name. */
+  readonly capacities?: Readonly<Record<string, number>>;
+  /** First contents of maps, by name. */
+  readonly contents?: Readonly<Record<string, readonly MapEntry[]>>;
+  /** For bpf_get_prandom_u32, as interp's. Default 1. */
+  readonly seed?: number;
+  /** Loop entries of one packet before it faults. Default 2^24. */
+  readonly budget?: number;
+  /** How control flow is compiled; both give the same results. */
+  readonly control?: Control;
+  /** For tests of tests: changes the module before it is instantiated. */
+  readonly tamper?: (bytes: Uint8Array) => Uint8Array;
+}
+
+/** Throws UnsupportedError, naming helper and line, for what the engine lacks. */
+export function loadPortable(
+  program: ProgramSpec,
+  options: LoadOptions = {},
+): PortableProgram {
+  const compiled = compile(program, {
+    cpus: options.cpus ?? 8,
+    capacities: options.capacities ?? {},
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
+    ...(options.control === undefined ? {} : { control: options.control }),
+  });
+  return new PortableProgram(program, compiled, options);
+}
+
+/** What a packet's run ended with, when the program ended it badly. */
+interface Fault {
+  readonly text: string;
+  readonly at: Place;
+}
+
+class FaultError extends Error {
+  override readonly name = "FaultError";
+  readonly site: number;
+
+  constructor(text: string, site: number) {
+    super(text);
+    this.site = site;
+  }
+}
+
+const faultTexts = ["", "access outside memory", "budget of loops used up"];
+
+export class PortableProgram {
+  readonly program: ProgramSpec;
+  readonly #compiled: CompiledProgram;
+  readonly #options: LoadOptions;
+  readonly #memory: MemoryView;
+  readonly #packets: PacketArea;
+  readonly #contents: MapContents;
+  readonly #exports: ProgramExports;
+  #inputs: PacketInput[] = [];
+  #events = new Map<number, ProgramEvent[]>();
+  #faults = new Map<number, Fault>();
+  #random: Random | undefined;
+  #randomOf = -1;
+  /** Time spent inside compiled code, in nanoseconds of wall time. */
+  #spent = 0;
+  #done = 0;
+
+  constructor(
+    program: ProgramSpec,
+    compiled: CompiledProgram,
+    options: LoadOptions,
+  ) {
+    this.program = program;
+    this.#compiled = compiled;
+    this.#options = options;
+    const { layout, imports } = compiled;
+    const memory = newMemory(layout.pages);
+    this.#memory = new MemoryView(memory.buffer);
+    const names = new Set(imports.map(({ helper }) => helper));
+    this.#packets = new PacketArea(this.#memory, layout, names);
+    const maps = layout.maps.map((map) => makeMap(this.#memory, map));
+    const host: HelperHost = {
+      memory: this.#memory,
+      layout,
+      packets: this.#packets,
+      maps,
+      random: () => this.#randomNow(),
+      events: () => this.#eventsNow(),
+      fault: (text) => {
+        throw new FaultError(text, -1);
+      },
+    };
+    const functions = Object.fromEntries(
+      imports.map((wanted) => [wanted.name, makeHelper(host, wanted)]),
+    );
+    const fault = (site: number, number: number): never => {
+      throw new FaultError(faultTexts[number] ?? "fault", site);
+    };
+    const tamper = options.tamper ?? ((bytes) => bytes);
+    this.#exports = instantiate(tamper(compiled.bytes), memory, {
+      fault,
+      ...functions,
+    });
+    for (const { spec, values } of layout.maps)
+      if (spec.data !== undefined)
+        this.#memory.bytes.set(spec.data.subarray(0, spec.valueSize), values);
+    this.#contents = new MapContents(this.#memory, layout, maps);
+    for (const [name, entries] of Object.entries(options.contents ?? {}))
+      this.#contents.load(name, entries);
+  }
+
+  /** Runs packets in order. State stays for the next call. */
+  run(packets: Iterable<PacketInput>): Outcome[] {
+    const outcomes: Outcome[] = [];
+    this.runBatches(packets, (index) => outcomes.push(this.outcome(index)));
+    return outcomes;
+  }
+
+  /** The same without values for outcomes: `each` may ask for what it needs. */
+  runBatches(
+    packets: Iterable<PacketInput>,
+    each: (index: number, input: PacketInput) => void,
+  ): void {
+    const flush = (): void => {
+      this.#runBatch();
+      for (const [index, input] of this.#inputs.entries()) each(index, input);
+      this.#clear();
+    };
+    this.#clear();
+    for (const input of packets) {
+      if (!this.#packets.add(input)) {
+        flush();
+        this.#packets.add(input);
+      }
+      this.#inputs.push(input);
+    }
+    flush();
+  }
+
+  /** Of a packet of the batch that was run last. */
+  outcome(index: number): Outcome {
+    const verdict = this.verdict(index);
+    const redirect = verdict === 4 ? this.#redirect(index) : undefined;
+    const fault = this.#faults.get(index);
+    return {
+      verdict,
+      data: this.#packets.output(index).slice(),
+      events: this.#events.get(index) ?? [],
+      ...(redirect === undefined ? {} : { redirect }),
+      ...(fault === undefined ? {} : { fault }),
+    };
+  }
+
+  verdict(index: number): number {
+    const at = this.#packets.descriptorOf(index);
+    return this.#memory.u32(at + descriptor.verdict);
+  }
+
+  /** Packets run so far and the nanoseconds spent in compiled code and its helpers. */
+  get spent(): { readonly packets: number; readonly ns: number } {
+    return { packets: this.#done, ns: this.#spent };
+  }
+
+  /** Elements of a map by key bytes; values of per-CPU maps are all copies in a row. */
+  entries(map: string): readonly MapEntry[] {
+    return this.#contents.entries(map);
+  }
+
+  /** All elements of all maps that have any. */
+  contents(): Readonly<Record<string, readonly MapEntry[]>> {
+    return Object.fromEntries(
+      this.#compiled.layout.maps
+        .filter(({ kind }) => kind !== "foreign")
+        .map(({ spec }) => [spec.name, this.entries(spec.name)]),
+    );
+  }
+
+  /** The state as interp's, to compare digests with. */
+  state(): State {
+    const { maps, cpus } = this.#compiled.layout;
+    return createState(this.program.maps, {
+      cpus,
+      capacity: Object.fromEntries(
+        maps.map(({ spec, capacity }) => [spec.name, capacity]),
+      ),
+      contents: this.contents(),
+    });
+  }
+
+  digest(): string {
+    return this.state().digest();
+  }
+
+  /** Runs the batch; after a fault it goes on with the packet behind. */
+  #runBatch(): void {
+    const { count } = this.#packets;
+    let first = 0;
+    while (first < count) {
+      const started = process.hrtime.bigint();
+      try {
+        this.#exports.run(this.#packets.descriptorOf(first), count - first);
+        first = count;
+      } catch (error) {
+        first = this.#noteFault(error) + 1;
+      }
+      this.#spent += Number(process.hrtime.bigint() - started);
+    }
+    this.#done += count;
+  }
+
+  #noteFault(error: unknown): number {
+    const index = this.#packets.indexOf(this.#memory.current);
+    if (!(error instanceof FaultError))
+      throw new Bug(
+        `${this.program.name}: packet ${this.#done + index}: ${String(error)}`,
+        { cause: error },
+      );
+    this.#packets.abort(index);
+    const at =
+      error.site < 0
+        ? { function: this.program.functions[0]?.name ?? "", instruction: 0 }
+        : this.#compiled.placeOfSite(error.site);
+    this.#faults.set(index, { text: error.message, at });
+    return index;
+  }
+
+  #clear(): void {
+    this.#packets.clear();
+    this.#inputs = [];
+    this.#events = new Map();
+    this.#faults = new Map();
+    this.#randomOf = -1;
+  }
+
+  #randomNow(): Random {
+    const index = this.#packets.indexOf(this.#memory.current);
+    const input = this.#inputs[index];
+    if (this.#random === undefined || this.#randomOf !== index) {
+      if (input === undefined) throw new Bug(`no packet ${index}`);
+      this.#random = packetRandom(this.#options.seed ?? 1, input);
+      this.#randomOf = index;
+    }
+    return this.#random;
+  }
+
+  #eventsNow(): ProgramEvent[] {
+    const index = this.#packets.indexOf(this.#memory.current);
+    let events = this.#events.get(index);
+    if (events === undefined) {
+      events = [];
+      this.#events.set(index, events);
+    }
+    return events;
+  }
+
+  #redirect(index: number): RedirectTarget | undefined {
+    const at = this.#packets.descriptorOf(index);
+    const get = (field: number): number => this.#memory.u32(at + field);
+    const kind = get(descriptor.redirectKind);
+    const flags = BigInt(get(descriptor.redirectFlags));
+    const to = get(descriptor.redirectTo);
+    if (kind === 0) return undefined;
+    if (kind === 1) return { ifindex: to, flags };
+    const map = this.#compiled.layout.maps[to]?.spec.name ?? "";
+    if (kind === 3) return { map, flags };
+    return { map, key: get(descriptor.redirectKey), flags };
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The part of the WebAssembly JavaScript interface that is used here. The compiler
+ * is set up without a browser's types, and Node's leave it out.
+ */
+import { Bug } from "../../base/index.ts";
+
+export interface Memory {
+  readonly buffer: ArrayBuffer;
+}
+
+/** What compiled programs export. */
+export interface ProgramExports {
+  readonly run: (descriptors: number, count: number) => void;
+}
+
+type ImportedFunction = (...args: number[]) => number | void;
+
+interface Interface {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Memory: new (size: { readonly initial: number }) => Memory;
+  readonly Instance: new (
+    module: object,
+    imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ) => { readonly exports: unknown };
+}
+
+const found: unknown = (globalThis as { WebAssembly?: unknown }).WebAssembly;
+
+function webAssembly(): Interface {
+  if (found === undefined) throw new Bug("this JavaScript has no WebAssembly");
+  return found as Interface;
+}
+
+export function newMemory(pages: number): Memory {
+  return new (webAssembly().Memory)({ initial: pages });
+}
+
+export function instantiate(
+  bytes: Uint8Array,
+  memory: Memory,
+  functions: Readonly<Record<string, ImportedFunction>>,
+): ProgramExports {
+  const wasm = webAssembly();
+  const module = new wasm.Module(bytes);
+  const { exports } = new wasm.Instance(module, {
+    e: { m: memory, ...functions },
+  });
+  return exports as ProgramExports;
+}
