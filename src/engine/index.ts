@@ -1,1 +1,5 @@
-export { loadPortable, PortableProgram, type LoadOptions } from "./wasm/program.ts";
+export {
+  loadPortable,
+  PortableProgram,
+  type LoadOptions,
+} from "./wasm/program.ts";

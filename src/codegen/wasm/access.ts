@@ -32,7 +32,17 @@ export const local = {
 } as const;
 /** Types of the locals behind the five parameters. */
 export const localTypes: readonly number[] = [
-  i64, i64, i64, i64, i64, i64, i64, i64, i64, 0x7f, 0x7f,
+  i64,
+  i64,
+  i64,
+  i64,
+  i64,
+  i64,
+  i64,
+  i64,
+  i64,
+  0x7f,
+  0x7f,
 ];
 
 export function localOf(register: Register): number {
@@ -201,8 +211,7 @@ export class AccessWriter {
 
   #pushAddress(access: Access): void {
     this.pushRegister(access.base);
-    if (access.offset !== 0)
-      this.#code.i64Const(access.offset).byte(op.i64Add);
+    if (access.offset !== 0) this.#code.i64Const(access.offset).byte(op.i64Add);
   }
 
   #constant(address: number): Address {

@@ -59,7 +59,8 @@ const compare: Readonly<Record<BranchOp, Pair>> = {
 /** Leaves the i64 result on the stack. */
 export function writeAlu(code: Code, alu: Alu, push: PushRegister): void {
   const { width } = alu;
-  const left = (): void => pushAs(code, push, { kind: "register", register: alu.dst }, width);
+  const left = (): void =>
+    pushAs(code, push, { kind: "register", register: alu.dst }, width);
   const right = (): void => pushAs(code, push, alu.src, width);
   const simple = plain[alu.op];
   if (simple !== undefined) {
@@ -158,14 +159,17 @@ function pushAs(
 }
 
 /** Leaves an i32 on the stack: not zero when the branch is taken. */
-export function writeBranch(code: Code, branch: Branch, push: PushRegister): void {
+export function writeBranch(
+  code: Code,
+  branch: Branch,
+  push: PushRegister,
+): void {
   const { width } = branch;
   pushAs(code, push, { kind: "register", register: branch.left }, width);
   pushAs(code, push, branch.right, width);
   const pair = compare[branch.op];
   code.byte(width === 64 ? pair.wide : pair.narrow);
-  if (branch.op === "jset" && width === 64)
-    code.i64Const(0).byte(op.i64Ne);
+  if (branch.op === "jset" && width === 64) code.i64Const(0).byte(op.i64Ne);
 }
 
 /** From the i64 on the stack to its bytes in the other order, or cut to a width. */

@@ -23,4 +23,3 @@ export function writeMayGoto(code: Code): void {
   code.globalGet(global.mayGoto).globalGet(global.mayGoto);
   code.ops(op.i32Eqz, op.i32Eqz, op.i32Sub).globalSet(global.mayGoto);
 }
-

@@ -87,11 +87,17 @@ export class CallWriter {
     if (at < 0) return undefined;
     const fact = know.registers[at + 1];
     if (fact?.kind !== "map")
-      return this.#refuse(place, `bpf_${helper.name} on a map chosen at run time`);
+      return this.#refuse(
+        place,
+        `bpf_${helper.name} on a map chosen at run time`,
+      );
     const map = this.#about.layout.maps[fact.map];
     if (map === undefined) throw new RangeError(`no map ${fact.map}`);
     if (helper.name.startsWith("map_") && map.kind === "foreign")
-      return this.#refuse(place, `bpf_${helper.name} on a map of type ${map.spec.type}`);
+      return this.#refuse(
+        place,
+        `bpf_${helper.name} on a map of type ${map.spec.type}`,
+      );
     return map;
   }
 
@@ -256,7 +262,10 @@ export class CallWriter {
     key.push();
     code.memory(op.i32Load, key.offset).tee(local.narrow);
     code.i32Const(map.capacity).byte(op.i32LtU).byte(op.if).byte(i64);
-    code.get(local.narrow).i32Const(map.stride * map.copies).byte(op.i32Mul);
+    code
+      .get(local.narrow)
+      .i32Const(map.stride * map.copies)
+      .byte(op.i32Mul);
     code.i32Const(map.values).byte(op.i32Add);
     if (map.copies > 1) {
       code.i32Const(0).memory(op.i32Load, cell.current);

@@ -35,10 +35,7 @@ import {
   type LayoutOptions,
 } from "./layout.ts";
 import { ProgramContext } from "./program-context.ts";
-import {
-  translateFunction,
-  type Control,
-} from "./translate.ts";
+import { translateFunction, type Control } from "./translate.ts";
 
 export interface CompileOptions extends Partial<LayoutOptions> {
   readonly control?: Control;
@@ -209,4 +206,3 @@ function placeOfSite(about: ProgramContext, site: number): Place {
   if (fn === undefined) throw new RangeError(`no site ${site}`);
   return placeOf(fn, site - (about.firstSite[index] ?? 0));
 }
-

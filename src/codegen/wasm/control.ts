@@ -63,7 +63,11 @@ export function structuredControl(
     then(() => within(block, inside, 0), close);
   }
 
-  function within(block: number, behind: readonly number[], from: number): void {
+  function within(
+    block: number,
+    behind: readonly number[],
+    from: number,
+  ): void {
     const next = behind[from];
     if (next === undefined) return place(block);
     code.block();
@@ -118,7 +122,10 @@ export function dispatchControl(
   const count = graph.blocks.length;
   code.loop();
   for (let block = 0; block < count; block++) code.block();
-  code.get(counter).byte(op.brTable).unsigned(count - 1);
+  code
+    .get(counter)
+    .byte(op.brTable)
+    .unsigned(count - 1);
   for (let block = 0; block < count; block++) code.unsigned(block);
   for (const [block, { exit }] of graph.blocks.entries()) {
     code.end();

@@ -198,7 +198,10 @@ export interface ModuleParts {
   readonly memoryPages: number;
   readonly functions: readonly FunctionBody[];
   /** Mutable globals and their first values. */
-  readonly globals: readonly { readonly type: number; readonly value: number }[];
+  readonly globals: readonly {
+    readonly type: number;
+    readonly value: number;
+  }[];
   /** Exported functions by index over imports and functions. */
   readonly exports: readonly { readonly name: string; readonly fn: number }[];
 }
@@ -230,14 +233,21 @@ export function encodeModule(
   const ownTypes = parts.functions.map(({ type }) => types.indexOf(type));
 
   section(module, 1, types.all, (code, type) => {
-    code.byte(0x60).unsigned(type.parameters.length).ops(...type.parameters);
+    code
+      .byte(0x60)
+      .unsigned(type.parameters.length)
+      .ops(...type.parameters);
     code.unsigned(type.results.length).ops(...type.results);
   });
   const imports = new Code();
   imports.unsigned(parts.imports.length + 1);
   imports.name("e").name("m").byte(2).byte(0).unsigned(parts.memoryPages);
   for (const [index, { name }] of parts.imports.entries())
-    imports.name("e").name(name).byte(0).unsigned(importTypes[index] ?? 0);
+    imports
+      .name("e")
+      .name(name)
+      .byte(0)
+      .unsigned(importTypes[index] ?? 0);
   wrap(module, 2, imports);
   section(module, 3, ownTypes, (code, type) => code.unsigned(type));
   section(module, 6, parts.globals, (code, { type, value }) => {

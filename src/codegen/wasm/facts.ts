@@ -101,7 +101,8 @@ export function joinInto(into: Knowledge, other: Knowledge): boolean {
   }
   for (const [id, extent] of into.extents) {
     const joined = joinExtents(extent, other.extents.get(id) ?? {});
-    if (joined.floor === extent.floor && joined.bound === extent.bound) continue;
+    if (joined.floor === extent.floor && joined.bound === extent.bound)
+      continue;
     into.extents.set(id, joined);
     changed = true;
   }

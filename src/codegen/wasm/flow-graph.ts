@@ -141,9 +141,7 @@ function jumpTarget(instruction: Instruction): number | undefined {
 }
 
 function endsBlock(instruction: Instruction): boolean {
-  return (
-    instruction.kind === "exit" || jumpTarget(instruction) !== undefined
-  );
+  return instruction.kind === "exit" || jumpTarget(instruction) !== undefined;
 }
 
 function reversePostorder(blocks: readonly Block[]): number[] {
@@ -180,7 +178,7 @@ function dominators(sources: readonly (readonly number[])[]): number[] {
     }
     return left;
   };
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false;
     for (let block = 1; block < sources.length; block++) {
       let best = -1;

@@ -15,11 +15,7 @@
  * 32-bit load of ctx->data is a whole pointer.
  */
 import { UnsupportedError } from "../../base/index.ts";
-import {
-  mapTypeRow,
-  type MapSpec,
-  type ProgramSpec,
-} from "../../isa/index.ts";
+import { mapTypeRow, type MapSpec, type ProgramSpec } from "../../isa/index.ts";
 
 /** Byte addresses of what the run keeps about itself. */
 export const cell = {
@@ -180,7 +176,8 @@ function mapLayout(
 ): MapLayout {
   const kind = kindOf(spec);
   const copies = mapTypeRow(spec.type).perCpu === true ? options.cpus : 1;
-  const capacity = options.capacities[spec.name] ?? (spec.maxEntries || options.cpus);
+  const capacity =
+    options.capacities[spec.name] ?? (spec.maxEntries || options.cpus);
   const stride = Math.max(8, align(spec.valueSize, 8));
   const isTable = kind === "hash" || kind === "lru" || kind === "lpm";
   const cells = kind === "foreign" ? 0 : capacity + (isTable ? 1 : 0);

@@ -79,7 +79,9 @@ export class ProgramContext {
     this.parameters[index] =
       known === undefined
         ? crossed
-        : known.map((fact, at) => joinFacts(fact, crossed[at] ?? { kind: "any" }));
+        : known.map((fact, at) =>
+            joinFacts(fact, crossed[at] ?? { kind: "any" }),
+          );
   }
 
   /** Functions that a prog_array holds from the start, by slot. */

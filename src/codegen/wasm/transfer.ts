@@ -96,7 +96,12 @@ export function transfer(
       return store(know, instruction);
     case "atomic":
       touch(know, instruction, index);
-      spoil(know, factOf(know, instruction.base), instruction.offset, instruction.size);
+      spoil(
+        know,
+        factOf(know, instruction.base),
+        instruction.offset,
+        instruction.size,
+      );
       if (instruction.op === "cmpxchg") setFact(know, 0, any);
       else if (instruction.fetch) setFact(know, instruction.src, any);
       return;
@@ -245,11 +250,7 @@ interface Access {
 }
 
 /** The access did not fault: so its place exists, and its pointer is not null. */
-function touch(
-  know: Knowledge,
-  access: Access,
-  index: number,
-): void {
+function touch(know: Knowledge, access: Access, index: number): void {
   const fact = named(know, access.base, index);
   if (fact.kind === "packet")
     noteInside(know, fact.id, fact.offset + access.offset, access.size);

@@ -85,7 +85,8 @@ class Translator {
         }
       },
       condition: (number) => {
-        const last = this.#fn.instructions[(graph.blocks[number]?.end ?? 0) - 1];
+        const last =
+          this.#fn.instructions[(graph.blocks[number]?.end ?? 0) - 1];
         if (last?.kind === "branch")
           writeBranch(this.#code, last, (register) =>
             this.#access.pushRegister(register),
@@ -153,7 +154,9 @@ class Translator {
           else code.i64Const(instruction.src.value);
         });
       case "store-release":
-        return this.#store(instruction, index, () => this.#push(instruction.src));
+        return this.#store(instruction, index, () =>
+          this.#push(instruction.src),
+        );
       case "atomic":
         return this.#atomic(instruction, index);
       case "call":

@@ -77,7 +77,10 @@ const redirectMap: Maker = ({ memory, layout, maps, fault }, index) => {
   const map = maps[index];
   const type = layout.maps[index]?.spec.type ?? "unspec";
   const isDevices = type === "devmap" || type === "devmap_hash";
-  if (map === undefined || !(isDevices || type === "cpumap" || type === "xskmap"))
+  if (
+    map === undefined ||
+    !(isDevices || type === "cpumap" || type === "xskmap")
+  )
     return () => fault(`redirect to a ${type}`);
   const allowed = isDevices ? 0x1b : 3;
   const broadcast = 8;
@@ -98,14 +101,16 @@ const redirectMap: Maker = ({ memory, layout, maps, fault }, index) => {
   };
 };
 
-const redirect: Maker = ({ memory }) => (ifindex = 0, low = 0, high = 0) => {
-  if (low !== 0 || high !== 0) return 0;
-  const at = memory.current;
-  memory.setU32(at + descriptor.redirectKind, 1);
-  memory.setU32(at + descriptor.redirectTo, ifindex);
-  memory.setU32(at + descriptor.redirectFlags, 0);
-  return 4;
-};
+const redirect: Maker =
+  ({ memory }) =>
+  (ifindex = 0, low = 0, high = 0) => {
+    if (low !== 0 || high !== 0) return 0;
+    const at = memory.current;
+    memory.setU32(at + descriptor.redirectKind, 1);
+    memory.setU32(at + descriptor.redirectTo, ifindex);
+    memory.setU32(at + descriptor.redirectFlags, 0);
+    return 4;
+  };
 
 const perfOutput: Maker = ({ memory, layout, packets, events }, index) => {
   const map = layout.maps[index];
@@ -135,7 +140,11 @@ const ringOutput: Maker = ({ memory, layout, events }, index) => {
     if ((flags & ~3) !== 0) return -errno.EINVAL;
     if (!fits(size >>> 0, map?.capacity ?? 0)) return -errno.EAGAIN;
     const name = map?.spec.name ?? "";
-    events().push({ kind: "ringbuf", map: name, data: memory.copy(data, size) });
+    events().push({
+      kind: "ringbuf",
+      map: name,
+      data: memory.copy(data, size),
+    });
     return 0;
   };
 };
@@ -175,7 +184,9 @@ function ringFinish(submit: boolean): Maker {
   return ({ memory, events, fault }) =>
     (record = 0) => {
       const list = events();
-      const index = list.findIndex((event) => records.get(event) === record >>> 0);
+      const index = list.findIndex(
+        (event) => records.get(event) === record >>> 0,
+      );
       const event = list[index];
       if (event === undefined) return fault("not a reserved record");
       records.delete(event);
@@ -184,19 +195,23 @@ function ringFinish(submit: boolean): Maker {
     };
 }
 
-const loadBytes: Maker = ({ memory, packets }) => (offset = 0, to = 0, size = 0) => {
-  const answer = copyable(packets, offset >>> 0, size >>> 0);
-  const from = packets.bytesAt(offset);
-  if (answer === 0) memory.bytes.copyWithin(to, from, from + size);
-  return answer;
-};
+const loadBytes: Maker =
+  ({ memory, packets }) =>
+  (offset = 0, to = 0, size = 0) => {
+    const answer = copyable(packets, offset >>> 0, size >>> 0);
+    const from = packets.bytesAt(offset);
+    if (answer === 0) memory.bytes.copyWithin(to, from, from + size);
+    return answer;
+  };
 
-const storeBytes: Maker = ({ memory, packets }) => (offset = 0, from = 0, size = 0) => {
-  const answer = copyable(packets, offset >>> 0, size >>> 0);
-  if (answer === 0)
-    memory.bytes.copyWithin(packets.bytesAt(offset), from, from + size);
-  return answer;
-};
+const storeBytes: Maker =
+  ({ memory, packets }) =>
+  (offset = 0, from = 0, size = 0) => {
+    const answer = copyable(packets, offset >>> 0, size >>> 0);
+    if (answer === 0)
+      memory.bytes.copyWithin(packets.bytesAt(offset), from, from + size);
+    return answer;
+  };
 
 function copyable(packets: PacketArea, offset: number, size: number): number {
   if (offset > 0xffff || size > 0xffff) return -errno.EFAULT;
@@ -215,7 +230,10 @@ const csumDiff: Maker =
     let sum = seed >>> 0;
     if (toSize !== 0) sum = addWords(memory, { at: to, size: toSize }, sum);
     if (fromSize !== 0 && toSize !== 0)
-      sum = addCarry(sum, ~addWords(memory, { at: from, size: fromSize }, 0) >>> 0);
+      sum = addCarry(
+        sum,
+        ~addWords(memory, { at: from, size: fromSize }, 0) >>> 0,
+      );
     else if (fromSize !== 0)
       sum = ~addWords(memory, { at: from, size: fromSize }, ~sum >>> 0) >>> 0;
     const once = (sum >>> 16) + (sum & 0xffff);
@@ -267,10 +285,22 @@ const makers: Readonly<Record<string, Maker>> = {
   redirect_map: redirectMap,
   perf_event_output: perfOutput,
   csum_diff: csumDiff,
-  xdp_adjust_head: ({ packets }) => (delta = 0) => packets.adjustHead(delta),
-  xdp_adjust_meta: ({ packets }) => (delta = 0) => packets.adjustMeta(delta),
-  xdp_adjust_tail: ({ packets }) => (delta = 0) => packets.adjustTail(delta),
-  xdp_get_buff_len: ({ packets }) => () => packets.length,
+  xdp_adjust_head:
+    ({ packets }) =>
+    (delta = 0) =>
+      packets.adjustHead(delta),
+  xdp_adjust_meta:
+    ({ packets }) =>
+    (delta = 0) =>
+      packets.adjustMeta(delta),
+  xdp_adjust_tail:
+    ({ packets }) =>
+    (delta = 0) =>
+      packets.adjustTail(delta),
+  xdp_get_buff_len:
+    ({ packets }) =>
+    () =>
+      packets.length,
   xdp_load_bytes: loadBytes,
   xdp_store_bytes: storeBytes,
   ringbuf_output: ringOutput,

@@ -28,7 +28,11 @@ export class PacketArea {
   readonly #showsHeadRoom: boolean;
   #next: number;
 
-  constructor(memory: MemoryView, layout: Layout, helpers: ReadonlySet<string>) {
+  constructor(
+    memory: MemoryView,
+    layout: Layout,
+    helpers: ReadonlySet<string>,
+  ) {
     this.#memory = memory;
     this.#layout = layout;
     this.#grows = helpers.has("xdp_adjust_tail");
@@ -71,7 +75,11 @@ export class PacketArea {
     data.setUint32(at + descriptor.ifindex, input.ifindex, true);
     data.setUint32(at + descriptor.rxQueue, input.rxQueue, true);
     data.setUint32(at + descriptor.cpu, input.cpu, true);
-    data.setBigUint64(at + descriptor.time, BigInt.asUintN(64, input.time), true);
+    data.setBigUint64(
+      at + descriptor.time,
+      BigInt.asUintN(64, input.time),
+      true,
+    );
     data.setUint32(at + descriptor.redirectKind, 0, true);
     data.setUint32(at + descriptor.hardStart, start, true);
     data.setUint32(at + descriptor.hardEnd, start + frameEnd, true);

@@ -19,7 +19,7 @@ export function printText(
   const text = String.fromCharCode(...format.subarray(0, end));
   let out = "";
   let used = 0;
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     if (text[at] !== "%") {
       out += text[at++] ?? "";
       continue;
@@ -39,7 +39,11 @@ export function printText(
   return Uint8Array.from(out, (character) => character.charCodeAt(0));
 }
 
-function piece(memory: MemoryView, match: RegExpExecArray, word: bigint): string {
+function piece(
+  memory: MemoryView,
+  match: RegExpExecArray,
+  word: bigint,
+): string {
   const [, , flags = "", width = "", length, kind] = match;
   if (kind !== undefined) {
     const bits = length === "" ? 32 : 64;

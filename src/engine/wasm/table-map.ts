@@ -103,8 +103,7 @@ export class TableMap {
         ? -errno.ENOENT
         : this.#insert(key);
     if ((flags & updateFlag.noExist) !== 0) return -errno.EEXIST;
-    const inPlace =
-      this.layout.copies > 1 || (flags & updateFlag.lock) !== 0;
+    const inPlace = this.layout.copies > 1 || (flags & updateFlag.lock) !== 0;
     if (!inPlace) return this.#moveToSpare(key, at);
     this.used(at);
     return at;
