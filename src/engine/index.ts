@@ -1,4 +1,28 @@
 export {
+  haveBpf,
+  openKernel,
+  type Kernel,
+  type LoadedPrograms,
+  type LoadProgramsOptions,
+} from "./kernel/kernel.ts";
+export { possibleCpus, type KernelMap } from "./kernel/kernel-map.ts";
+export type {
+  KernelProgram,
+  TestRunOptions,
+  TestRunResult,
+} from "./kernel/kernel-program.ts";
+export {
+  measureOverhead,
+  measureTestRun,
+  type Measurement,
+  type MeasureOptions,
+} from "./kernel/measure.ts";
+export {
+  printSummary,
+  summarizeLog,
+  type LogSummary,
+} from "./kernel/verifier-log.ts";
+export {
   loadPortable,
   PortableProgram,
   type LoadOptions,
