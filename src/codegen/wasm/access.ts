@@ -17,8 +17,20 @@
  */
 import type { Register } from "../../isa/index.ts";
 import { i64, op, type Code } from "./encoder.ts";
-import { factOf, isInside, type Fact, type Knowledge } from "./facts.ts";
-import { context, cell, type Layout, type MapLayout } from "./layout.ts";
+import {
+  factOf,
+  isInside,
+  isWritten,
+  type Fact,
+  type Knowledge,
+} from "./facts.ts";
+import {
+  context,
+  cell,
+  frameSize,
+  type Layout,
+  type MapLayout,
+} from "./layout.ts";
 import { faultNumber } from "./program-context.ts";
 
 /** Locals of every translated function; parameters r1 … r5 come first. */
@@ -54,7 +66,13 @@ export interface Access {
   readonly offset: number;
   readonly size: number;
   readonly write: boolean;
+  /** A write that reads first, as atomic operations do. */
+  readonly reads?: true;
   readonly site: number;
+}
+
+function readsFirst({ write, reads }: Access): boolean {
+  return !write || reads === true;
 }
 
 /** Where an access goes once its check passed. */
@@ -71,6 +89,8 @@ export class AccessWriter {
   readonly #frameTop: number;
   /** Whether any check used the packet's bounds in locals. */
   usesPacket = false;
+  /** Whether the frame must be zero at entry, because some of it may be read first. */
+  readsFresh = false;
 
   constructor(code: Code, layout: Layout, frameTop: number) {
     this.#code = code;
@@ -83,8 +103,13 @@ export class AccessWriter {
     const fact = factOf(know, access.base);
     switch (fact.kind) {
       case "stack":
-        if (fact.offset !== undefined)
-          return this.#frame(fact.offset + access.offset, access);
+        if (fact.offset !== undefined) {
+          const at = fact.offset + access.offset;
+          if (readsFirst(access) && !isWritten(know, at, access.size))
+            this.readsFresh = true;
+          return this.#frame(at, access);
+        }
+        this.readsFresh = true;
         this.#area(access, this.#layout.stack.start, this.#layout.stack.end);
         return this.#register(access);
       case "context":
@@ -96,14 +121,34 @@ export class AccessWriter {
         return this.#register(access);
       case "value":
         return this.#value(fact, access);
-      default:
+      case "any":
+      case "number":
+      case "packet-end":
+      case "map":
+      case "function":
+        // It may be the frame, by a way that facts did not follow.
+        if (readsFirst(access)) this.readsFresh = true;
         return this.#general(access);
     }
   }
 
   /** Like `reach`, of as many bytes as `pushSize` leaves as an i32; 0 bytes always fit. */
-  reachDynamic(access: Access, pushSize: () => void): Address {
+  reachDynamic(know: Knowledge, access: Access, pushSize: () => void): Address {
+    this.escape(know, access.base);
     return this.#general(access, pushSize);
+  }
+
+  /** A register is handed to where the frame cannot be followed. */
+  escape(know: Knowledge, register: Register): void {
+    if (factOf(know, register).kind === "stack") this.readsFresh = true;
+  }
+
+  clearFrame(code: Code): void {
+    code
+      .i32Const(this.#frameTop - frameSize)
+      .i32Const(0)
+      .i32Const(frameSize);
+    code.ops(...op.memoryFill, 0);
   }
 
   /** Loads what the packet checks compare with. */

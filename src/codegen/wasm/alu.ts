@@ -7,6 +7,7 @@
  *
  * Source: RFC 9669 sections 4.1 to 4.3.
  */
+import { Bug } from "../../base/index.ts";
 import type {
   AluOp,
   BranchOp,
@@ -42,6 +43,14 @@ const plain: Partial<Readonly<Record<AluOp, Pair>>> = {
 };
 
 // prettier-ignore
+const extend: Partial<Readonly<Record<AluOp, Pair>>> = {
+  movsx8: { wide: op.i64Extend8S, narrow: op.i32Extend8S },
+  movsx16: { wide: op.i64Extend16S, narrow: op.i32Extend16S },
+  // movsx32 exists at 64 bits only.
+  movsx32: { wide: op.i64Extend32S, narrow: op.nop },
+};
+
+// prettier-ignore
 const compare: Readonly<Record<BranchOp, Pair>> = {
   jeq: { wide: op.i64Eq, narrow: op.i32Eq },
   jne: { wide: op.i64Ne, narrow: op.i32Ne },
@@ -67,26 +76,11 @@ export function writeAlu(code: Code, alu: Alu, push: PushRegister): void {
     left();
     right();
     code.byte(width === 64 ? simple.wide : simple.narrow);
-  } else
-    switch (alu.op) {
-      case "mov":
-        right();
-        break;
-      case "movsx8":
-        right();
-        code.byte(width === 64 ? op.i64Extend8S : op.i32Extend8S);
-        break;
-      case "movsx16":
-        right();
-        code.byte(width === 64 ? op.i64Extend16S : op.i32Extend16S);
-        break;
-      case "movsx32":
-        right();
-        if (width === 64) code.byte(op.i64Extend32S);
-        break;
-      default:
-        writeDivision(code, alu, left, right);
-    }
+  } else if (alu.op === "mov" || alu.op in extend) {
+    right();
+    const pair = extend[alu.op];
+    if (pair !== undefined) code.byte(width === 64 ? pair.wide : pair.narrow);
+  } else writeDivision(code, alu, left, right);
   if (width === 32) code.byte(op.i64ExtendI32U);
 }
 
@@ -115,32 +109,24 @@ function writeDivision(
   };
   right();
   code.byte(isZero);
-  switch (name) {
-    case "div":
-      return choose(() => constant(0), divide(op.i64DivU, op.i32DivU));
-    case "mod":
-      return choose(left, divide(op.i64RemU, op.i32RemU));
-    case "smod":
-      // rem_s of the most negative number by −1 is 0 and does not trap.
-      return choose(left, divide(op.i64RemS, op.i32RemS));
-    default:
-      return choose(
-        () => constant(0),
-        () => {
-          right();
-          constant(-1);
-          code.byte(wide ? op.i64Eq : op.i32Eq);
-          choose(
-            () => {
-              constant(0);
-              left();
-              code.byte(wide ? op.i64Sub : op.i32Sub);
-            },
-            divide(op.i64DivS, op.i32DivS),
-          );
-        },
-      );
-  }
+  if (name === "div")
+    return choose(() => constant(0), divide(op.i64DivU, op.i32DivU));
+  if (name === "mod") return choose(left, divide(op.i64RemU, op.i32RemU));
+  // rem_s of the most negative number by −1 is 0 and does not trap.
+  if (name === "smod") return choose(left, divide(op.i64RemS, op.i32RemS));
+  if (name !== "sdiv") throw new Bug(`alu operation ${name}`);
+  const negated = (): void => {
+    constant(0);
+    left();
+    code.byte(wide ? op.i64Sub : op.i32Sub);
+  };
+  const unlessMinusOne = (): void => {
+    right();
+    constant(-1);
+    code.byte(wide ? op.i64Eq : op.i32Eq);
+    choose(negated, divide(op.i64DivS, op.i32DivS));
+  };
+  return choose(() => constant(0), unlessMinusOne);
 }
 
 function pushAs(

@@ -46,8 +46,10 @@ export class CallWriter {
     switch (callee.kind) {
       case "function": {
         const index = this.#about.functionNumber(callee.name);
-        for (const register of [1, 2, 3, 4, 5] as const)
+        for (const register of [1, 2, 3, 4, 5] as const) {
+          this.#access.escape(know, register);
           this.#access.pushRegister(register);
+        }
         this.#code.callByName(`f${index}`).set(localOf(0));
         if (this.#about.movesPacket[index] === true) this.#reloadPacket();
         return;
@@ -169,6 +171,7 @@ export class CallWriter {
         // A pointer that may be null goes with size 0, which always fits.
         return this.#pushAddress(
           this.#access.reachDynamic(
+            know,
             {
               base: register,
               offset: 0,
@@ -200,6 +203,7 @@ export class CallWriter {
       case "lock":
       case "callback":
       case "any":
+      case undefined:
       default:
         return () => undefined;
     }
@@ -294,6 +298,7 @@ export class CallWriter {
     code.get(i).get(count).byte(op.i64GeU).brIf(1);
     writeBudget(code, () => this.#access.fault(place.site, faultNumber.budget));
     code.get(i);
+    this.#access.escape(know, 3);
     this.#access.pushRegister(3);
     code.i64Const(0).i64Const(0).i64Const(0).callByName(`f${callback.index}`);
     code.get(i).i64Const(1).byte(op.i64Add).set(i);
@@ -341,18 +346,8 @@ export function importType(helper: HelperCall): {
   readonly results: readonly number[];
 } {
   const parameters = helper.args.flatMap((word) => {
-    switch (word) {
-      case "ctx":
-      case "map":
-      case "lock":
-      case "callback":
-      case "any":
-        return [];
-      case "wide":
-        return [i32, i32];
-      default:
-        return [i32];
-    }
+    if (["ctx", "map", "lock", "callback", "any"].includes(word)) return [];
+    return word === "wide" ? [i32, i32] : [i32];
   });
   const isVoid = helper.result === "void" || helper.result === "wide";
   return { parameters, results: isVoid ? [] : [i32] };

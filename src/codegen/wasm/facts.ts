@@ -51,6 +51,8 @@ export interface Knowledge {
   /** Eight-byte spill slots by offset from r10. */
   readonly slots: Map<number, Fact>;
   readonly extents: Map<PacketId, Extent>;
+  /** Bytes of the own frame that were written: bit n is the byte at r10 − 512 + n. */
+  written: bigint;
 }
 
 export const any: Fact = { kind: "any" };
@@ -60,7 +62,7 @@ export function entryKnowledge(parameters: readonly Fact[]): Knowledge {
   const registers: Fact[] = Array.from({ length: 11 }, () => any);
   for (const [index, fact] of parameters.entries()) registers[index + 1] = fact;
   registers[10] = { kind: "stack", offset: 0 };
-  return { registers, slots: new Map(), extents: freshExtents() };
+  return { registers, slots: new Map(), extents: freshExtents(), written: 0n };
 }
 
 /** Nothing is known of the packet but that it starts at data. */
@@ -76,6 +78,7 @@ export function copyKnowledge(from: Knowledge): Knowledge {
     registers: [...from.registers],
     slots: new Map(from.slots),
     extents: new Map(from.extents),
+    written: from.written,
   };
 }
 
@@ -106,7 +109,27 @@ export function joinInto(into: Knowledge, other: Knowledge): boolean {
     into.extents.set(id, joined);
     changed = true;
   }
-  return changed;
+  const written = into.written & other.written;
+  if (written === into.written) return changed;
+  into.written = written;
+  return true;
+}
+
+/** The bytes of [at, at + size), at from r10, as bits of `written`. */
+function frameBits(at: number, size: number): bigint {
+  const low = Math.max(at, -512);
+  const high = Math.min(at + size, 0);
+  if (high <= low) return 0n;
+  return ((1n << BigInt(high - low)) - 1n) << BigInt(low + 512);
+}
+
+export function noteWritten(know: Knowledge, at: number, size: number): void {
+  know.written |= frameBits(at, size);
+}
+
+export function isWritten(know: Knowledge, at: number, size: number): boolean {
+  const bits = frameBits(at, size);
+  return (know.written & bits) === bits;
 }
 
 export function joinFacts(a: Fact, b: Fact): Fact {

@@ -130,14 +130,7 @@ function cut(fn: FunctionSpec): Block[] {
 }
 
 function jumpTarget(instruction: Instruction): number | undefined {
-  switch (instruction.kind) {
-    case "jump":
-    case "branch":
-    case "may-goto":
-      return instruction.target;
-    default:
-      return undefined;
-  }
+  return "target" in instruction ? instruction.target : undefined;
 }
 
 function endsBlock(instruction: Instruction): boolean {

@@ -15,7 +15,12 @@
  * 32-bit load of ctx->data is a whole pointer.
  */
 import { UnsupportedError } from "../../base/index.ts";
-import { mapTypeRow, type MapSpec, type ProgramSpec } from "../../isa/index.ts";
+import {
+  mapTypeRow,
+  type MapSpec,
+  type MapTypeName,
+  type ProgramSpec,
+} from "../../isa/index.ts";
 
 /** Byte addresses of what the run keeps about itself. */
 export const cell = {
@@ -174,7 +179,7 @@ function mapLayout(
   options: LayoutOptions,
   take: (size: number) => number,
 ): MapLayout {
-  const kind = kindOf(spec);
+  const kind = kinds[spec.type] ?? "foreign";
   const copies = mapTypeRow(spec.type).perCpu === true ? options.cpus : 1;
   const capacity =
     options.capacities[spec.name] ?? (spec.maxEntries || options.cpus);
@@ -205,27 +210,12 @@ function mapLayout(
   };
 }
 
-function kindOf({ type }: MapSpec): MapKind {
-  switch (type) {
-    case "array":
-    case "percpu_array":
-      return "array";
-    case "hash":
-    case "percpu_hash":
-    case "devmap":
-    case "devmap_hash":
-    case "cpumap":
-    case "xskmap":
-      return "hash";
-    case "lru_hash":
-    case "lru_percpu_hash":
-      return "lru";
-    case "lpm_trie":
-      return "lpm";
-    default:
-      return "foreign";
-  }
-}
+// prettier-ignore
+const kinds: Partial<Readonly<Record<MapTypeName, MapKind>>> = {
+  array: "array", percpu_array: "array",
+  hash: "hash", percpu_hash: "hash", devmap: "hash", devmap_hash: "hash", cpumap: "hash", xskmap: "hash",
+  lru_hash: "lru", lru_percpu_hash: "lru", lpm_trie: "lpm",
+};
 
 function region(from: number, size: number): { start: number; end: number } {
   const start = align(from, 64);

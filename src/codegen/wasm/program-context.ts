@@ -118,18 +118,10 @@ export class ProgramContext {
 
 /** A fact of the caller as the callee may state it: frames and names differ. */
 function acrossCall(fact: Fact): Fact {
-  switch (fact.kind) {
-    case "stack":
-      return { kind: "stack" };
-    case "packet":
-      return typeof fact.id === "number"
-        ? { kind: "packet", id: "?", offset: 0 }
-        : fact;
-    case "value":
-      return { ...fact, id: -1 };
-    default:
-      return fact;
-  }
+  if (fact.kind === "stack") return { kind: "stack" };
+  if (fact.kind === "packet" && typeof fact.id === "number")
+    return { kind: "packet", id: "?", offset: 0 };
+  return fact.kind === "value" ? { ...fact, id: -1 } : fact;
 }
 
 function moving(instruction: Instruction): boolean {

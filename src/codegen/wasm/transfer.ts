@@ -13,6 +13,7 @@ import {
   joinInto,
   learnFromBranch,
   noteInside,
+  noteWritten,
   operandFact,
   retire,
   type Fact,
@@ -266,6 +267,7 @@ function store(know: Knowledge, instruction: Store): void {
   spoil(know, base, instruction.offset, instruction.size);
   if (base.kind !== "stack" || base.offset === undefined) return;
   const at = base.offset + instruction.offset;
+  noteWritten(know, at, instruction.size);
   if (instruction.size !== 8 || at % 8 !== 0) return;
   const source = instruction.src;
   const fact =
@@ -324,7 +326,11 @@ function afterHelper(
     if (word === "out") {
       const size = smallNumber(args[at + 1] ?? any);
       if (size === undefined) know.slots.clear();
-      else spoil(know, fact, 0, size);
+      else {
+        spoil(know, fact, 0, size);
+        if (fact.kind === "stack" && fact.offset !== undefined)
+          noteWritten(know, fact.offset, size);
+      }
     }
     if (word !== "callback") continue;
     know.slots.clear();

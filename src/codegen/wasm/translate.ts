@@ -98,6 +98,7 @@ class Translator {
       structuredControl(graph, this.#code, writer);
     else dispatchControl(graph, this.#code, writer, local.counter);
     const code = new Code();
+    if (this.#access.readsFresh) this.#access.clearFrame(code);
     if (this.#access.usesPacket) this.#access.loadPacketBounds(code);
     code.append(this.#code);
     return { type: functionType, locals: localTypes, code };
@@ -148,6 +149,8 @@ class Translator {
         this.#load(instruction, false, index);
         return this.#set(instruction.dst);
       case "store":
+        if (instruction.src.kind === "register")
+          this.#access.escape(this.#know, instruction.src.register);
         return this.#store(instruction, index, () => {
           if (instruction.src.kind === "register")
             this.#push(instruction.src.register);
@@ -245,7 +248,15 @@ class Translator {
     index: number,
   ): void {
     const code = this.#code;
-    const { offset, push } = this.#access64(atomic, true, index);
+    const { base, size } = atomic;
+    const { offset, push } = this.#access.reach(this.#know, {
+      base,
+      offset: atomic.offset,
+      size,
+      write: true,
+      reads: true,
+      site: this.#site(index),
+    });
     const store = storeOp(atomic.size);
     push();
     code.memory(loadOp(atomic.size, false), offset).set(local.wide);

@@ -1,0 +1,200 @@
+/**
+ * For tests: random programs, as text. Pointers stay in r6 (data), r7 (data_end), r8
+ * (any place in packet or frame) and the spill slot at r10 − 8, numbers in r0 … r5,
+ * r9 counts; so that what an engine's addresses are never shows.
+ *
+ * Accesses to the packet are checked by the program only sometimes: where they are
+ * not, both engines must fault at the same instruction.
+ */
+import type { Random } from "../../base/index.ts";
+
+const numbers = ["0", "1", "2", "3", "4", "5"] as const;
+// prettier-ignore
+const aluOps = ["+=", "-=", "*=", "/=", "s/=", "%=", "s%=", "|=", "&=", "^=", "<<=", ">>=", "s>>=", "="] as const;
+// prettier-ignore
+const branchOps = ["==", "!=", ">", ">=", "<", "<=", "s>", "s>=", "s<", "s<=", "&"] as const;
+// prettier-ignore
+const immediates = [0, 1, -1, 2, 7, 31, 32, 63, 64, 255, 256, -128, 0x7fffffff, -0x80000000, 65535] as const;
+const sizes = ["u8", "u16", "u32", "u64"] as const;
+const loads = [...sizes, "s8", "s16", "s32"] as const;
+
+export function randomProgram(random: Random, steps: number): string {
+  const lines = [
+    "r6 = *(u32 *)(r1 + 0)",
+    "r7 = *(u32 *)(r1 + 4)",
+    "r8 = r6",
+    "*(u64 *)(r10 - 8) = r6",
+    "r9 = 0",
+    ...numbers.map((n) => `r${n} = ${wide(random)} ll`),
+  ];
+  // Forward jumps end at the start of a later step.
+  const targets = Array.from({ length: steps + 1 }, () => false);
+  const body = Array.from({ length: steps }, (_, step) => {
+    if (!random.chance(0.15)) return piece(random, `${step}`);
+    const to = Math.min(steps, step + 1 + random.below(6));
+    targets[to] = true;
+    return [branch(random, `step${to}`)];
+  });
+  for (const [step, piece] of body.entries())
+    lines.push(...(targets[step] === true ? [`step${step}:`] : []), ...piece);
+  lines.push(...(targets[steps] === true ? [`step${steps}:`] : []));
+  for (const n of numbers.slice(1)) lines.push(`r0 *= 31`, `r0 ^= r${n}`);
+  lines.push("r1 = r0", "r1 >>= 32", "r0 ^= r1", "exit");
+  return lines.join("\n");
+}
+
+/** Any graph at all: r0 decides at each block, r9 counts the blocks down. */
+export function randomGraph(random: Random, blocks: number): string {
+  const lines = ["r0 = *(u32 *)(r1 + 12)", `r0 *= ${1 + random.below(1000)}`];
+  lines.push(`r9 = ${5 + random.below(60)}`);
+  const to = (): string => `b${random.below(blocks)}`;
+  for (let block = 0; block < blocks; block++) {
+    lines.push(`b${block}:`, "r0 *= 1103515245", `r0 += ${12345 + block}`);
+    lines.push("r9 += -1", "if r9 == 0 goto out");
+    const choice = random.below(4);
+    if (choice > 0)
+      lines.push(
+        "r1 = r0",
+        "r1 >>= 16",
+        `if r1 & ${1 << random.below(4)} goto ${to()}`,
+      );
+    if (choice > 1) lines.push(`goto ${to()}`);
+  }
+  return [...lines, "out:", "exit"].join("\n");
+}
+
+function piece(random: Random, name: string): readonly string[] {
+  const kind = random.below(12);
+  if (kind < 4) return [alu(random)];
+  if (kind === 4) return [unary(random)];
+  if (kind === 5) return frame(random);
+  if (kind === 6) return atomic(random);
+  if (kind === 7)
+    return random.chance(0.5)
+      ? ["*(u64 *)(r10 - 8) = r8"]
+      : ["r8 = *(u64 *)(r10 - 8)"];
+  if (kind === 8) return variable(random);
+  if (kind === 9) return counted(random, name);
+  return packet(random, name);
+}
+
+const register = (random: Random): string => random.pick(numbers);
+
+function alu(random: Random): string {
+  const op = random.pick(aluOps);
+  const half = random.chance(0.4) ? "w" : "r";
+  const shift = op === "<<=" || op === ">>=" || op === "s>>=";
+  const immediate = shift
+    ? random.below(half === "w" ? 32 : 64)
+    : random.pick(immediates);
+  const source = random.chance(0.5)
+    ? `${half}${register(random)}`
+    : `${immediate}`;
+  return `${half}${register(random)} ${op} ${source}`;
+}
+
+function unary(random: Random): string {
+  const [dst, src] = [register(random), register(random)];
+  const name = random.pick(["le", "be", "bswap"]);
+  const bits = random.pick([16, 32, 64]);
+  return random.pick([
+    `r${dst} = -r${dst}`,
+    `w${dst} = -w${dst}`,
+    `r${dst} = (s8)r${src}`,
+    `r${dst} = (s16)r${src}`,
+    `r${dst} = (s32)r${src}`,
+    `w${dst} = (s8)w${src}`,
+    `w${dst} = (s16)w${src}`,
+    `r${dst} = ${name}${bits} r${dst}`,
+  ]);
+}
+
+function frame(random: Random): readonly string[] {
+  const at = `r10 - ${24 + random.below(64)}`;
+  const n = register(random);
+  if (random.chance(0.5)) return [`r${n} = *(${random.pick(loads)} *)(${at})`];
+  return [`*(${random.pick(sizes)} *)(${at}) = r${n}`];
+}
+
+function atomic(random: Random): readonly string[] {
+  const at = 32 + 8 * random.below(4);
+  const [bits, half] = random.pick([
+    [64, "r"],
+    [32, "w"],
+  ] as const);
+  const n = register(random);
+  const type = `(u${bits} *)(r10 - ${at})`;
+  const name = random.pick(["add", "or", "and", "xor"]);
+  const sign = { add: "+", or: "|", and: "&", xor: "^" }[name] ?? "+";
+  return [
+    random.pick([
+      `lock *${type} ${sign}= ${half}${n}`,
+      `${half}${n} = atomic_fetch_${name}(${type}, ${half}${n})`,
+      `${half}${n} = xchg${bits === 32 ? "32" : ""}_${bits}(r10 - ${at}, ${half}${n})`,
+      `${half}0 = cmpxchg${bits === 32 ? "32" : ""}_${bits}(r10 - ${at}, ${half}0, ${half}${n})`,
+    ]),
+  ];
+}
+
+function branch(random: Random, label: string): string {
+  const half = random.chance(0.4) ? "w" : "r";
+  const right = random.chance(0.5)
+    ? `${half}${register(random)}`
+    : `${random.pick(immediates)}`;
+  return `if ${half}${register(random)} ${random.pick(branchOps)} ${right} goto ${label}`;
+}
+
+/** r8 becomes a place at a distance that is not known beforehand. */
+function variable(random: Random): readonly string[] {
+  const n = register(random);
+  const distance = [`r9 = r${n}`, `r9 &= ${random.pick([3, 15, 63])}`];
+  const moved = [...distance, "r8 += r9"];
+  if (random.chance(0.25)) return ["r8 = r10", "r8 += -200", ...moved];
+  return random.chance(0.7) ? ["r8 = r6", ...moved] : moved;
+}
+
+/** An access through r6 or r8, behind a comparison with data_end or not. */
+function packet(random: Random, name: string): readonly string[] {
+  const base = random.pick(["r6", "r8"]);
+  const at = random.below(24) - (random.chance(0.1) ? 4 : 0);
+  const place = `(${base} ${at < 0 ? "-" : "+"} ${Math.abs(at)})`;
+  const n = register(random);
+  const access = random.chance(0.6)
+    ? `r${n} = *(${random.pick(loads)} *)${place}`
+    : `*(${random.pick(sizes)} *)${place} = r${n}`;
+  if (random.chance(0.25)) return [access];
+  const size = random.below(36);
+  const test = random.pick([
+    `if r5 > r7 goto skip${name}`,
+    `if r5 >= r7 goto skip${name}`,
+    `if r7 < r5 goto skip${name}`,
+    `if r7 <= r5 goto skip${name}`,
+  ]);
+  // r5 is a pointer for three instructions; nothing that leaks it may come between.
+  const check = [`r5 = ${base}`, `r5 += ${size}`, test];
+  const after = [`skip${name}:`, `r5 = ${random.below(100)}`];
+  const inside = n === "5" ? [`r5 = 1`] : [access];
+  return [...check, ...inside, ...after];
+}
+
+function counted(random: Random, name: string): readonly string[] {
+  return [
+    `r9 = ${1 + random.below(4)}`,
+    `loop${name}:`,
+    alu(random),
+    ...frame(random),
+    alu(random),
+    "r9 += -1",
+    `if r9 != 0 goto loop${name}`,
+  ];
+}
+
+function wide(random: Random): string {
+  const value = random.pick([
+    BigInt(random.pick(immediates)),
+    random.u64(),
+    1n << 63n,
+    0xffff_ffffn,
+  ]);
+  return `${BigInt.asUintN(64, value)}`;
+}
