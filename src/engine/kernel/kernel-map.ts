@@ -15,8 +15,6 @@ const ENOTSUPP = 524;
 /** BPF_F_RDONLY_PROG: the verifier then knows the contents. */
 const readOnlyProgram = 1 << 7;
 const numaNode = 1 << 2;
-/** BPF_F_INNER_MAP: inner arrays may differ in size. */
-const innerMap = 1 << 12;
 
 // Types whose maps take BTF ids for key and value.
 // prettier-ignore
@@ -229,7 +227,7 @@ function createFd(
   const inner =
     spec.inner === undefined
       ? undefined
-      : createFd(syscalls, asInner(spec.inner), btfFd);
+      : createFd(syscalls, spec.inner, btfFd);
   try {
     const types =
       btfFd !== undefined &&
@@ -273,13 +271,6 @@ function createFd(
   } finally {
     if (inner !== undefined) syscalls.close(inner);
   }
-}
-
-/** Inner arrays may differ in size from their template only with a flag. */
-function asInner(spec: MapSpec): MapSpec {
-  return spec.type === "array"
-    ? { ...spec, flags: spec.flags | innerMap }
-    : spec;
 }
 
 /** As libbpf: a perf event array without size has one cell per CPU. */

@@ -4,8 +4,9 @@
  * particular; without one the kernel's words stand alone.
  *
  * The log names instructions by slot of the loaded program and, with line
- * information, prints source lines as `; text @ file.c:12`. Its verdict is the
- * last line that is neither an instruction, a state, a source line nor a count.
+ * information, prints source lines as `; text @ file.c:12`. Its verdict are the
+ * last lines, three at most, that are neither an instruction, a state, a source
+ * line nor a count; the first of them is the most particular.
  *
  * Source: kernel/bpf/verifier.c; the logs under testdata/verifier are real.
  */
@@ -34,14 +35,17 @@ const noun: Readonly<Record<string, string>> = {
   map_ptr: "a map",
 };
 
+const bytes = (count = "0"): string =>
+  count === "1" ? "1 byte" : `${count} bytes`;
+
 // prettier-ignore
 const rules: readonly Rule[] = [
   [/^R(\d+) invalid mem access '(?:map_value|mem|sock|ringbuf_mem)\w*_or_null'/, ([r]) => `r${r} may be null: it is used without a null check`],
   [/^R(\d+) invalid mem access '(\w+)'/, ([r, kind = ""]) => `r${r} is used as an address, but is ${noun[kind] ?? kind}`],
-  [/^invalid access to packet, off=(-?\d+) size=(\d+)/, ([off, size]) => `${size} bytes of the packet at offset ${off} are accessed without a check against data_end`],
+  [/^invalid access to packet, off=(-?\d+) size=(\d+)/, ([off, size]) => `${bytes(size)} of the packet at offset ${off} accessed without a check against data_end`],
   [/^R(\d+) offset is outside of the packet/, ([r]) => `r${r} points past what was checked against data_end`],
-  [/^invalid access to map value, value_size=(\d+) off=(-?\d+) size=(\d+)/, ([value, off, size]) => `${size} bytes at offset ${off} leave the map value of ${value} bytes`],
-  [/^invalid access to map key, key_size=(\d+) off=(-?\d+) size=(\d+)/, ([value, off, size]) => `${size} bytes at offset ${off} leave the map key of ${value} bytes`],
+  [/^invalid access to map value, value_size=(\d+) off=(-?\d+) size=(\d+)/, ([value, off, size]) => `${bytes(size)} at offset ${off} leave the map value of ${value} bytes`],
+  [/^invalid access to map key, key_size=(\d+) off=(-?\d+) size=(\d+)/, ([value, off, size]) => `${bytes(size)} at offset ${off} leave the map key of ${value} bytes`],
   [/^R(\d+) (?:unbounded memory access|min value is negative|max value is outside)/, ([r]) => `the offset in r${r} has no known bounds`],
   [/^R(\d+) !read_ok/, ([r]) => `r${r} is read before anything was written to it`],
   [/^invalid (?:indirect )?read from stack/, () => "stack bytes are read before they were written"],
@@ -56,27 +60,45 @@ const rules: readonly Rule[] = [
   [/^(?:unknown func|program of this type cannot use helper) (?:bpf_)?(\w+)#\d+/, ([name]) => `helper ${name} does not exist for this program type`],
   [/^cannot call GPL-restricted function/, () => "a helper needs a GPL-compatible licence"],
   [/^cannot pass map_type (\d+) into func (?:bpf_)?(\w+)#\d+/, ([, name]) => `helper ${name} does not work on this map's type`],
-  [/^R(\d+) type=(\S+) expected=(.*)/, ([r, type = "", want = ""]) => `argument r${r} is ${noun[type] ?? type}, but must be ${want.split(", ").map((word) => noun[word] ?? word).join(" or ")}`],
+  [/^R(\d+) type=(\S+) expected=(.*)/, ([r, type = "", want = ""]) => `argument r${r} is ${noun[type] ?? type}, but must be ${wanted(want)}`],
+  [/^R(\d+) (?:pointer .* prohibited|.*pointer arithmetic.*prohibited)/, ([r]) => `r${r} is a pointer; this arithmetic is not allowed on it`],
   [/^At program exit the register R(\d+)/, () => "the return value is outside what the program type allows"],
   [/^R0 .*?(?:leaks addr|pointer).*$/, () => "a pointer would leave the program"],
-  [/^invalid bpf_context access off=(\d+) size=(\d+)/, ([off, size]) => `the context has no ${size} bytes at offset ${off} for this program type`],
+  [/^invalid bpf_context access off=(\d+) size=(\d+)/, ([off, size]) => `the context has no ${bytes(size)} at offset ${off} for this program type`],
   [/^misaligned (\w+) access/, ([what]) => `misaligned ${what} access`],
   [/^(?:Unreleased reference|BPF_EXIT instruction.*(?:lock|reference))/, () => "a reserved record, reference or lock is not given back on some path"],
   [/^missing btf func_info/, () => "callbacks need BTF function information"],
   [/^invalid BTF|^.*btf.* is not supported/i, () => "the type information was refused"],
 ];
 
+/** The types that an argument may have, as the kernel lists them. */
+function wanted(list: string): string {
+  const words = list.split(", ");
+  if (words.includes("fp") && words.includes("pkt"))
+    return "a pointer to readable memory";
+  return words.map((word) => noun[word] ?? word).join(" or ");
+}
+
 export function summarizeLog(log: string): LogSummary | undefined {
   const lines = log.split("\n").map((line) => line.trim());
-  const kernel = lines.findLast((line) => line !== "" && !isNarration(line));
-  if (kernel === undefined) return undefined;
-  const slot = slotBefore(lines, lines.lastIndexOf(kernel));
+  const end = lines.findLastIndex((line) => line !== "" && !isNarration(line));
+  const last = lines[end];
+  if (last === undefined) return undefined;
+  const slot = slotBefore(lines, end);
   const where = slot === undefined ? {} : { slot };
-  for (const [pattern, say] of rules) {
-    const match = pattern.exec(kernel);
-    if (match !== null) return { text: say(match.slice(1)), kernel, ...where };
+  const verdict: string[] = [];
+  for (let index = end; index >= 0 && verdict.length < 3; index--) {
+    const line = lines[index] ?? "";
+    if (line === "" || isNarration(line)) break;
+    verdict.unshift(line);
   }
-  return { text: kernel, kernel, ...where };
+  for (const [pattern, say] of rules)
+    for (const kernel of verdict) {
+      const match = pattern.exec(kernel);
+      if (match !== null)
+        return { text: say(match.slice(1)), kernel, ...where };
+    }
+  return { text: last, kernel: last, ...where };
 }
 
 /** The summary as one line, with the place in the user's program. */
@@ -96,7 +118,7 @@ function isNarration(line: string): boolean {
   return (
     /^\d+: /.test(line) ||
     line.startsWith(";") ||
-    /^(?:from \d+ to \d+|processed \d+ insns|verification time|stack depth|mark_precise|regs=|parent |last_idx|func#\d+|Func#\d+|caller:|callee:|propagating|R\d+(?:_\w+)?=|frame\d+:|returning from callee|to caller at|arg#\d+|Validating|Global function|max_states|insn_idx|verifier log)/i.test(
+    /^(?:from \d+ to \d+|processed \d+ insns|verification time|stack depth|(?:cur|old) state:|mark_precise|regs=|parent |last_idx|func#\d+|Func#\d+|caller:|callee:|propagating|R\d+(?:_\w+)?=|frame\d+:|returning from callee|to caller at|arg#\d+|Validating|Global function|max_states|insn_idx|verifier log)/i.test(
       line,
     )
   );
