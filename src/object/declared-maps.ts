@@ -20,6 +20,7 @@ import {
   type PlacedMap,
 } from "./legacy-maps.ts";
 import { mapsSection, parseMapDefinition } from "./map-definition.ts";
+import { sizeOfType } from "./resolve.ts";
 
 /** Most maps in one object that we read; the largest known has 69. */
 const mostMaps = 4096;
@@ -84,6 +85,12 @@ function readDefined(
       throw new InputError(
         `section .maps: BTF type ${item.type} is no variable in it`,
         { code: "map-definition", offset: section.offset },
+      );
+    const size = sizeOfType(btf, variable.type) ?? 0;
+    if (size === 0 || size > item.size)
+      throw new InputError(
+        `map ${variable.name}: a definition of ${size} bytes in a variable of ${item.size}`,
+        { code: "map-definition", offset: section.offset + item.offset },
       );
     const parsed = parseMapDefinition(btf, variable.type, variable.name);
     for (const name of parsed.unknown)
