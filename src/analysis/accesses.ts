@@ -12,6 +12,7 @@ import type {
   ObjectAccess,
   StateObject,
 } from "./report.ts";
+import { lesserBounds, type State } from "./state.ts";
 import type { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
 import { spotOf, type Additions } from "./uses.ts";
@@ -21,6 +22,7 @@ interface Gathered {
   readonly op: AccessOp;
   readonly key: Key;
   facts: Facts;
+  bounds: State["bounds"];
 }
 
 export interface Material {
@@ -86,16 +88,28 @@ function gather(
     const identity = `${spot} ${op} ${signature(key)}`;
     const known = byKey.get(identity);
     if (known === undefined)
-      byKey.set(identity, { touch, op, key, facts: touch.facts });
-    else known.facts = joinFacts(known.facts, touch.facts);
+      byKey.set(identity, {
+        touch,
+        op,
+        key,
+        facts: touch.facts,
+        bounds: touch.bounds,
+      });
+    else {
+      known.facts = joinFacts(known.facts, touch.facts);
+      known.bounds = lesserBounds(known.bounds, touch.bounds);
+    }
   }
   const indexed = mapTypeRow(map.type).indexed === true;
-  return [...byKey.values()].map(({ touch, op, key, facts }) => ({
+  return [...byKey.values()].map(({ touch, op, key, facts, bounds }) => ({
     op,
     key,
-    guard: guardOf(touch.key, facts, symbols),
+    guard: guardOf(touch.key, { facts, bounds }, symbols),
     valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
     atomic: touch.atomic || touch.locked,
+    ...(touch.offset === undefined || touch.size === 0
+      ? {}
+      : { bytes: { offset: touch.offset, size: touch.size } }),
     at: touch.at,
   }));
 }

@@ -13,7 +13,8 @@ import {
   type IrFunction,
   type Terminator,
 } from "../ir/index.ts";
-import { assume, type Facts } from "./facts.ts";
+import type { BranchOp } from "../isa/index.ts";
+import { assume, mirrored, type Facts } from "./facts.ts";
 import { livenessOf, matters, type Liveness } from "./liveness.ts";
 import {
   entryState,
@@ -238,9 +239,10 @@ class Flow {
       };
       const facts = assume(here.state.facts, test, symbols);
       if (facts === undefined) return [];
+      const bounds = boundsOn(here.state.bounds, test);
       const state = this.#cross(edge, {
         ...here,
-        state: { ...here.state, facts },
+        state: { ...here.state, facts, bounds },
       });
       const isNull = nullOn(test);
       if (isNull === undefined) return [{ slot, state }];
@@ -278,6 +280,41 @@ function edgesOfBlock(fn: IrFunction, block: number): readonly Edge[] {
   const body = fn.blocks[block];
   return body === undefined ? [] : edgesOf(body.terminator);
 }
+
+/** How a pointer has to compare with the frame's end for bytes before it to be there. */
+const inside: Readonly<Partial<Record<BranchOp, readonly [boolean, number]>>> =
+  {
+    jgt: [false, 0],
+    jge: [false, 1],
+    jle: [true, 0],
+    jlt: [true, 1],
+  };
+
+function boundsOn(
+  bounds: State["bounds"],
+  test: {
+    readonly op: BranchOp;
+    readonly left: Word;
+    readonly right: Word;
+    readonly outcome: boolean;
+  },
+): State["bounds"] {
+  const [end, at, op] = isEnd(test.right)
+    ? [test.right, test.left, test.op]
+    : [test.left, test.right, mirrored[test.op]];
+  if (!isEnd(end) || at.kind !== "pointer") return bounds;
+  const { target, offset } = at;
+  const rule = inside[op];
+  if (target.kind !== "packet" || offset === undefined || rule === undefined)
+    return bounds;
+  if (rule[0] !== test.outcome) return bounds;
+  const bytes = offset + rule[1];
+  if (bytes <= (bounds.get(target.base) ?? 0)) return bounds;
+  return new Map(bounds).set(target.base, bytes);
+}
+
+const isEnd = (word: Word): boolean =>
+  word.kind === "pointer" && word.target.kind === "packet-end";
 
 /** For a test of a cell's pointer for null: is it null on this side? */
 function nullOn(test: {

@@ -141,7 +141,8 @@ export function widenFacts(before: Facts, after: Facts): Facts {
   return out;
 }
 
-const mirrored: Readonly<Record<BranchOp, BranchOp>> = {
+/** The operator with its sides exchanged. */
+export const mirrored: Readonly<Record<BranchOp, BranchOp>> = {
   jeq: "jeq",
   jne: "jne",
   jset: "jset",

@@ -16,6 +16,7 @@ import {
   type Layout,
 } from "./layout.ts";
 import type { AccessGuard, Key, KeyBit, OpaqueReason } from "./report.ts";
+import type { State } from "./state.ts";
 import type { Form, Symbols } from "./symbols.ts";
 
 const UNKNOWN_KEY: Key = {
@@ -60,9 +61,10 @@ export function isCpuNumber(
 
 export function guardOf(
   raw: readonly Form[] | undefined,
-  facts: Facts,
+  known: { readonly facts: Facts; readonly bounds: State["bounds"] },
   symbols: Symbols,
 ): AccessGuard {
+  const { facts, bounds } = known;
   const layout = layoutOf(facts, symbols);
   const ignoring = (raw ?? []).some((form) =>
     symbols
@@ -80,9 +82,28 @@ export function guardOf(
     ...(layout.protocols === undefined ? {} : { protocols: layout.protocols }),
     unfragmented: layout.unfragmented,
     ipHeaderHonoured: !ignoring,
-    wellFormed: layout.wellFormed,
+    wellFormed: layout.wellFormed && reaches(layout, bounds, 20),
+    portsPresent: arePortsPresent(layout, bounds),
   };
   return { ...guard, text: guardText(guard) };
+}
+
+function reaches(
+  { l3 }: Layout,
+  bounds: State["bounds"],
+  bytes: number,
+): boolean {
+  return l3 !== undefined && (bounds.get(0) ?? 0) >= l3.at + bytes;
+}
+
+function arePortsPresent(layout: Layout, bounds: State["bounds"]): boolean {
+  const { l3 } = layout;
+  if (l3 === undefined) return false;
+  if (l3.kind === "ipv6") return reaches(layout, bounds, 44);
+  return (
+    (bounds.get(l3.at) ?? 0) >= 4 ||
+    reaches(layout, bounds, layout.plainHeader ? 24 : 64)
+  );
 }
 
 /** `ipv4.src`, `{ipv4.src, l4.dport[8:16]}`, `7`, `value of table`. */

@@ -64,8 +64,10 @@ export interface AccessGuard {
   readonly unfragmented: boolean;
   /** True: header length is known to be 5 words, or honoured. */
   readonly ipHeaderHonoured: boolean;
-  /** True: an IPv4 header length below 5 words does not get here. */
+  /** True: an IPv4 header that is cut short or says fewer than 5 words does not get here. */
   readonly wellFormed?: boolean;
+  /** True: the four bytes of the ports are in the frame. */
+  readonly portsPresent?: boolean;
   readonly text: string;
 }
 
@@ -79,6 +81,8 @@ export interface Access {
   readonly valueUsed: boolean;
   /** Atomic instruction or under the object's spin lock. */
   readonly atomic: boolean;
+  /** Which bytes of the value: first byte and size, where one instruction touches them. */
+  readonly bytes?: { readonly offset: number; readonly size: number };
   readonly at: Place;
 }
 

@@ -46,6 +46,8 @@ export interface State {
   readonly slots: readonly (readonly Byte[])[];
   readonly frame: FrameState;
   readonly facts: Facts;
+  /** How many bytes behind each base (see Atom) are known to be in the frame. */
+  readonly bounds: ReadonlyMap<number, number>;
   /** A spin lock is held on every path. */
   readonly locked: boolean;
   /** Objects in which a lookup has failed on every path. */
@@ -67,6 +69,7 @@ export function entryState(slots: State["slots"]): State {
     slots,
     frame: untouchedFrame,
     facts: noFacts,
+    bounds: new Map(),
     locked: false,
     missed: new Set(),
   };
@@ -138,6 +141,7 @@ function sameState(left: State, right: State): boolean {
     sameValues(left, right) &&
     left.locked === right.locked &&
     sameFacts(left.facts, right.facts) &&
+    sameBounds(left.bounds, right.bounds) &&
     sameSet(left.missed, right.missed)
   );
 }
@@ -247,6 +251,7 @@ function combine(left: State, right: State, how: Combination): State {
     }),
     frame: combineFrames(left.frame, right.frame, how),
     facts: how.facts(left.facts, right.facts),
+    bounds: lesserBounds(left.bounds, right.bounds),
     locked: left.locked && right.locked,
     missed:
       left.missed === right.missed
@@ -319,3 +324,21 @@ function meetBases(
   if (left === right || right === "all") return left;
   return left === "all" ? right : "none";
 }
+
+export function lesserBounds(
+  left: State["bounds"],
+  right: State["bounds"],
+): State["bounds"] {
+  if (left === right) return left;
+  const out = new Map<number, number>();
+  for (const [base, bytes] of left) {
+    const other = right.get(base);
+    if (other !== undefined) out.set(base, Math.min(bytes, other));
+  }
+  return out;
+}
+
+const sameBounds = (left: State["bounds"], right: State["bounds"]): boolean =>
+  left === right ||
+  (left.size === right.size &&
+    [...left].every(([base, bytes]) => right.get(base) === bytes));

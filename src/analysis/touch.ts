@@ -5,6 +5,7 @@
 import type { Place } from "../base/index.ts";
 import type { Facts } from "./facts.ts";
 import type { AccessOp } from "./report.ts";
+import type { State } from "./state.ts";
 import type { Form } from "./symbols.ts";
 
 /** An object whose name is not known stands for all of them. */
@@ -16,6 +17,7 @@ export interface Touch {
   /** In memory order, each byte least significant bit first; undefined: unknown. */
   readonly key: readonly Form[] | undefined;
   readonly facts: Facts;
+  readonly bounds: State["bounds"];
   readonly locked: boolean;
   readonly atomic: boolean;
   /** Does a hit of this touch's object follow a failed lookup of it? */

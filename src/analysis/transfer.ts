@@ -175,6 +175,7 @@ function stepOf(
       size: 0,
       ...part,
       facts: state.facts,
+      bounds: state.bounds,
       locked: state.locked,
       afterMiss: state.missed.has(part.object),
       where,

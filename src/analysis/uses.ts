@@ -130,7 +130,7 @@ function throughCasts(value: number, graph: Graph): Definition | undefined {
     const found = graph.definitions.get(at);
     if (found === undefined) return undefined;
     const { instruction } = found;
-    if (instruction.kind === "unary" && /^zext/.test(instruction.op))
+    if (instruction.kind === "unary" && instruction.op.startsWith("zext"))
       at = instruction.value;
     else if (instruction.kind === "extract" && instruction.start === 0)
       at = instruction.value;
