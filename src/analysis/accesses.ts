@@ -62,6 +62,7 @@ export function objectsOf(
         access: classify(map, accesses),
         cpuIndexed,
         ...(isChannel(map) ? { channel: true } : {}),
+        ...(map.data === undefined ? {} : { global: true }),
         maxEntries: map.maxEntries,
         userWrites: material.userWrites.has(map.name),
         accesses,

@@ -11,3 +11,5 @@ export type {
   StateReport,
 } from "./report.ts";
 export { analyse, analyseIr, type AnalyseOptions } from "./analyse.ts";
+export { signature } from "./accesses.ts";
+export { keyText, printFieldBits, reasonText } from "./key.ts";

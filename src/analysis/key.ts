@@ -133,7 +133,7 @@ export function keyText(bits: readonly KeyBit[]): string {
   const texts = parts.flatMap((part) => {
     if (!part.startsWith("\u0000")) return [part];
     const field = part.slice(1) as FieldName;
-    return fieldTexts(field, covered.get(field) ?? []);
+    return printFieldBits(field, covered.get(field) ?? []);
   });
   return texts.length === 1 ? (texts[0] ?? "") : `{${texts.join(", ")}}`;
 }
@@ -194,7 +194,11 @@ function constantText(bits: readonly KeyBit[]): string {
   return bits.length <= 64 ? value.toString() : `0x${value.toString(16)}`;
 }
 
-function fieldTexts(field: FieldName, all: readonly number[]): string[] {
+/** Whole fields and runs of bits: `ipv4.src`, `l4.dport[8:16]`. */
+export function printFieldBits(
+  field: FieldName,
+  all: readonly number[],
+): string[] {
   const sorted = [...new Set(all)].sort((a, b) => a - b);
   if (sorted.length === fields[field].bits) return [field];
   const texts: string[] = [];

@@ -97,6 +97,8 @@ export interface StateObject {
   readonly cpuIndexed: boolean;
   /** A way out for records (perf buffer, ring buffer): no program reads it. */
   readonly channel?: boolean;
+  /** Global variables of the program (.bss, .data), not a declared map. */
+  readonly global?: boolean;
   /** 0 = user space sizes it. */
   readonly maxEntries?: number;
   /** User space writes it at run time (`--user-writes`, or cannot be excluded). */

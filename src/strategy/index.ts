@@ -1,0 +1,28 @@
+export {
+  choosePlan,
+  contextOf,
+  defaultPorts,
+  type PlanOptions,
+} from "./choose.ts";
+export { demandsOf, portsOf, type Demand } from "./conjuncts.ts";
+export type { Context } from "./context.ts";
+export { ownerFields } from "./linear-owner.ts";
+export { packetClassesOf } from "./packet-classes.ts";
+export {
+  grades,
+  strategyNames,
+  type Deviation,
+  type Dispatch,
+  type Grade,
+  type ObjectPart,
+  type Plan,
+  type Port,
+  type PortFields,
+  type Rejected,
+  type SoftwareDispatch,
+  type StrategyName,
+} from "./plan.ts";
+export type { Refusal } from "./refusal.ts";
+export { strategies } from "./strategies.ts";
+export { analyzeJson, planJson, type AnalyzeFacts } from "./json.ts";
+export { printPlan } from "./print.ts";

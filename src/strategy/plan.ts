@@ -1,0 +1,104 @@
+/**
+ * The plan: which strategy serves each state object, on how many cores, with
+ * which set-up of the NIC, and what differs from the sequential program. Plain
+ * data; print.ts and json.ts give its text and JSON.
+ */
+import type { Diagnostic, Place } from "../base/index.ts";
+import type { KeySolution, Requirement } from "../rss/index.ts";
+import type { Refusal } from "./refusal.ts";
+
+/** Those that exist; others of the vocabulary join when they are built. */
+export const strategyNames = ["shard", "merge", "copy", "sequential"] as const;
+export type StrategyName = (typeof strategyNames)[number];
+
+/** Strongest first. */
+export const grades = ["exact", "reordered", "merged", "partitioned"] as const;
+export type Grade = (typeof grades)[number];
+
+export interface Port {
+  readonly name: string;
+  readonly ifindex: number;
+}
+
+/** What a strategy makes of one object. */
+export interface ObjectPart {
+  readonly kind: "part";
+  readonly object: string;
+  readonly strategy: StrategyName;
+  readonly grade: Grade;
+  /** One sentence for people. */
+  readonly reason: string;
+  /** Shard: fields per port by which packets are told apart; empty: any. */
+  readonly fields?: readonly PortFields[];
+  /** Shard: R1 (equal keys) or R2 (a part of the keys that all have). */
+  readonly rule?: "R1" | "R2";
+  /** Shard: the two accesses that force the requirement. */
+  readonly forcedBy?: readonly [string, string];
+  readonly forcedAt?: readonly [Place, Place];
+  /** User space sees another layout than in the original. */
+  readonly layoutChanged: boolean;
+  readonly deviations: readonly Deviation[];
+}
+
+export interface PortFields {
+  readonly port: string;
+  readonly fields: readonly string[];
+}
+
+/** A difference from the sequential program that the plan declares. */
+export interface Deviation {
+  readonly code: string;
+  readonly object?: string;
+  readonly text: string;
+}
+
+/** How packets get to cores. */
+export type Dispatch =
+  /** Any spreading is right: no object ties packets together. */
+  | { readonly kind: "any" }
+  | { readonly kind: "nic" }
+  | SoftwareDispatch
+  | { readonly kind: "one-core" };
+
+/** An XDP stage hashes the true key and redirects through a CPU map. */
+export interface SoftwareDispatch {
+  readonly kind: "software";
+  readonly fields: readonly PortFields[];
+  /** Share of a core's packet rate that it costs, as [least, most]. */
+  readonly cost: readonly [number, number];
+  readonly text: string;
+}
+
+export interface Rejected {
+  readonly strategy: StrategyName | "software-dispatch";
+  readonly object?: string;
+  readonly reason: string;
+}
+
+export interface Plan {
+  readonly program: string;
+  /** What the plan as a whole is called; parts may differ per object. */
+  readonly strategy: StrategyName;
+  readonly grade: Grade;
+  readonly cores: number;
+  readonly profile: string;
+  readonly ports: readonly Port[];
+  readonly objects: readonly ObjectPart[];
+  readonly dispatch: Dispatch;
+  /** What sharded objects ask of the NIC; no conjuncts where none is sharded. */
+  readonly requirement: Requirement;
+  readonly rss?: KeySolution;
+  /** Why it is not parallel, said first; absent if it is. */
+  readonly fallback?: string;
+  readonly refusals: readonly Refusal[];
+  /** What else would have been possible, and why it was not taken. */
+  readonly rejected: readonly Rejected[];
+  readonly alternatives: readonly SoftwareDispatch[];
+  readonly deviations: readonly Deviation[];
+  readonly notes: readonly Diagnostic[];
+}
+
+/** The weaker of two grades. */
+export function weaker(left: Grade, right: Grade): Grade {
+  return grades.indexOf(left) >= grades.indexOf(right) ? left : right;
+}

@@ -1,0 +1,100 @@
+/**
+ * The plan as text for people: what is done first, then per object how, then what
+ * differs and what was refused. At most 80 columns and 30 lines; what does not
+ * fit is counted, and the JSON has it all.
+ */
+import { printable, printPlace } from "../base/index.ts";
+import type { ObjectPart, Plan } from "./plan.ts";
+
+const WIDTH = 80;
+const MOST_LINES = 30;
+
+export function printPlan(plan: Plan): string {
+  const lines = [
+    ...headline(plan),
+    "",
+    ...section("objects", plan.objects.map(objectLine)),
+    ...section("NIC", nicLines(plan)),
+    ...section(
+      "differs",
+      plan.deviations.map(({ text }) => text),
+    ),
+    ...section(
+      "refused",
+      plan.refusals.map(
+        ({ object, strategy, code, text, at, edit }) =>
+          `${object} ${strategy}: ${text} [${code}]${at === undefined ? "" : ` at ${printPlace(at)}`}; ${edit}`,
+      ),
+    ),
+    ...section(
+      "instead",
+      plan.alternatives.map(({ text }) => text),
+    ),
+    ...section(
+      "notes",
+      plan.notes.map(({ message }) => message),
+    ),
+  ].flatMap(wrap);
+  if (lines.length <= MOST_LINES) return `${lines.join("\n")}\n`;
+  const kept = lines.slice(0, MOST_LINES - 1);
+  return `${[...kept, `… ${lines.length - kept.length} more lines (--json has all)`].join("\n")}\n`;
+}
+
+function headline(plan: Plan): readonly string[] {
+  const { program, strategy, cores, grade, fallback } = plan;
+  const on = cores === 1 ? "one core" : `${cores} cores`;
+  const title = `${printable(program)}: ${strategy} on ${on}, grade ${grade}`;
+  return fallback === undefined
+    ? [title]
+    : [
+        `${printable(program)} stays on one core: ${printable(fallback)}`,
+        title,
+      ];
+}
+
+function objectLine(part: ObjectPart): string {
+  const { object, strategy, rule, reason, forcedAt } = part;
+  const places = [...new Set(forcedAt?.map(printPlace))].join(" and ");
+  const by = rule === undefined ? "" : ` (${rule}: ${places})`;
+  return `${object}  ${strategy}: ${reason}${by}`;
+}
+
+function nicLines({ rss, dispatch, profile }: Plan): readonly string[] {
+  if (dispatch.kind === "one-core") return [];
+  if (rss === undefined)
+    return [`${profile}: packets may be spread in any way`];
+  const { uniform, one8, one16 } = rss.imbalance;
+  const worst = Math.max(uniform, one8, one16).toFixed(2);
+  const how =
+    dispatch.kind === "any"
+      ? "any key will do"
+      : `${rss.mode} mode, ${rss.freeBits} free key bits`;
+  return [
+    `${profile}, ${how}, ${rss.entries} of ${2 ** rss.tableBits} table entries reached, busiest core ${worst} times the mean`,
+    ...rss.ports.map(
+      ({ name, key }) =>
+        `key${rss.ports.length > 1 ? ` of ${name}` : ""} ${key.slice(0, 24)}… (${key.length / 2} bytes)`,
+    ),
+  ];
+}
+
+/** The first line carries the title, the others are indented under it. */
+function section(title: string, lines: readonly string[]): readonly string[] {
+  return lines.map(
+    (line, index) =>
+      `${(index === 0 ? title : "").padEnd(9)}${printable(line)}`,
+  );
+}
+
+/** Breaks at spaces; continuations are indented by what the title takes. */
+function wrap(line: string): readonly string[] {
+  const out: string[] = [];
+  let rest = line;
+  while (rest.length > WIDTH) {
+    const space = rest.lastIndexOf(" ", WIDTH);
+    const at = space > 12 ? space : WIDTH;
+    out.push(rest.slice(0, at).trimEnd());
+    rest = `${" ".repeat(11)}${rest.slice(at).trimStart()}`;
+  }
+  return [...out, rest];
+}

@@ -1,0 +1,42 @@
+/**
+ * Why a strategy cannot be used on an object: stable code, place, the obligation
+ * that failed, the accesses it rests on, and an edit that would help.
+ *
+ *   R3-disjoint        each pair of accesses could meet, all together allow no hash
+ *   R4-constant-key    every packet uses the same cell
+ *   R4-mac R4-vlan     the key is made of bits that no NIC hashes
+ *   R4-unhashable      the same, other header fields
+ *   R4-payload         … or of bytes that are no header field on every path
+ *   R4-state-derived   … or of what another cell holds
+ *   R4-environment     … or of time, random numbers, CPU, queue or length
+ *   R4-opaque          … or it is no linear function of packet bits, or unknown
+ *   R4-iterate R4-other  an operation that may touch any cell
+ *   R-written          a read-only copy of what the program writes
+ *   R-old-value-used   a merge of what somebody looks at
+ *   R-global-data      a merge of a variable, which no per-CPU map can replace
+ *   R-merge-type       a merge of a map type that has no per-CPU form
+ *   rss-…              the NIC (codes of rss)
+ */
+import type { Place } from "../base/index.ts";
+import type { StrategyName } from "./plan.ts";
+
+export interface Refusal {
+  readonly kind: "refusal";
+  readonly object: string;
+  readonly strategy: StrategyName;
+  readonly code: string;
+  readonly text: string;
+  readonly at?: Place;
+  readonly obligation: string;
+  /** Places of the accesses that the refusal rests on. */
+  readonly slice: readonly Place[];
+  /** What the user may change. */
+  readonly edit: string;
+}
+
+export function refuse(
+  code: string,
+  refusal: Omit<Refusal, "kind" | "code">,
+): Refusal {
+  return { kind: "refusal", code, ...refusal };
+}

@@ -1,0 +1,25 @@
+/**
+ * The strategies that exist, in the order in which they are tried per object:
+ *
+ *   copy        costs nothing and changes nothing: what needs no owner
+ *   shard       exact; asks something of the NIC, which all sharded objects share
+ *   merge       changes what user space sees of a map
+ *   sequential  always possible
+ */
+import type { StateObject } from "../analysis/index.ts";
+import { copy } from "./copy.ts";
+import type { Context } from "./context.ts";
+import { merge } from "./merge.ts";
+import type { ObjectPart, StrategyName } from "./plan.ts";
+import type { Refusal } from "./refusal.ts";
+import { sequential } from "./sequential.ts";
+import { shard } from "./shard.ts";
+
+type Strategy = (object: StateObject, context: Context) => ObjectPart | Refusal;
+
+export const strategies: Readonly<Record<StrategyName, Strategy>> = {
+  copy,
+  shard,
+  merge,
+  sequential,
+};
