@@ -31,3 +31,11 @@ export type { KeyGroup, KeySolution, PortKey } from "./solution.ts";
 export { solveKeys, violated, type SolveOptions } from "./solve.ts";
 export { indirectionTable, type IndirectionTable } from "./table.ts";
 export { toeplitz, ToeplitzTable } from "./toeplitz.ts";
+export { dpdkJson, type DpdkSetup } from "./dpdk.ts";
+export {
+  nicSetup,
+  portConfig,
+  type NicSetup,
+  type PortSetup,
+} from "./nic-setup.ts";
+export { applyScript, undoScript } from "./script.ts";
