@@ -25,16 +25,17 @@ export function arrangeFunctions(
       arranged.push({ ...fn, name, section: textSection, linkage: "static" });
     }
   }
-  const sections = new Set(arranged.map(({ section }) => section));
   // Code that others call comes first, as compilers place it.
-  const order = [textSection, ...sections].filter((name, index, all) => {
-    return sections.has(name) && all.indexOf(name) === index;
-  });
-  return order.flatMap((section) =>
-    arranged
-      .filter((fn) => fn.section === section)
-      .map((fn) => (copies.size === 0 ? fn : renameCalls(fn, copies))),
-  );
+  const sections = new Map<string, FunctionSpec[]>([[textSection, []]]);
+  for (const fn of arranged) {
+    const list = sections.get(fn.section);
+    if (list === undefined) sections.set(fn.section, [fn]);
+    else list.push(fn);
+  }
+  const ordered = [...sections.values()].flat();
+  return copies.size === 0
+    ? ordered
+    : ordered.map((fn) => renameCalls(fn, copies));
 }
 
 function renameCalls(

@@ -60,7 +60,10 @@ export function kconfigMap(
 ): MapSpec | undefined {
   const values = externs.filter((extern) => extern.kind === "kconfig");
   if (values.length === 0) return undefined;
-  const size = Math.max(...values.map((value) => value.offset + value.size));
+  const size = values.reduce(
+    (end, value) => Math.max(end, value.offset + value.size),
+    0,
+  );
   return implied(kconfigSection, new Uint8Array(size), btf);
 }
 

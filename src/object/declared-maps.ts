@@ -16,14 +16,12 @@ import {
 import type { PlacedFunction } from "./functions.ts";
 import {
   isLegacySection,
+  mostMaps,
   readLegacyMaps,
   type PlacedMap,
 } from "./legacy-maps.ts";
 import { mapsSection, parseMapDefinition } from "./map-definition.ts";
 import { sizeOfType } from "./resolve.ts";
-
-/** Most maps in one object that we read; the largest known has 69. */
-const mostMaps = 4096;
 
 interface DefinedMap extends PlacedMap {
   readonly valuesAt?: number;
@@ -42,11 +40,6 @@ export function readMaps(
       found.push(...readDefined(elf, section, btf, functions, notes));
     else if (isLegacySection(section.name))
       found.push(...readLegacyMaps(elf, section, btf, notes));
-    if (found.length > mostMaps)
-      throw new InputError(`more than ${mostMaps} maps`, {
-        code: "map-count",
-        offset: section.offset,
-      });
   }
   const names = new Set<string>();
   for (const { map } of found) {

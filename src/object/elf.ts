@@ -74,6 +74,8 @@ export interface ElfRelocation {
 export interface Elf {
   readonly sections: readonly ElfSection[];
   readonly symbols: readonly ElfSymbol[];
+  /** Sections of relocations by the section that they patch. */
+  readonly relocations: ReadonlyMap<number, readonly ElfSection[]>;
 }
 
 const headerSize = 64;
@@ -85,7 +87,15 @@ export function readElf(bytes: Uint8Array): Elf {
   const header = new ByteReader(bytes, { what: "ELF header" });
   checkIdentity(header);
   const sections = readSections(header);
-  return { sections, symbols: readSymbols(sections) };
+  const relocations = new Map<number, ElfSection[]>();
+  for (const section of sections) {
+    if (section.type !== sectionType.rel && section.type !== sectionType.rela)
+      continue;
+    const list = relocations.get(section.info);
+    if (list === undefined) relocations.set(section.info, [section]);
+    else list.push(section);
+  }
+  return { sections, symbols: readSymbols(sections), relocations };
 }
 
 /** Relocations that patch section `target`, in file order. */
@@ -94,10 +104,8 @@ export function relocationsOf(
   target: number,
 ): readonly ElfRelocation[] {
   const found: ElfRelocation[] = [];
-  for (const section of elf.sections) {
+  for (const section of elf.relocations.get(target) ?? []) {
     const withAddend = section.type === sectionType.rela;
-    if (section.info !== target) continue;
-    if (!withAddend && section.type !== sectionType.rel) continue;
     const reader = readerOf(section);
     const step = withAddend ? 24 : 16;
     for (let at = 0; at + step <= section.size; at += step) {

@@ -28,6 +28,9 @@ export interface PlacedMap {
   readonly size: number;
 }
 
+/** Most maps in one section that we read; the largest object known has 69. */
+export const mostMaps = 4096;
+
 export function isLegacySection(name: string): boolean {
   return name === "maps" || name.startsWith("maps/");
 }
@@ -50,6 +53,14 @@ export function readLegacyMaps(
         (type === symbolType.object || type === symbolType.none),
     )
     .sort((left, right) => left.value - right.value);
+  if (symbols.length > mostMaps)
+    throw new InputError(
+      `section ${section.name}: more than ${mostMaps} maps`,
+      {
+        code: "map-count",
+        offset: section.offset,
+      },
+    );
   const pairs = annotations(btf);
   const placed = symbols.map((symbol, index): PlacedMap => {
     const next = symbols[index + 1]?.value ?? section.size;

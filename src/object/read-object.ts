@@ -21,7 +21,6 @@ import { readMaps } from "./declared-maps.ts";
 import {
   binding,
   readElf,
-  relocationsOf,
   sectionFlag,
   sectionType,
   undefinedSection,
@@ -80,7 +79,6 @@ function read(bytes: Uint8Array, file: string): ObjectSpec {
     instructions: linker.link(fn),
     ...(debug[index] ?? { lines: [], coreRelocations: [] }),
   }));
-  notes.push(...linker.notes);
   const externs = sortExterns([...known, ...linker.found.values()]);
   const kconfig = kconfigMap(externs, btf);
   const raw = rawSections(elf);
@@ -105,7 +103,7 @@ function read(bytes: Uint8Array, file: string): ObjectSpec {
       writable: (section.flags & sectionFlag.write) !== 0,
       data: section.bytes.slice(),
     })),
-    notes,
+    notes: [...notes, ...linker.notes],
   };
 }
 
@@ -194,13 +192,8 @@ function noteRelocatedData(
   sections: readonly ElfSection[],
   notes: Diagnostic[],
 ): void {
-  const targets = new Set(
-    elf.sections
-      .filter(({ type }) => type === sectionType.rel)
-      .map(({ info }) => info),
-  );
   for (const { name, index } of sections)
-    if (targets.has(index) && relocationsOf(elf, index).length > 0)
+    if (elf.relocations.has(index))
       notes.push({
         code: "data-relocation",
         severity: "warning",
