@@ -114,7 +114,7 @@ kernelTest("a program runs: verdict, bytes, port", (kernel) => {
   ]);
   const run = loaded.program("main").testRun(frame, { ifindex: 1, rxQueue: 0 });
   equal(run.verdict, 1);
-  deepEqual([...run.data.slice(0, 5)], [0, 1, 0x34, 0x12, 4]);
+  deepEqual(run.data.slice(0, 5), Uint8Array.of(0, 1, 0x34, 0x12, 4));
   equal(run.data.length, 64);
   ok((loaded.program().processed ?? 0) >= 8);
   throws(() => loaded.program().testRun(frame.slice(0, 3)), InputError);
@@ -140,7 +140,7 @@ kernelTest(
       hash
         .entries()
         .map(([key]) => key[0])
-        .sort(),
+        .sort((a = 0, b = 0) => a - b),
       [1, 2],
     );
     equal(hash.delete(u32(1)), true);
