@@ -3,16 +3,16 @@
  * one key are one access, whose guard is what they have in common.
  */
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
-import { joinFacts, type Facts } from "./facts.ts";
-import { guardOf, isCpuNumber, resolveKey } from "./key.ts";
+import { guardOf, joinGuards } from "./guard.ts";
+import { isCpuNumber, resolveKey } from "./key.ts";
 import type {
   Access,
+  AccessGuard,
   AccessOp,
   Key,
   ObjectAccess,
   StateObject,
 } from "./report.ts";
-import { lesserBounds, type State } from "./state.ts";
 import type { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
 import { spotOf, type Additions } from "./uses.ts";
@@ -21,8 +21,7 @@ interface Gathered {
   readonly touch: Touch;
   readonly op: AccessOp;
   readonly key: Key;
-  facts: Facts;
-  bounds: State["bounds"];
+  guard: AccessGuard;
 }
 
 export interface Material {
@@ -88,24 +87,15 @@ function gather(
     const op = additions.stores.has(spot) ? "add" : touch.op;
     const identity = `${spot} ${op} ${signature(key)}`;
     const known = byKey.get(identity);
-    if (known === undefined)
-      byKey.set(identity, {
-        touch,
-        op,
-        key,
-        facts: touch.facts,
-        bounds: touch.bounds,
-      });
-    else {
-      known.facts = joinFacts(known.facts, touch.facts);
-      known.bounds = lesserBounds(known.bounds, touch.bounds);
-    }
+    const guard = guardOf(touch.key, touch, symbols);
+    if (known === undefined) byKey.set(identity, { touch, op, key, guard });
+    else known.guard = joinGuards(known.guard, guard);
   }
   const indexed = mapTypeRow(map.type).indexed === true;
-  return [...byKey.values()].map(({ touch, op, key, facts, bounds }) => ({
+  return [...byKey.values()].map(({ touch, op, key, guard }) => ({
     op,
     key,
-    guard: guardOf(touch.key, { facts, bounds }, symbols),
+    guard,
     valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
     atomic: touch.atomic || touch.locked,
     ...(touch.offset === undefined || touch.size === 0

@@ -55,6 +55,9 @@ export function layoutOf(facts: Facts, symbols: Symbols): Layout {
     at += 4;
     etherTypes = ask(at, [0xff, 0xff]);
   }
+  // Some tagged and some not: nothing is at a known place.
+  if (etherTypes?.some((type) => TAGS.includes(type)) === true)
+    etherTypes = undefined;
   const start = at + 2;
   const only = etherTypes?.length === 1 ? etherTypes[0] : undefined;
   const l3 =

@@ -325,7 +325,7 @@ function meetBases(
   return left === "all" ? right : "none";
 }
 
-export function lesserBounds(
+function lesserBounds(
   left: State["bounds"],
   right: State["bounds"],
 ): State["bounds"] {

@@ -124,10 +124,15 @@ export class Symbols {
     if (a >= 0 && a === b) return a;
     if (a >= 0 && a === c) return a;
     if (b >= 0 && b === c) return b;
-    if (a === 0) return this.and(b, c);
-    if (b === 0) return this.and(a, c);
-    if (c === 0) return this.and(a, b);
-    return this.blame([a, b, c], "add");
+    const carry =
+      a === 0
+        ? this.and(b, c)
+        : b === 0
+          ? this.and(a, c)
+          : c === 0
+            ? this.and(a, b)
+            : -1;
+    return carry >= 0 ? carry : this.blame([a, b, c], "a sum with carries");
   }
 
   /** An opaque form that names the most telling reason among its sources. */

@@ -119,14 +119,16 @@ class Chooser {
 
   plan(): Plan {
     const parts: ObjectPart[] = [];
+    const hopeless: string[] = [];
     for (const object of this.#report.objects) {
       const part = this.#partOf(object);
-      if (part === undefined)
-        return this.#onOneCore(
-          this.#refusals.filter((one) => one.object === object.name),
-        );
-      parts.push(part);
+      if (part === undefined) hopeless.push(object.name);
+      else parts.push(part);
     }
+    if (hopeless.length > 0)
+      return this.#onOneCore(
+        this.#refusals.filter(({ object }) => hopeless.includes(object)),
+      );
     const forced = parts.some(({ strategy }) => strategy === "sequential");
     if (forced || this.#cores === 1) return this.#onOneCore([], true);
     const first = this.#attempt(parts);

@@ -23,7 +23,7 @@ export function printPlan(plan: Plan): string {
       "refused",
       plan.refusals.map(
         ({ object, strategy, code, text, at, edit }) =>
-          `${object} ${strategy}: ${text} [${code}]${at === undefined ? "" : ` at ${printPlace(at)}`}; ${edit}`,
+          `${object} ${strategy}: ${text.replace(`${object}: `, "")} [${code}]${at === undefined ? "" : ` at ${printPlace(at)}`}; ${edit}`,
       ),
     ),
     ...section(
