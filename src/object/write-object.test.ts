@@ -4,11 +4,16 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import type { FunctionSpec } from "../isa/index.ts";
+import {
+  editFunction,
+  local,
+  type Edit,
+  type FunctionSpec,
+} from "../isa/index.ts";
 import {
   addMap,
   addVariable,
@@ -76,19 +81,51 @@ function noLoader(): string | undefined {
 
 /** What bpftool says to the object: "" when it loads. */
 function load(bytes: Uint8Array, words: readonly string[] = []): string {
+  return withLoaded(bytes, words, () => undefined);
+}
+
+/** Loads, lets `look` see the folder of pinned programs, and unloads. */
+function withLoaded(
+  bytes: Uint8Array,
+  words: readonly string[],
+  look: (folder: string) => void,
+): string {
   const file = join(temporaryFolder(), "loaded.o");
-  const pin = `${pins}-${process.pid}`;
+  const folder = `${pins}-${process.pid}`;
   writeFileSync(file, bytes);
-  rmSync(pin, { recursive: true, force: true });
-  const done = spawnSync("bpftool", ["prog", "loadall", file, pin, ...words], {
-    encoding: "utf8",
-  });
-  rmSync(pin, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+  const done = spawnSync(
+    "bpftool",
+    ["prog", "loadall", file, folder, ...words],
+    { encoding: "utf8" },
+  );
+  try {
+    if (done.status === 0) look(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
   return done.status === 0 ? "" : `${done.stderr}${done.stdout}`;
 }
 
+/** Programs as the kernel holds them, with source lines; map numbers aside. */
+function translated(bytes: Uint8Array): string {
+  let text = "";
+  const why = withLoaded(bytes, [], (folder) => {
+    for (const name of readdirSync(folder).sort()) {
+      const pin = join(folder, name);
+      const words = ["prog", "dump", "xlated", "pinned", pin, "linum"];
+      const dump = spawnSync("bpftool", words, { encoding: "utf8" });
+      equal(dump.status, 0, dump.stderr);
+      text += `${name}:\n${dump.stdout}`;
+    }
+  });
+  equal(why, "");
+  return text
+    .replaceAll(/map\[id:\d+\]/g, "map")
+    .replaceAll(/bpf_prog_[0-9a-f]{16}/g, "program");
+}
+
 const skip = noLoader() ?? false;
-mkdirSync(temporaryFolder(), { recursive: true });
 
 test("what loads still loads when written back", { skip }, () => {
   let loaded = 0;
@@ -220,3 +257,72 @@ test("an object made from nothing loads", { skip }, () => {
   ]);
   equal(load(writeObject(made)), "");
 });
+
+/** A jump to the next instruction in front of every instruction: the kernel drops them. */
+function padded(object: ObjectSpec): ObjectSpec {
+  return replaceFunctions(
+    object,
+    object.functions.map((fn) =>
+      editFunction(
+        fn,
+        fn.instructions.map((_, at): Edit => ({
+          kind: "insert",
+          at,
+          instructions: [{ kind: "jump", target: local(1), long: false }],
+        })),
+      ),
+    ),
+  );
+}
+
+test("inserted code moves jumps, calls and lines; deleted, all is back", () => {
+  for (const { name, bytes } of allFixtures()) {
+    const object = readObject(bytes, name);
+    const again = readObject(writeObject(padded(object)), name);
+    const cut = again.functions.map((fn) =>
+      editFunction(
+        fn,
+        fn.instructions.flatMap((_, at): Edit[] =>
+          at % 2 === 0 ? [{ kind: "delete", at }] : [],
+        ),
+      ),
+    );
+    deepEqual(cut, normalise(object).functions, name);
+  }
+});
+
+test("the kernel sees the same program through inserted code", { skip }, () => {
+  const names = /^(maps|core|xdpfilt_alw_all|xdp-dispatcher|firewall|policer)/;
+  let compared = 0;
+  for (const { name, bytes } of allFixtures().filter((f) =>
+    names.test(f.name),
+  )) {
+    const object = readObject(bytes, name);
+    const want = translated(bytes);
+    ok(want.includes("; "), "source lines are shown");
+    equal(translated(writeObject(padded(object))), want, name);
+    compared++;
+  }
+  ok(compared >= 6);
+});
+
+test(
+  "mutant: a jump that is off by one does not pass for the same",
+  { skip },
+  () => {
+    const bytes = compiled("maps");
+    const object = padded(readObject(bytes, "maps.o"));
+    const want = translated(bytes);
+    const off = object.functions.map((fn): FunctionSpec => {
+      const at = fn.instructions.findIndex(({ kind }) => kind === "branch");
+      const instruction = fn.instructions[at];
+      if (instruction?.kind !== "branch") return fn;
+      const target = instruction.target + 2;
+      const instructions = fn.instructions.with(at, { ...instruction, target });
+      return { ...fn, instructions };
+    });
+    const mutant = writeObject(replaceFunctions(object, off));
+    const why = load(mutant);
+    ok(why !== "" || translated(mutant) !== want);
+  },
+);
