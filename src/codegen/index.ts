@@ -1,5 +1,6 @@
 export {
   compile,
+  placeOfSite,
   type CompiledProgram,
   type CompileOptions,
   type HelperImport,

@@ -27,3 +27,11 @@ export {
   PortableProgram,
   type LoadOptions,
 } from "./wasm/program.ts";
+export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
+export {
+  runParallel,
+  WorkerDied,
+  type CoreResult,
+  type ParallelOptions,
+  type ParallelRun,
+} from "./wasm/parallel.ts";

@@ -115,6 +115,7 @@ export class CallWriter {
     const pushes = helper.args.map((_, at) =>
       this.#argument(helper, at, { know, place, map }),
     );
+    code.i32Const(0).i32Const(place.site).memory(op.i32Store, cell.site);
     for (const push of pushes) push();
     const suffix = map === undefined ? "" : `:${map.index}`;
     code.callByName(`${helper.name}${suffix}`);

@@ -10,7 +10,7 @@
  * function and writes verdict and packet place back. What throws leaves the address
  * of the descriptor in the `current` cell, so that its packet can be named.
  */
-import { UnsupportedError, type Place } from "../../base/index.ts";
+import { Bug, UnsupportedError, type Place } from "../../base/index.ts";
 import { placeOf, type ProgramSpec } from "../../isa/index.ts";
 import { writeGeneralCheck } from "./access.ts";
 import { global } from "./budget.ts";
@@ -41,6 +41,8 @@ export interface CompileOptions extends Partial<LayoutOptions> {
   readonly control?: Control;
   /** Loop entries and bpf_loop rounds of one packet before it faults. Default 2^24. */
   readonly budget?: number;
+  /** Compile for a memory that other threads may look at. */
+  readonly shared?: boolean;
 }
 
 /** A helper that the module imports. */
@@ -56,8 +58,6 @@ export interface CompiledProgram {
   readonly bytes: Uint8Array;
   readonly layout: Layout;
   readonly imports: readonly HelperImport[];
-  /** Function and instruction of a fault's site number. */
-  readonly placeOfSite: (site: number) => Place;
 }
 
 /** Iterations after which may_goto jumps (kernel: BPF_MAX_LOOPS). */
@@ -105,6 +105,7 @@ export function compile(
     {
       imports: [{ name: "fault", type: faultType }, ...imports],
       memoryPages: layout.pages,
+      memoryShared: options.shared === true,
       functions,
       globals: [
         { type: i32, value: 0 },
@@ -122,7 +123,6 @@ export function compile(
       helper,
       ...(map === undefined ? {} : { map }),
     })),
-    placeOfSite: (site) => placeOfSite(about, site),
   };
 }
 
@@ -199,10 +199,13 @@ function runLoop(budget: number): FunctionBody {
   };
 }
 
-function placeOfSite(about: ProgramContext, site: number): Place {
-  let index = about.firstSite.length - 1;
-  while (index > 0 && (about.firstSite[index] ?? 0) > site) index--;
-  const fn = about.program.functions[index];
-  if (fn === undefined) throw new RangeError(`no site ${site}`);
-  return placeOf(fn, site - (about.firstSite[index] ?? 0));
+/** Function and instruction of the site number that a fault hands over. */
+export function placeOfSite(program: ProgramSpec, site: number): Place {
+  let first = 0;
+  for (const fn of program.functions) {
+    const next = first + fn.instructions.length;
+    if (site < next) return placeOf(fn, site - first);
+    first = next;
+  }
+  throw new Bug(`no instruction has site number ${site}`);
 }

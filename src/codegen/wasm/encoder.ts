@@ -197,6 +197,8 @@ export interface ModuleParts {
   }[];
   /** Imported memory `e.m`, in pages of 64 KiB. */
   readonly memoryPages: number;
+  /** Whether other threads may see the memory. */
+  readonly memoryShared: boolean;
   readonly functions: readonly FunctionBody[];
   /** Mutable globals and their first values. */
   readonly globals: readonly {
@@ -242,7 +244,10 @@ export function encodeModule(
   });
   const imports = new Code();
   imports.unsigned(parts.imports.length + 1);
-  imports.name("e").name("m").byte(2).byte(0).unsigned(parts.memoryPages);
+  imports.name("e").name("m").byte(2);
+  if (parts.memoryShared)
+    imports.byte(3).unsigned(parts.memoryPages).unsigned(parts.memoryPages);
+  else imports.byte(0).unsigned(parts.memoryPages);
   for (const [index, { name }] of parts.imports.entries())
     imports
       .name("e")

@@ -28,6 +28,8 @@ export const cell = {
   current: 0x400,
   /** 64-bit result of a helper whose result is wide. */
   result: 0x408,
+  /** Site number of the helper call that was made last. */
+  site: 0x414,
   /** Tail calls left for this packet. */
   tailCalls: 0x410,
   /** For a key that the engine makes, such as a masked one of an LPM trie. */

@@ -9,7 +9,7 @@ export class MemoryView {
   readonly words: Int32Array;
   readonly data: DataView;
 
-  constructor(buffer: ArrayBuffer) {
+  constructor(buffer: ArrayBuffer | SharedArrayBuffer) {
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
     this.data = new DataView(buffer);

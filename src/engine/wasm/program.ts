@@ -8,8 +8,10 @@
  */
 import { Bug, type Place, type Random } from "../../base/index.ts";
 import {
+  cell,
   compile,
   descriptor,
+  placeOfSite,
   type CompiledProgram,
   type Control,
 } from "../../codegen/index.ts";
@@ -43,6 +45,10 @@ export interface LoadOptions {
   readonly budget?: number;
   /** How control flow is compiled; both give the same results. */
   readonly control?: Control;
+  /** Give it a memory that other threads may look at. */
+  readonly shared?: boolean;
+  /** For tests: called before each helper call, with the packet in hand. */
+  readonly beforeHelper?: (input: PacketInput) => void;
   /** For tests of tests: changes the module before it is instantiated. */
   readonly tamper?: (bytes: Uint8Array) => Uint8Array;
 }
@@ -56,6 +62,7 @@ export function loadPortable(
     cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
     ...(options.budget === undefined ? {} : { budget: options.budget }),
+    shared: options.shared === true,
     ...(options.control === undefined ? {} : { control: options.control }),
   });
   return new PortableProgram(program, compiled, options);
@@ -105,7 +112,7 @@ export class PortableProgram {
     this.#compiled = compiled;
     this.#options = options;
     const { layout, imports } = compiled;
-    const memory = newMemory(layout.pages);
+    const memory = newMemory(layout.pages, options.shared === true);
     this.#memory = new MemoryView(memory.buffer);
     const names = new Set(imports.map(({ helper }) => helper));
     this.#packets = new PacketArea(this.#memory, layout, names);
@@ -118,11 +125,20 @@ export class PortableProgram {
       random: () => this.#randomNow(),
       events: () => this.#eventsNow(),
       fault: (text) => {
-        throw new FaultError(text, -1);
+        throw new FaultError(text, this.#memory.u32(cell.site));
       },
     };
     const functions = Object.fromEntries(
-      imports.map((wanted) => [wanted.name, makeHelper(host, wanted)]),
+      imports.map((wanted) => {
+        const helper = makeHelper(host, wanted);
+        const before = options.beforeHelper;
+        if (before === undefined) return [wanted.name, helper];
+        const spied = (...args: number[]) => {
+          before(this.#inputNow());
+          return helper(...args);
+        };
+        return [wanted.name, spied];
+      }),
     );
     const fault = (site: number, number: number): never => {
       throw new FaultError(faultTexts[number] ?? "fault", site);
@@ -147,12 +163,17 @@ export class PortableProgram {
     return outcomes;
   }
 
-  /** The same without values for outcomes: `each` may ask for what it needs. */
+  /**
+   * The same without values for outcomes: `each` may ask for what it needs. Packets
+   * are run some at a time; `starting` is called before each such batch.
+   */
   runBatches(
     packets: Iterable<PacketInput>,
     each: (index: number, input: PacketInput) => void,
+    starting: () => void = () => {},
   ): void {
     const flush = (): void => {
+      starting();
       this.#runBatch();
       for (const [index, input] of this.#inputs.entries()) each(index, input);
       this.#clear();
@@ -190,6 +211,15 @@ export class PortableProgram {
   /** Packets run so far and the nanoseconds spent in compiled code and its helpers. */
   get spent(): { readonly packets: number; readonly ns: number } {
     return { packets: this.#done, ns: this.#spent };
+  }
+
+  /** Linear memory, and where descriptors begin: enough to see where a run is. */
+  get view(): {
+    readonly buffer: ArrayBuffer | SharedArrayBuffer;
+    readonly descriptors: number;
+  } {
+    const { descriptors } = this.#compiled.layout;
+    return { buffer: this.#memory.bytes.buffer, descriptors };
   }
 
   /** Elements of a map by key bytes; values of per-CPU maps are all copies in a row. */
@@ -247,10 +277,7 @@ export class PortableProgram {
         { cause: error },
       );
     this.#packets.abort(index);
-    const at =
-      error.site < 0
-        ? { function: this.program.functions[0]?.name ?? "", instruction: 0 }
-        : this.#compiled.placeOfSite(error.site);
+    const at = placeOfSite(this.program, error.site);
     this.#faults.set(index, { text: error.message, at });
     return index;
   }
@@ -265,13 +292,18 @@ export class PortableProgram {
 
   #randomNow(): Random {
     const index = this.#packets.indexOf(this.#memory.current);
-    const input = this.#inputs[index];
     if (this.#random === undefined || this.#randomOf !== index) {
-      if (input === undefined) throw new Bug(`no packet ${index}`);
-      this.#random = packetRandom(this.#options.seed ?? 1, input);
+      this.#random = packetRandom(this.#options.seed ?? 1, this.#inputNow());
       this.#randomOf = index;
     }
     return this.#random;
+  }
+
+  #inputNow(): PacketInput {
+    const index = this.#packets.indexOf(this.#memory.current);
+    const input = this.#inputs[index];
+    if (input === undefined) throw new Bug(`no packet ${index}`);
+    return input;
   }
 
   #eventsNow(): ProgramEvent[] {

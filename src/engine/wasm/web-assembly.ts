@@ -5,7 +5,7 @@
 import { Bug } from "../../base/index.ts";
 
 export interface Memory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
 }
 
 /** What compiled programs export. */
@@ -17,7 +17,11 @@ type ImportedFunction = (...args: number[]) => number | void;
 
 interface Interface {
   readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (size: { readonly initial: number }) => Memory;
+  readonly Memory: new (size: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared: boolean;
+  }) => Memory;
   readonly Instance: new (
     module: object,
     imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
@@ -31,8 +35,9 @@ function webAssembly(): Interface {
   return found as Interface;
 }
 
-export function newMemory(pages: number): Memory {
-  return new (webAssembly().Memory)({ initial: pages });
+export function newMemory(pages: number, shared: boolean): Memory {
+  const size = { initial: pages, maximum: pages, shared };
+  return new (webAssembly().Memory)(size);
 }
 
 export function instantiate(

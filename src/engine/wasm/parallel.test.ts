@@ -1,0 +1,176 @@
+/**
+ * Several cores: the same, packet for packet, as one run per core in one thread; and
+ * a worker that dies is reported, in whatever way it dies, never waited for.
+ */
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { test } from "node:test";
+import { Random, toHex } from "../../base/index.ts";
+import type { PacketInput } from "../../interp/index.ts";
+import { outcomeDigest } from "./outcome-digest.ts";
+import { runParallel, WorkerDied, type ParallelOptions } from "./parallel.ts";
+import { loadPortable } from "./program.ts";
+import { mapOf, packetsOf, print, programOf } from "./twin.test.kit.ts";
+
+const seed = Number(process.env["DIVISI_SEED"] ?? 1);
+const counts = mapOf("counts", "lru_hash", [4, 16, 8]);
+const perCpu = mapOf("per_cpu", "percpu_array", [4, 8, 2]);
+
+/** Counts by a byte of the packet, draws a random number, writes into the packet. */
+const program = programOf(
+  `r6 = *(u32 *)(r1 + 0)
+r2 = *(u32 *)(r1 + 4)
+r7 = *(u32 *)(r1 + 16)
+r3 = r6
+r3 += 14
+r0 = 2
+if r3 > r2 goto out
+r2 = *(u8 *)(r6 + 1)
+r2 &= 15
+*(u32 *)(r10 - 4) = r2
+call get_prandom_u32
+r8 = r0
+*(u64 *)(r10 - 24) = r0
+call ktime_get_ns
+*(u64 *)(r10 - 16) = r0
+*(u32 *)(r6 + 2) = r8
+*(u8 *)(r6 + 6) = r7
+r1 = map counts ll
+r2 = r10
+r2 += -4
+r3 = r10
+r3 += -24
+r4 = 0
+call map_update_elem
+*(u32 *)(r10 - 4) = 1
+r1 = map per_cpu ll
+r2 = r10
+r2 += -4
+call map_lookup_elem
+if r0 == 0 goto out
+r1 = 1
+lock *(u64 *)(r0 + 0) += r1
+r0 = r8
+r0 &= 3
+out:
+exit`,
+  [counts, perCpu],
+);
+
+const cores = 3;
+const random = new Random(seed);
+const packets = packetsOf(random, 3000);
+const steer = Uint8Array.from(packets, () => random.below(cores));
+
+function options(more: Partial<ParallelOptions> = {}): ParallelOptions {
+  return { program, cores, packets, steer, seed: 5, ...more };
+}
+
+test(`a parallel run equals one run per core (seed ${seed})`, async () => {
+  const capacities = { counts: 6 };
+  const perCore = [undefined, { capacities: { counts: 3 } }];
+  const run = await runParallel(
+    options({ keepOutputs: true, capacities, perCore }),
+  );
+  equal(run.packets, packets.length);
+  equal(run.faults, 0);
+  for (let core = 0; core < cores; core++) {
+    const mine = [...packets.keys()].filter((at) => steer[at] === core);
+    const alone = loadPortable(program, {
+      cpus: cores,
+      seed: 5,
+      capacities: perCore[core]?.capacities ?? capacities,
+    });
+    const want = alone.run(
+      mine.map((at): PacketInput => {
+        const packet = packets[at];
+        if (packet === undefined) throw new RangeError(`${at}`);
+        return { ...packet, cpu: core, rxQueue: core };
+      }),
+    );
+    for (const [index, at] of mine.entries()) {
+      const outcome = want[index];
+      equal(print(run.outcomes[at]), print(outcome), `packet ${at}`);
+      if (outcome === undefined) continue;
+      equal(run.verdicts[at], outcome.verdict);
+      deepEqual(
+        [...run.digests.subarray(2 * at, 2 * at + 2)],
+        [...outcomeDigest(outcome)],
+      );
+    }
+    const state = run.cores[core];
+    equal(state?.packets, mine.length);
+    equal(state?.digest, alone.digest());
+    deepEqual(state?.contents, alone.contents());
+    ok((state?.ns ?? 0) > 0);
+  }
+});
+
+test("the same run twice is the same; another steering is not", async () => {
+  const [first, again] = [
+    await runParallel(options()),
+    await runParallel(options()),
+  ];
+  deepEqual(first.digests, again.digests);
+  const other = steer.map((core) => (core + 1) % cores);
+  const moved = await runParallel(options({ steer: other }));
+  ok(moved.digests.some((word, index) => word !== first.digests[index]));
+});
+
+test("packets may come from an asynchronous source, and wait for free buffers", async () => {
+  const big = packetsOf(new Random(seed), 60).map((packet) => ({
+    ...packet,
+    data: new Uint8Array(60_000).fill(packet.data[1] ?? 0),
+  }));
+  const source = async function* () {
+    for (const packet of big) yield await Promise.resolve(packet);
+  };
+  const run = await runParallel(options({ packets: source() }));
+  equal(run.packets, 60);
+  const want = await runParallel(options({ packets: big }));
+  deepEqual(run.digests, want.digests);
+});
+
+for (const how of ["throw", "exit"] as const)
+  test(`a worker that dies (${how}) is reported with its packet`, async () => {
+    const packet = 1234;
+    const died = await runParallel(options({ sabotage: { packet, how } })).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (!(died instanceof WorkerDied)) throw new Error(String(died));
+    equal(died.packet, packet);
+    equal(died.core, steer[packet]);
+    equal(
+      toHex(died.input?.data ?? new Uint8Array()),
+      toHex(packets[packet]?.data ?? new Uint8Array()),
+    );
+    equal(died.input?.time, packets[packet]?.time);
+    // The first helper call of that packet.
+    deepEqual(died.at, { function: "main", instruction: 10 });
+    match(
+      died.message,
+      /^test: main: core \d died on packet 1234, at or behind main\+10: /,
+    );
+  });
+
+test("what cannot run is refused before a worker starts", async () => {
+  await rejects(
+    runParallel(options({ cores: 2 })),
+    /packet \d+ is steered to core 2 of 2/,
+  );
+  await rejects(runParallel(options({ cores: 0 })), /0 cores: 1 to 256/);
+  await rejects(
+    runParallel(options({ program: programOf("call timer_init\nexit") })),
+    { name: "UnsupportedError" },
+  );
+  await rejects(runParallel(options({ contents: { nowhere: [] } })), {
+    name: "InputError",
+  });
+});
+
+test("faults of the program are outcomes, not deaths", async () => {
+  const wild = programOf("r0 = 0\nr0 = *(u32 *)(r0 + 0)\nexit");
+  const run = await runParallel(options({ program: wild, keepOutputs: true }));
+  equal(run.faults, packets.length);
+  deepEqual(run.outcomes[7]?.fault?.at, { function: "main", instruction: 1 });
+});
