@@ -109,8 +109,11 @@ export function parseFunctions(
 
 /** Cuts from the first `;` or `//` outside a string. */
 function withoutComment(line: string): string {
-  const match = /^(?:"(?:[^"\\]|\\.)*"|[^";/]|\/(?!\/)|"(?!.*"))*/.exec(line);
-  return match?.[0] ?? line;
+  const match = /^(?:"(?:[^"\\]|\\.)*"|[^";/]|\/(?!\/))*/.exec(line);
+  const kept = match?.[0] ?? "";
+  const rest = line.slice(kept.length);
+  // What is neither a comment nor a whole string is left for the parser to refuse.
+  return rest.startsWith(";") || rest.startsWith("//") ? kept : line;
 }
 
 function problem(text: string, line: number, file?: string): InputError {

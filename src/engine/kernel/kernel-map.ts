@@ -273,14 +273,15 @@ function createFd(
   }
 }
 
-/** As libbpf: a perf event array without size has one cell per CPU. */
+// Local storage has no size at all.
+// prettier-ignore
+const sizeless: ReadonlySet<string> = new Set(["sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"]);
+
+/** A map that user space would size gets one entry per possible CPU. */
 function entriesOf(spec: MapSpec): number {
-  if (spec.maxEntries > 0 || spec.type === "sk_storage") return spec.maxEntries;
-  if (spec.type === "perf_event_array") return possibleCpus();
-  // prettier-ignore
-  if (["task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"].includes(spec.type)) return 0;
-  throw new InputError(`map ${spec.name} has no size: user space chooses it`, {
-    code: "map-unsized",
-    fix: `add --map-size ${spec.name}=N`,
-  });
+  return isUnsized(spec) ? possibleCpus() : spec.maxEntries;
+}
+
+export function isUnsized(spec: MapSpec): boolean {
+  return spec.maxEntries === 0 && !sizeless.has(spec.type);
 }

@@ -361,6 +361,41 @@ kernelTest(
 );
 
 kernelTest(
+  "field offsets are relocated by the kernel from the records",
+  (kernel) => {
+    const btf: Btf = {
+      types: [
+        { kind: "void" },
+        { kind: "int", name: "int", size: 4, bits: 32, offset: 0, encoding: 1 },
+        {
+          kind: "struct",
+          name: "net_device",
+          size: 4,
+          bitFields: false,
+          members: [{ name: "ifindex", type: 1, bitOffset: 0, bitSize: 0 }],
+        },
+        { kind: "prototype", type: 1, parameters: [] },
+        { kind: "function", name: "main", type: 3, linkage: "global" },
+      ],
+    };
+    // Kind 0 is the byte offset of the member, kind 2 whether it exists.
+    const text = `function main btf 4
+    .core 2 "0:0" 0
+    r0 = 0
+    .core 2 "0:0" 2
+    r1 = 1
+    r0 <<= 8
+    r0 += r1
+    exit`;
+    const { verdict } = kernel
+      .load([program(text)], { btf })
+      .program()
+      .testRun(frame);
+    ok(verdict >> 8 > 0 && (verdict & 0xff) === 1, `${verdict}`);
+  },
+);
+
+kernelTest(
   "whole objects: every committed program loads with its types and lines",
   (kernel) => {
     const folder = join(root, "nfs/c");
@@ -405,13 +440,17 @@ kernelTest(
         ]),
       InputError,
     );
-    throws(
-      () =>
-        kernel.load([
-          program("r0 = 2\nexit", [map("u", "hash", { maxEntries: 0 })]),
-        ]),
-      InputError,
+    const unsized = kernel.load([
+      program("r1 = map u ll\nr0 = 2\nexit", [
+        map("u", "array", { maxEntries: 0 }),
+      ]),
+    ]);
+    equal(unsized.map("u").keys().length, possibleCpus());
+    deepEqual(
+      unsized.notes.map(({ code }) => code),
+      ["map-size-assumed"],
     );
+    unsized.close();
     throws(
       () =>
         kernel.load([

@@ -9,11 +9,15 @@
  * Programs loaded together share maps by name. Nothing is pinned or attached,
  * nothing outlives `close` or the process.
  */
-import { InputError, UnsupportedError } from "../../base/index.ts";
+import {
+  InputError,
+  UnsupportedError,
+  type Diagnostic,
+} from "../../base/index.ts";
 import type { MapSpec, ProgramSpec } from "../../isa/index.ts";
 import { programSpec, type Btf, type ObjectSpec } from "../../object/index.ts";
 import { attributes, command } from "./attributes.ts";
-import { KernelMap } from "./kernel-map.ts";
+import { isUnsized, KernelMap } from "./kernel-map.ts";
 import { KernelProgram } from "./kernel-program.ts";
 import { kernelFunctionId, kernelVariableId } from "./kernel-symbols.ts";
 import type { PlacedFunction } from "./layout.ts";
@@ -126,6 +130,8 @@ export class Kernel {
 export class LoadedPrograms {
   readonly maps = new Map<string, KernelMap>();
   readonly programs = new Map<string, KernelProgram>();
+  /** What was assumed or left out. */
+  readonly notes: Diagnostic[] = [];
   readonly #syscalls: Syscalls;
   readonly #onClose: () => void;
   readonly #btfFds: number[] = [];
@@ -168,8 +174,14 @@ export class LoadedPrograms {
     const specs = new Map<string, MapSpec>();
     for (const program of programs)
       for (const map of program.maps) specs.set(map.name, map);
-    for (const spec of specs.values())
+    for (const spec of specs.values()) {
+      if (isUnsized(spec))
+        this.#note(
+          "map-size-assumed",
+          `map ${spec.name} has no size; it gets one entry per possible CPU`,
+        );
       this.maps.set(spec.name, KernelMap.create(this.#syscalls, spec, btfFd));
+    }
     for (const spec of programs)
       this.programs.set(
         spec.name,
@@ -215,8 +227,18 @@ export class LoadedPrograms {
       size: bytes.length,
     });
     const fd = this.#syscalls.bpf(command.btfLoad, attr);
-    if (fd < 0) return undefined;
+    if (fd < 0) {
+      this.#note(
+        "types-refused",
+        `the kernel refused the type information (${this.#syscalls.errorName(-fd)}); loading without it`,
+      );
+      return undefined;
+    }
     this.#btfFds.push(fd);
     return fd;
+  }
+
+  #note(code: string, message: string): void {
+    this.notes.push({ code, severity: "note", message });
   }
 }
