@@ -35,26 +35,20 @@ export function compileIr(machine: Executor, fn: IrFunction): Code {
 
 const slotOf = (value: ValueId): number => 1 + value;
 
+const fixedKinds = [
+  "const",
+  "map",
+  "map-value",
+  "function",
+  "slot",
+  "undefined",
+] as const;
+
 /** Values that are known before the function runs. */
-type Fixed = Extract<
-  IrInstruction,
-  {
-    kind: "const" | "map" | "map-value" | "function" | "slot" | "undefined";
-  }
->;
+type Fixed = Extract<IrInstruction, { kind: (typeof fixedKinds)[number] }>;
 
 function isFixed(instruction: IrInstruction): instruction is Fixed {
-  switch (instruction.kind) {
-    case "const":
-    case "map":
-    case "map-value":
-    case "function":
-    case "slot":
-    case "undefined":
-      return true;
-    default:
-      return false;
-  }
+  return (fixedKinds as readonly string[]).includes(instruction.kind);
 }
 
 class FunctionCompiler {
