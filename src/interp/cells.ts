@@ -9,7 +9,7 @@
 import { Chunk, type Memory, type Region } from "./memory.ts";
 import { fault } from "./fault.ts";
 
-const chunkBytes = 1 << 16;
+const chunkBytes = 1 << 14;
 
 export class Cells implements Region {
   readonly name: string;

@@ -43,6 +43,7 @@ export interface Executor extends Host {
     address: number,
     op: "load" | "store" | "atomic",
     writes: boolean,
+    size: number,
   ): void;
 }
 

@@ -74,6 +74,7 @@ export interface Host {
     op: CellTouch["op"],
     result: AccessResult,
     writes: boolean,
+    bytes?: { readonly offset: number; readonly size: number },
   ): void;
 }
 

@@ -341,6 +341,7 @@ export abstract class Machine implements Executor {
     op: CellTouch["op"],
     result: AccessResult,
     writes: boolean,
+    bytes?: { readonly offset: number; readonly size: number },
   ): void {
     this.observer.touch?.({
       map: store.spec.name,
@@ -349,6 +350,7 @@ export abstract class Machine implements Executor {
       result,
       writes,
       at: this.at,
+      ...bytes,
     });
   }
 
@@ -356,13 +358,15 @@ export abstract class Machine implements Executor {
     address: number,
     op: "load" | "store" | "atomic",
     writes: boolean,
+    size: number,
   ): void {
     const region = this.memory.regionOf(address);
     const store = this.#valueStores[region];
     if (store === undefined) return;
     const offset = address - this.memory.baseOf(region);
     const cell = store.cells.cellAt(offset);
-    this.touch(store, () => store.cellName(cell), op, "hit", writes);
+    const bytes = { offset: offset % store.cells.stride, size };
+    this.touch(store, () => store.cellName(cell), op, "hit", writes, bytes);
   }
 
   #outcome(verdict: number): Outcome {

@@ -194,13 +194,13 @@ const atomics64: Readonly<Record<AtomicOp, Atomic>> = {
 
 function observed(
   machine: Executor,
-  { mark }: Access,
+  { mark, size }: Access,
   op: "load" | "store" | "atomic",
   writes: boolean,
 ): ((address: number) => void) | undefined {
   if (machine.observer.touch === undefined) return undefined;
   return (address) => {
     mark();
-    machine.touchAddress(address, op, writes);
+    machine.touchAddress(address, op, writes, size);
   };
 }

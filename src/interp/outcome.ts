@@ -63,6 +63,9 @@ export interface CellTouch {
   readonly result: AccessResult;
   readonly writes: boolean;
   readonly at: Place;
+  /** Of loads, stores and atomics: which bytes of the cell's value (of one CPU's copy). */
+  readonly offset?: number;
+  readonly size?: number;
 }
 
 /** Called during a run; every member is optional and costs only when given. */
