@@ -11,6 +11,7 @@ import { IrMachine } from "./ir-machine.ts";
 import { packetRandom } from "./machine.ts";
 import type { Outcome, PacketInput } from "./outcome.ts";
 import { createState } from "./state.ts";
+import { binarySteps, type BinaryStep } from "./word-steps.ts";
 
 const packet: PacketInput = {
   data: Uint8Array.from({ length: 64 }, (_, index) => index),
@@ -56,7 +57,7 @@ const min64 = "r1 = 0x8000000000000000 ll";
 const programs: readonly (readonly [name: string, body: string, want: bigint])[] = [
   ["add carries", r("r0 = 0xffffffff ll", "r0 += 1"), 0x1_0000_0000n],
   ["add wraps", r("r0 = 0xffffffffffffffff ll", "r0 += 2"), 1n],
-  ["add32 zero-extends", r("r0 = 0xffffffffffffffff ll", "w0 += 1"), 0n],
+  ["add32 zero-extends", r("r0 = 0x1ffffffff ll", "w0 += 1"), 0n],
   ["add of a negative immediate", r("r0 = 1", "r0 += -2"), minus(1n)],
   ["sub borrows", r("r0 = 0x100000000 ll", "r0 -= 1"), 0xffff_ffffn],
   ["sub32", r("r0 = 0", "w0 -= 1"), 0xffff_ffffn],
@@ -245,3 +246,72 @@ test("nothing but the helper that is reached is refused", () => {
     );
   }
 });
+
+/** Names of the table's rows that the machine gets wrong. */
+function failing(): string[] {
+  return programs
+    .filter(([, body, want]) => result(body) !== want)
+    .map(([name]) => name);
+}
+
+type Operation = keyof typeof binarySteps;
+
+// Each breaks one operation; the rows that must notice are named.
+const mutants: readonly (readonly [
+  what: string,
+  op: Operation,
+  width: 32 | 64,
+  instead: (original: BinaryStep) => BinaryStep,
+  noticed: string,
+])[] = [
+  [
+    "division by zero gives the dividend",
+    "div",
+    64,
+    () => binarySteps.mod[64],
+    "div64 by zero is 0",
+  ],
+  [
+    "modulo by zero gives zero",
+    "mod",
+    64,
+    () => binarySteps.div[64],
+    "mod64 by zero keeps dst",
+  ],
+  [
+    "add32 does not zero-extend",
+    "add",
+    32,
+    () => binarySteps.add[64],
+    "add32 zero-extends",
+  ],
+  ["sub without borrow", "sub", 64, () => binarySteps.xor[64], "sub borrows"],
+  [
+    "signed division is unsigned",
+    "sdiv",
+    64,
+    () => binarySteps.div[64],
+    "sdiv64 truncates",
+  ],
+  ["arsh shifts zeros in", "arsh", 64, () => binarySteps.rsh[64], "arsh by 4"],
+  [
+    "shift counts of 32 bits are not masked to 5",
+    "lsh",
+    32,
+    () => binarySteps.lsh[64],
+    "lsh32 masks its count",
+  ],
+];
+
+for (const [what, op, width, instead, noticed] of mutants)
+  test(`mutant: ${what}`, () => {
+    const row = binarySteps[op];
+    const original = row[width];
+    deepEqual(failing(), []);
+    try {
+      Reflect.set(row, width, instead(original));
+      equal(failing().includes(noticed), true, failing().join());
+    } finally {
+      Reflect.set(row, width, original);
+    }
+  });

@@ -17,3 +17,4 @@ export type {
 } from "./outcome.ts";
 export type { Target } from "./other-stores.ts";
 export { createState, State, type StateOptions } from "./state.ts";
+export { variedEnvironment } from "./varied-environment.ts";

@@ -135,16 +135,26 @@ export class State {
         exactly(value, store.spec.valueSize, store.spec).slice(),
         flags,
       );
-    const cells = cellsOf(store);
-    const size =
-      cells.copies > 1
-        ? cells.copies * cells.cells.stride
-        : store.spec.valueSize;
-    return cells.updateAll(
+    return cellsOf(store).updateAll(
       exactly(key, store.spec.keySize, store.spec),
-      exactly(value, size, store.spec),
+      exactly(value, this.elementSize(map), store.spec),
       flags,
     );
+  }
+
+  /** Bytes of a value as user space sees it: all CPUs' copies in a row. */
+  elementSize(map: string): number {
+    const store = this.store(map);
+    return store.kind === "cells" && store.copies > 1
+      ? store.copies * store.cells.stride
+      : store.spec.valueSize;
+  }
+  /** Distance between CPUs' copies in such a value; where there is one copy, its size. */
+  copyStride(map: string): number {
+    const store = this.store(map);
+    return store.kind === "cells" && store.copies > 1
+      ? store.cells.stride
+      : Math.max(1, store.spec.valueSize);
   }
 
   delete(map: string, key: Uint8Array): number {
