@@ -29,3 +29,7 @@ export type {
   ValueType,
 } from "./program.ts";
 export { verifyIr } from "./verify.ts";
+export { packetBounds, type PacketBounds } from "./packet-bounds.ts";
+export { simplify } from "./simplify.ts";
+export { inlineCalls, type InlineOptions } from "./inline.ts";
+export { promoteSlots } from "./promote.ts";
