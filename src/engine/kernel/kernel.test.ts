@@ -5,6 +5,7 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import {
@@ -467,6 +468,17 @@ kernelTest(
     equal(bpfFds(), before);
   },
 );
+
+kernelTest("a run on a given CPU", (kernel) => {
+  const loaded = kernel.load([program("call get_smp_processor_id\nexit")]);
+  const cpus = availableParallelism();
+  for (let cpu = 0; cpu < cpus; cpu++)
+    equal(loaded.program().testRun(frame, { cpu }).verdict, cpu);
+  throws(
+    () => loaded.program().testRun(frame, { cpu: 100_000 }),
+    UnsupportedError,
+  );
+});
 
 kernelTest("measuring: samples, and a cost of measuring", (kernel) => {
   const loaded = kernel.load([program("r0 = 2\nexit")]);

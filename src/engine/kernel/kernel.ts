@@ -16,6 +16,7 @@ import {
 } from "../../base/index.ts";
 import type { MapSpec, ProgramSpec } from "../../isa/index.ts";
 import { programSpec, type Btf, type ObjectSpec } from "../../object/index.ts";
+import { onCpu } from "./affinity.ts";
 import { attributes, command } from "./attributes.ts";
 import { isUnsized, KernelMap } from "./kernel-map.ts";
 import { KernelProgram } from "./kernel-program.ts";
@@ -107,19 +108,7 @@ export class Kernel {
 
   /** Runs `work` with this thread bound to one CPU. */
   onCpu<T>(cpu: number, work: () => T): T {
-    const before = memory(128);
-    const size = this.#syscalls.getAffinity(before);
-    const mask = memory(128);
-    mask.writeUInt8(1 << (cpu % 8), Math.floor(cpu / 8));
-    if (size < 0 || this.#syscalls.setAffinity(mask) < 0)
-      throw new UnsupportedError(`this thread cannot be bound to CPU ${cpu}`, {
-        feature: `CPU ${cpu}`,
-      });
-    try {
-      return work();
-    } finally {
-      this.#syscalls.setAffinity(before);
-    }
+    return onCpu(this.#syscalls, cpu, work);
   }
 
   close(): void {
