@@ -94,6 +94,11 @@ function withLoaded(
   const folder = `${pins}-${process.pid}`;
   writeFileSync(file, bytes);
   rmSync(folder, { recursive: true, force: true });
+  // Maps that ask for it are pinned by libbpf; what was not there goes again.
+  const pinned = readObject(bytes, file)
+    .maps.filter(({ pinning }) => pinning !== undefined)
+    .map(({ name }) => join("/sys/fs/bpf", name))
+    .filter((path) => !existsSync(path));
   const done = spawnSync(
     "bpftool",
     ["prog", "loadall", file, folder, ...words],
@@ -103,6 +108,7 @@ function withLoaded(
     if (done.status === 0) look(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    for (const path of pinned) rmSync(path, { force: true });
   }
   return done.status === 0 ? "" : `${done.stderr}${done.stdout}`;
 }
