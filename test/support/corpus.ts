@@ -29,13 +29,19 @@ interface ObjectLine {
   readonly sources: readonly string[];
 }
 
+interface DeadLine {
+  readonly object: string;
+  readonly lines: readonly number[];
+}
+
 interface Corpus {
   readonly packages: readonly string[];
   readonly flags: ReadonlyMap<string, string>;
   readonly objects: readonly ObjectLine[];
+  readonly dead: readonly DeadLine[];
 }
 
-const root = join(import.meta.dirname, "../..");
+const root = join(import.meta.dirname, "../../..");
 const here = join(root, "testdata/corpus");
 const sourcePackage = "linux-source-6.1";
 
@@ -49,6 +55,13 @@ export function corpusObjects(): readonly CorpusObject[] {
     path: join(folder, name),
   }));
   return [...installed, ...built];
+}
+
+/** Source lines of an object whose tests have an edge that nothing takes. */
+export function deadLines(name: string): readonly number[] {
+  return readCorpus()
+    .dead.filter(({ object }) => object === name)
+    .flatMap(({ lines }) => lines);
 }
 
 /** XDP samples of the source tree that the list does not name. */
@@ -68,20 +81,26 @@ function readCorpus(): Corpus {
   const packages: string[] = [];
   const flags = new Map<string, string>();
   const objects: ObjectLine[] = [];
+  const dead: DeadLine[] = [];
   const text = readFileSync(join(root, "testdata/corpus.txt"), "utf8");
   for (const line of text.split("\n")) {
     const [, kind, name = "", rest = ""] =
-      /^(package|flags|object) ([\w.-]+)(?: = |: |$)(.*)$/.exec(line) ?? [];
+      /^(package|flags|object|dead) ([\w.-]+)(?: = |: |$)(.*)$/.exec(line) ??
+      [];
     if (kind === "package") packages.push(name);
     if (kind === "flags") flags.set(name, rest);
     if (kind === "object") {
       const [set = "", ...sources] = rest.split(" ");
       objects.push({ name, flags: set, sources });
     }
+    if (kind === "dead") {
+      const [lines = ""] = rest.split(" ");
+      dead.push({ object: name, lines: lines.split(",").map(Number) });
+    }
     if (kind === undefined && line !== "" && !line.startsWith("#"))
       throw new Error(`testdata/corpus.txt: cannot read ${line}`);
   }
-  return { packages, flags, objects };
+  return { packages, flags, objects, dead };
 }
 
 function packageObjects(name: string): CorpusObject[] {
