@@ -8,6 +8,9 @@
  * interface, time) and replaced by what the other edge needs; a lookup that missed
  * gets its key inserted. Random changes cover what such matching misses. No claim:
  * an edge that is not reached may still be reachable.
+ *
+ * Unlike `coverProgram` of proof it also makes states that no program can meet, such
+ * as arrays without elements: two programs that are to be equal must be so there too.
  */
 import { Random } from "#base";
 import type { CellTouch, Observer } from "#interp";
@@ -89,12 +92,12 @@ export function reach(
   const writes = distinctElements(program, bench);
   const first = seeds().flatMap((trial) => [trial, { ...trial, writes }]);
   const trials: Trial[] = [];
-  let left = options.budget;
+  const runs = { left: options.budget };
   const run = (trial: Trial): Run => {
     compares = [];
     touches = [];
     isNew = false;
-    left--;
+    runs.left--;
     bench.run(trial);
     if (isNew) trials.push(trial);
     return { trial, compares, touches, isNew };
@@ -104,7 +107,7 @@ export function reach(
     (!edges.has(`${at} true`) || !edges.has(`${at} false`));
   const queue: Run[] = first.map(run);
   const tries = new Map<string, number>();
-  while (left > 0 && edges.size < all.length) {
+  while (runs.left > 0 && edges.size < all.length) {
     const next = queue.shift();
     if (next === undefined) {
       const trial = havoc(random.pick(trials), { random, bench, touches });
@@ -117,7 +120,7 @@ export function reach(
     for (const mutant of steered(next, { isOpen, bench, tries })) {
       const found = run(mutant);
       if (found.isNew) queue.unshift(found);
-      if (left <= 0) break;
+      if (runs.left <= 0) break;
     }
   }
   const missing = all.filter(
