@@ -12,4 +12,5 @@ export {
   type Layout,
   type MapLayout,
 } from "./wasm/layout.ts";
+export { hashConstants } from "./wasm/table-lookup.ts";
 export type { Control } from "./wasm/translate.ts";

@@ -95,7 +95,12 @@ export class CallWriter {
       );
     const map = this.#about.layout.maps[fact.map];
     if (map === undefined) throw new RangeError(`no map ${fact.map}`);
-    if (helper.name.startsWith("map_") && map.kind === "foreign")
+    const { type } = map.spec;
+    const isWrong =
+      helper.name === "redirect_map"
+        ? !["devmap", "devmap_hash", "cpumap", "xskmap"].includes(type)
+        : helper.name.startsWith("map_") && map.kind === "foreign";
+    if (isWrong)
       return this.#refuse(
         place,
         `bpf_${helper.name} on a map of type ${map.spec.type}`,
@@ -117,8 +122,7 @@ export class CallWriter {
     );
     code.i32Const(0).i32Const(place.site).memory(op.i32Store, cell.site);
     for (const push of pushes) push();
-    const suffix = map === undefined ? "" : `:${map.index}`;
-    code.callByName(`${helper.name}${suffix}`);
+    code.callByName(calleeOf(helper, map));
     switch (helper.result) {
       case "long":
         code.byte(op.i64ExtendI32S);
@@ -333,6 +337,16 @@ export class CallWriter {
   #refuse(place: CallPlace, what: string): never {
     return this.#about.refuse(this.#fn, place.index, what);
   }
+}
+
+/** A function of the module where there is one (table-lookup.ts), else an import. */
+function calleeOf(helper: HelperCall, map: MapLayout | undefined): string {
+  if (helper.name === "redirect") return "redirect";
+  if (map === undefined) return helper.name;
+  if (helper.name === "map_lookup_elem" && map.kind === "hash")
+    return `lookup:${map.index}`;
+  if (helper.name === "redirect_map") return `redirect:${map.index}`;
+  return `${helper.name}:${map.index}`;
 }
 
 function constantSize(fact: Fact | undefined): number | undefined {

@@ -35,6 +35,11 @@ import {
   type LayoutOptions,
 } from "./layout.ts";
 import { ProgramContext } from "./program-context.ts";
+import {
+  writeLookup,
+  writePlainRedirect,
+  writeRedirect,
+} from "./table-lookup.ts";
 import { translateFunction, type Control } from "./translate.ts";
 
 export interface CompileOptions extends Partial<LayoutOptions> {
@@ -86,32 +91,39 @@ export function compile(
     bodies[index] = translateFunction(about, index, control);
   const check = new Code();
   writeGeneralCheck(check, layout);
-  const run = runLoop(options.budget ?? 1 << 24);
-  const functions: readonly FunctionBody[] = [
-    ...bodies,
-    { type: checkType, locals: [], code: check },
-    run,
-  ];
-  const imports = importsOf(functions);
-  const own = imports.length + 1;
+  const functions = new Map<string, FunctionBody>();
+  for (const [index, body] of bodies.entries())
+    functions.set(`f${index}`, body);
+  functions.set("check", { type: checkType, locals: [], code: check });
+  functions.set("run", runLoop(options.budget ?? 1 << 24));
+  addOwnHelpers(functions, layout);
+  const names = [...functions.keys()];
+  const imports = importsOf([...functions.values()]);
+  const numbers = new Map([
+    ["fault", 0],
+    ...imports.map(({ name }, at): [string, number] => [name, 1 + at]),
+    ...names.map((name, at): [string, number] => [
+      name,
+      1 + imports.length + at,
+    ]),
+  ]);
   const indexOf = (callee: string): number => {
-    if (callee === "fault") return 0;
-    if (callee === "check") return own + bodies.length;
-    const helper = imports.findIndex(({ name }) => name === callee);
-    return helper < 0 ? own + Number(callee.slice(1)) : 1 + helper;
+    const index = numbers.get(callee);
+    if (index === undefined) throw new Bug(`no function ${callee}`);
+    return index;
   };
-  for (const { code } of functions) code.link(indexOf);
+  for (const { code } of functions.values()) code.link(indexOf);
   const bytes = encodeModule(
     {
       imports: [{ name: "fault", type: faultType }, ...imports],
       memoryPages: layout.pages,
       memoryShared: options.shared === true,
-      functions,
+      functions: [...functions.values()],
       globals: [
         { type: i32, value: 0 },
         { type: i32, value: 0 },
       ],
-      exports: [{ name: "run", fn: own + bodies.length + 1 }],
+      exports: [{ name: "run", fn: indexOf("run") }],
     },
     new FunctionTypes(),
   );
@@ -136,6 +148,30 @@ interface Import extends HelperImport {
   readonly type: FunctionType;
 }
 
+/** The helpers that are functions of the module themselves, as far as called. */
+function addOwnHelpers(
+  functions: Map<string, FunctionBody>,
+  layout: Layout,
+): void {
+  const add = ({ code }: FunctionBody): void => {
+    for (const { callee } of code.calls) {
+      if (functions.has(callee)) continue;
+      const [name = "", number] = callee.split(":");
+      const map =
+        number === undefined ? undefined : layout.maps[Number(number)];
+      let body: FunctionBody;
+      if (callee === "redirect") body = writePlainRedirect();
+      else if (map === undefined) continue;
+      else if (name === "lookup") body = writeLookup(map);
+      else if (name === "redirect") body = writeRedirect(map);
+      else continue;
+      functions.set(callee, body);
+    }
+  };
+  // What is added on the way is visited too.
+  for (const body of functions.values()) add(body);
+}
+
 /** Every helper that some body calls, once. */
 function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
   const found = new Map<string, Import>();
@@ -143,7 +179,8 @@ function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
     for (const { callee } of code.calls) {
       const [helper = "", map] = callee.split(":");
       const row = helperCallByName(helper);
-      if (row === undefined || found.has(callee)) continue;
+      if (row === undefined || helper === "redirect" || found.has(callee))
+        continue;
       found.set(callee, {
         name: callee,
         helper,

@@ -7,12 +7,7 @@
  * (net/core/filter.c, kernel/bpf/*.c).
  */
 import { Bug, type Random } from "../../base/index.ts";
-import {
-  cell,
-  descriptor,
-  type HelperImport,
-  type Layout,
-} from "../../codegen/index.ts";
+import { cell, type HelperImport, type Layout } from "../../codegen/index.ts";
 import type { ProgramEvent } from "../../interp/index.ts";
 import { errno, type MemoryView } from "./memory-view.ts";
 import type { PacketArea } from "./packet-area.ts";
@@ -63,54 +58,15 @@ const update: Maker = ({ memory, maps }, index) => {
     if (map.fresh && copies > 1)
       memory.bytes.fill(0, first, first + copies * stride);
     if (lock < 0) {
-      memory.bytes.copyWithin(to, value, value + size);
+      memory.move(to, value, size);
       return 0;
     }
-    memory.bytes.copyWithin(to, value, value + lock);
-    memory.bytes.copyWithin(to + lock + 4, value + lock + 4, value + size);
+    memory.move(to, value, lock);
+    memory.move(to + lock + 4, value + lock + 4, size - lock - 4);
     if (map.fresh) memory.setU32(to + lock, 0);
     return 0;
   };
 };
-
-const redirectMap: Maker = ({ memory, layout, maps, fault }, index) => {
-  const map = maps[index];
-  const type = layout.maps[index]?.spec.type ?? "unspec";
-  const isDevices = type === "devmap" || type === "devmap_hash";
-  if (
-    map === undefined ||
-    !(isDevices || type === "cpumap" || type === "xskmap")
-  )
-    return () => fault(`redirect to a ${type}`);
-  const allowed = isDevices ? 0x1b : 3;
-  const broadcast = 8;
-  return (key = 0, low = 0, high = 0) => {
-    if (high !== 0 || (low & ~allowed) !== 0) return 0;
-    memory.setU32(cell.scratch, key);
-    const toAll = (low & broadcast) !== 0;
-    const at = memory.current;
-    if (!toAll && map.find(cell.scratch) < 0) {
-      memory.setU32(at + descriptor.redirectKind, 0);
-      return low & 3;
-    }
-    memory.setU32(at + descriptor.redirectKind, toAll ? 3 : 2);
-    memory.setU32(at + descriptor.redirectTo, index);
-    memory.setU32(at + descriptor.redirectKey, key);
-    memory.setU32(at + descriptor.redirectFlags, low);
-    return 4;
-  };
-};
-
-const redirect: Maker =
-  ({ memory }) =>
-  (ifindex = 0, low = 0, high = 0) => {
-    if (low !== 0 || high !== 0) return 0;
-    const at = memory.current;
-    memory.setU32(at + descriptor.redirectKind, 1);
-    memory.setU32(at + descriptor.redirectTo, ifindex);
-    memory.setU32(at + descriptor.redirectFlags, 0);
-    return 4;
-  };
 
 const perfOutput: Maker = ({ memory, layout, packets, events }, index) => {
   const map = layout.maps[index];
@@ -200,7 +156,7 @@ const loadBytes: Maker =
   (offset = 0, to = 0, size = 0) => {
     const answer = copyable(packets, offset >>> 0, size >>> 0);
     const from = packets.bytesAt(offset);
-    if (answer === 0) memory.bytes.copyWithin(to, from, from + size);
+    if (answer === 0) memory.move(to, from, size);
     return answer;
   };
 
@@ -208,8 +164,7 @@ const storeBytes: Maker =
   ({ memory, packets }) =>
   (offset = 0, from = 0, size = 0) => {
     const answer = copyable(packets, offset >>> 0, size >>> 0);
-    if (answer === 0)
-      memory.bytes.copyWithin(packets.bytesAt(offset), from, from + size);
+    if (answer === 0) memory.move(packets.bytesAt(offset), from, size);
     return answer;
   };
 
@@ -281,8 +236,6 @@ const makers: Readonly<Record<string, Maker>> = {
     return (key = 0) => map.remove(key);
   },
   get_prandom_u32: (host) => () => host.random().u32(),
-  redirect,
-  redirect_map: redirectMap,
   perf_event_output: perfOutput,
   csum_diff: csumDiff,
   xdp_adjust_head:

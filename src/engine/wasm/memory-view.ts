@@ -28,6 +28,18 @@ export class MemoryView {
   setU32(address: number, value: number): void {
     this.data.setUint32(address, value, true);
   }
+  /** Like memmove. Short moves, which most are, are not worth a built-in call. */
+  move(to: number, from: number, size: number): void {
+    const { data, bytes } = this;
+    if (size > 64 || (to > from && to < from + size)) {
+      bytes.copyWithin(to, from, from + size);
+      return;
+    }
+    let at = 0;
+    for (; at + 4 <= size; at += 4)
+      data.setInt32(to + at, data.getInt32(from + at, true), true);
+    for (; at < size; at++) data.setUint8(to + at, data.getUint8(from + at));
+  }
   copy(from: number, size: number): Uint8Array {
     return this.bytes.slice(from, from + size);
   }

@@ -13,7 +13,7 @@
  *
  * Source of error numbers: kernel/bpf/hashtab.c, devmap.c.
  */
-import type { MapLayout } from "../../codegen/index.ts";
+import { hashConstants, type MapLayout } from "../../codegen/index.ts";
 import { errno, type MemoryView } from "./memory-view.ts";
 
 export const updateFlag = { noExist: 1, exist: 2, lock: 4 } as const;
@@ -194,21 +194,22 @@ export class TableMap {
 
   #setKey(at: number, key: number): void {
     const to = this.keyAddress(at);
-    this.#memory.bytes.copyWithin(to, key, key + this.layout.spec.keySize);
+    this.#memory.move(to, key, this.layout.spec.keySize);
   }
 
   #hash(key: number): number {
     const { data } = this.#memory;
-    let hash = 0x9e3779b9 | 0;
+    const { seed, m1, m2 } = hashConstants;
+    let hash: number = seed;
     let at = key;
     for (let word = this.#keyWords; word > 0; word--) {
-      hash = Math.imul(hash ^ data.getInt32(at, true), 0x85ebca6b);
+      hash = Math.imul(hash ^ data.getInt32(at, true), m1);
       hash ^= hash >>> 15;
       at += 4;
     }
     for (let byte = this.#keyTail; byte > 0; byte--)
-      hash = Math.imul(hash ^ data.getUint8(at++), 0x85ebca6b);
-    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+      hash = Math.imul(hash ^ data.getUint8(at++), m1);
+    hash = Math.imul(hash ^ (hash >>> 13), m2);
     return hash ^ (hash >>> 16);
   }
 

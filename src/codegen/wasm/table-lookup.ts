@@ -1,0 +1,170 @@
+/**
+ * Looking up a key in a table map, and what rests on it, as functions of the module:
+ * a call into JavaScript and back would cost more than the lookup.
+ *
+ *   lookup:MAP   (address of the key) → address of the value that this CPU sees, or 0
+ *   redirect:MAP (key, low and high half of the flags) → verdict; fills the descriptor
+ *
+ * The engine inserts and deletes, so hash and layout must be the same on both sides:
+ * h = seed; for each word of the key: h = (h ^ word) · m1, h ^= h >>> 15; for each
+ * byte that is left: h = (h ^ byte) · m1; h = (h ^ h >>> 13) · m2; h ^= h >>> 16.
+ * Tested by every map test of the engine.
+ */
+import { Code, i32, op, type FunctionBody } from "./encoder.ts";
+import { cell, descriptor, type MapLayout } from "./layout.ts";
+
+/** Of the hash; 32-bit numbers. */
+export const hashConstants = {
+  seed: 0x9e3779b9 | 0,
+  m1: 0x85ebca6b | 0,
+  m2: 0xc2b2ae35 | 0,
+} as const;
+
+export function writeLookup(map: MapLayout): FunctionBody {
+  const code = new Code();
+  const [key, hash, entry] = [0, 1, 2];
+  const parts = partsOf(map.spec.keySize);
+  // Each part is loaded once, at the width it is likely to have been stored with:
+  // a wider load would wait for the stores.
+  for (const { at, load, local } of parts)
+    code.get(key).memory(load, at).set(local);
+  writeHash(code, parts, hash);
+  code
+    .get(hash)
+    .i32Const(map.bucketCount - 1)
+    .byte(op.i32And);
+  code.i32Const(2).byte(op.i32Shl).memory(op.i32Load, map.buckets);
+  code.set(entry);
+  code.block().loop();
+  code.get(entry).byte(op.i32Eqz).brIf(1);
+  code.get(entry).i32Const(1).byte(op.i32Sub).set(entry);
+  // `hash` is done with: it becomes the address of the entry's key.
+  code.get(entry).i32Const(map.keyStride).byte(op.i32Mul);
+  code.i32Const(map.keys).byte(op.i32Add).set(hash);
+  code.i32Const(0);
+  for (const { at, load, local } of parts) {
+    code.get(local).get(hash).memory(load, at);
+    code.ops(op.i32Xor, op.i32Or);
+  }
+  code.byte(op.i32Eqz).if();
+  code
+    .get(entry)
+    .i32Const(map.stride * map.copies)
+    .byte(op.i32Mul);
+  code.i32Const(map.values).byte(op.i32Add);
+  if (map.copies > 1) {
+    code.i32Const(0).memory(op.i32Load, cell.current);
+    code.memory(op.i32Load, descriptor.cpu);
+    code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
+  }
+  code.byte(op.return).end();
+  code.get(entry).i32Const(2).byte(op.i32Shl);
+  code.memory(op.i32Load, map.next).set(entry);
+  code.br(0).end().end();
+  code.i32Const(0);
+  return {
+    type: { parameters: [i32], results: [i32] },
+    locals: [i32, i32, ...parts.map(() => i32)],
+    code,
+  };
+}
+
+/** A piece of the key in a local of its own. */
+interface KeyPart {
+  readonly at: number;
+  readonly load: number;
+  readonly local: number;
+}
+
+function partsOf(keySize: number): readonly KeyPart[] {
+  const parts: KeyPart[] = [];
+  for (let at = 0; at < keySize;) {
+    const isWord = at + 4 <= keySize;
+    const load = isWord ? op.i32Load : op.i32Load8U;
+    parts.push({ at, load, local: 3 + parts.length });
+    at += isWord ? 4 : 1;
+  }
+  return parts;
+}
+
+function writeHash(code: Code, parts: readonly KeyPart[], hash: number): void {
+  const { seed, m1, m2 } = hashConstants;
+  const shifted = (by: number): unknown =>
+    code.tee(hash).get(hash).i32Const(by).ops(op.i32ShrU, op.i32Xor);
+  code.i32Const(seed);
+  for (const { load, local } of parts) {
+    code.get(local).byte(op.i32Xor).i32Const(m1).byte(op.i32Mul);
+    if (load === op.i32Load) shifted(15);
+  }
+  shifted(13);
+  code.i32Const(m2).byte(op.i32Mul);
+  shifted(16);
+  code.set(hash);
+}
+
+const drop = 0;
+const redirected = 4;
+/** The two low bits of the flags: the verdict on a miss. */
+const actionMask = 3;
+/** BPF_F_BROADCAST, and with BPF_F_EXCLUDE_INGRESS what device maps allow. */
+const broadcast = 8;
+const deviceFlags = 0x18;
+
+/** Source: __bpf_xdp_redirect_map (include/linux/filter.h). */
+export function writeRedirect(map: MapLayout): FunctionBody {
+  const code = new Code();
+  const [key, low, high, at] = [0, 1, 2, 3];
+  const isDevices =
+    map.spec.type === "devmap" || map.spec.type === "devmap_hash";
+  const allowed = actionMask | (isDevices ? deviceFlags : 0);
+  const put = (field: number, value: () => unknown): void => {
+    code.get(at);
+    value();
+    code.memory(op.i32Store, field);
+  };
+  code.get(low).i32Const(~allowed).byte(op.i32And).get(high).byte(op.i32Or);
+  code.if().i32Const(drop).byte(op.return).end();
+  code.i32Const(0).memory(op.i32Load, cell.current).set(at);
+  code.i32Const(0).get(key).memory(op.i32Store, cell.scratch);
+  const toAll = (): unknown =>
+    code.get(low).i32Const(broadcast).byte(op.i32And);
+  toAll();
+  code.byte(op.i32Eqz).if();
+  code.i32Const(cell.scratch).callByName(`lookup:${map.index}`);
+  code.byte(op.i32Eqz).if();
+  put(descriptor.redirectKind, () => code.i32Const(0));
+  code.get(low).i32Const(actionMask).byte(op.i32And).byte(op.return);
+  code.end().end();
+  put(descriptor.redirectKind, () => {
+    code.i32Const(3).i32Const(2);
+    toAll();
+    code.byte(op.select);
+  });
+  put(descriptor.redirectTo, () => code.i32Const(map.index));
+  put(descriptor.redirectKey, () => code.get(key));
+  put(descriptor.redirectFlags, () => code.get(low));
+  code.i32Const(redirected);
+  return {
+    type: { parameters: [i32, i32, i32], results: [i32] },
+    locals: [i32],
+    code,
+  };
+}
+
+/** bpf_redirect(ifindex, flags): flags must be 0. */
+export function writePlainRedirect(): FunctionBody {
+  const code = new Code();
+  const [ifindex, low, high, at] = [0, 1, 2, 3];
+  code.get(low).get(high).byte(op.i32Or);
+  code.if().i32Const(drop).byte(op.return).end();
+  code.i32Const(0).memory(op.i32Load, cell.current).set(at);
+  code.get(at).i32Const(1).memory(op.i32Store, descriptor.redirectKind);
+  code.get(at).get(ifindex).memory(op.i32Store, descriptor.redirectTo);
+  code.get(at).i32Const(0).memory(op.i32Store, descriptor.redirectFlags);
+  code.i32Const(redirected);
+  return {
+    type: { parameters: [i32, i32, i32], results: [i32] },
+    locals: [i32],
+    code,
+  };
+}
