@@ -6,6 +6,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fuzzObjects } from "../dist/object/fuzz.js";
+import { fuzzCaptures } from "../dist/traffic/fuzz.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const words = process.argv.slice(2);
@@ -21,6 +22,8 @@ const seed = Number(flag("seed", String(Date.now() % 0x7fff_ffff)));
 // A room's fuzzer: (inputs, { seed, cases, now, until }) → report; and its inputs.
 const fuzzers = {
   object: { run: fuzzObjects, inputs: objectFiles },
+  // Makes its own captures.
+  traffic: { run: (_, options) => fuzzCaptures(options), inputs: () => [] },
 };
 
 function objectFiles() {

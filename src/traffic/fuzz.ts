@@ -4,24 +4,37 @@
  * random chunks. Law: packets, then the end or an InputError with an offset inside
  * the file; nothing else may be thrown, and memory stays bounded by the file.
  */
-import { InputError, Random } from "../base/index.ts";
+import { Bug, InputError, Random } from "../base/index.ts";
 import { buildFrame } from "../packet/index.ts";
 import { readCaptureBytes } from "./capture.ts";
 import type { TracePacket } from "./packet.ts";
 import { pcapBytes, pcapngBytes } from "./write.ts";
 
+export interface CaptureFuzzOptions {
+  readonly seed: number;
+  readonly cases: number;
+  /** Milliseconds, from anywhere. */
+  readonly now?: () => number;
+  /** Stop early at this time. */
+  readonly until?: number;
+}
+
 export interface CaptureFuzzReport {
   readonly cases: number;
-  /** Read to the end. */
+  /** Cases that gave at least one packet. */
+  readonly pastHeaders: number;
+  /** Cases read to the end. */
   readonly values: number;
-  readonly inputErrors: number;
-  /** At least one packet came out. */
-  readonly pastHeader: number;
-  /** Broken laws: seed and case number to repeat them. */
+  /** InputErrors by code. */
+  readonly codes: ReadonlyMap<string, number>;
+  /** Broken laws; `case` and the seed repeat them. */
   readonly failures: readonly {
-    readonly index: number;
-    readonly text: string;
+    readonly input: string;
+    readonly case: number;
+    readonly mutation: string;
+    readonly error: unknown;
   }[];
+  readonly slowest: { readonly ms: number; readonly case: number };
 }
 
 /** Case i of a seed is always the same bytes. */
@@ -33,32 +46,59 @@ export function damagedCapture(seed: number, index: number): Uint8Array {
   return bytes;
 }
 
-export function fuzzCaptures(seed: number, cases: number): CaptureFuzzReport {
-  const failures: { index: number; text: string }[] = [];
-  const counts = { values: 0, inputErrors: 0, pastHeader: 0 };
-  for (let index = 0; index < cases; index++) {
-    const bytes = damagedCapture(seed, index);
-    let packets = 0;
-    try {
-      for (const packet of readCaptureBytes(bytes, "fuzz.pcap")) {
-        packets++;
-        const broken = brokenPacket(packet, bytes.length);
-        if (broken !== undefined) failures.push({ index, text: broken });
-      }
-      counts.values++;
-    } catch (error) {
-      if (error instanceof InputError && isInside(error, bytes.length))
-        counts.inputErrors++;
-      else failures.push({ index, text: String(error) });
-    }
-    if (packets > 0) counts.pastHeader++;
-    if (packets > bytes.length)
-      failures.push({
-        index,
-        text: `${packets} packets of ${bytes.length} bytes`,
-      });
+export function fuzzCaptures(options: CaptureFuzzOptions): CaptureFuzzReport {
+  const { seed, cases, now = () => 0 } = options;
+  const failures: CaptureFuzzReport["failures"][number][] = [];
+  const codes = new Map<string, number>();
+  let values = 0;
+  let pastHeaders = 0;
+  let slowest = { ms: 0, case: -1 };
+  let count = 0;
+  for (; count < cases; count++) {
+    const start = now();
+    if (options.until !== undefined && start > options.until) break;
+    const bytes = damagedCapture(seed, count);
+    const { packets, error, broken } = readDamaged(bytes);
+    if (error === undefined) values++;
+    else if (error instanceof InputError && isInside(error, bytes.length))
+      codes.set(error.code, (codes.get(error.code) ?? 0) + 1);
+    else failures.push(failure(count, error));
+    if (broken !== undefined) failures.push(failure(count, new Bug(broken)));
+    if (packets > 0) pastHeaders++;
+    const ms = now() - start;
+    if (ms > slowest.ms) slowest = { ms, case: count };
   }
-  return { cases, ...counts, failures };
+  return { cases: count, pastHeaders, values, codes, failures, slowest };
+}
+
+function failure(
+  index: number,
+  error: unknown,
+): CaptureFuzzReport["failures"][number] {
+  return { input: "generated", case: index, mutation: "several", error };
+}
+
+function readDamaged(bytes: Uint8Array): {
+  readonly packets: number;
+  readonly error?: unknown;
+  readonly broken?: string;
+} {
+  let packets = 0;
+  let broken: string | undefined;
+  const found = (): { readonly packets: number; readonly broken?: string } => ({
+    packets,
+    ...(broken === undefined ? {} : { broken }),
+  });
+  try {
+    for (const packet of readCaptureBytes(bytes, "fuzz.pcap")) {
+      packets++;
+      broken ??= brokenPacket(packet, bytes.length);
+      if (packets > bytes.length) broken ??= "more packets than bytes";
+    }
+    return found();
+  } catch (error) {
+    return { ...found(), error };
+  }
 }
 
 function isInside(error: InputError, size: number): boolean {

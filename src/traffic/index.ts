@@ -16,6 +16,7 @@ export {
 export {
   damagedCapture,
   fuzzCaptures,
+  type CaptureFuzzOptions,
   type CaptureFuzzReport,
 } from "./fuzz.ts";
 export { generate } from "./generate.ts";

@@ -3,7 +3,7 @@
  * installs, and the kernel's XDP samples, unpacked and compiled here once per
  * version of their packages into a folder below the system's temporary one.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -44,6 +44,23 @@ interface Corpus {
 const root = join(import.meta.dirname, "../../..");
 const here = join(root, "testdata/corpus");
 const sourcePackage = "linux-source-6.1";
+const headerPackages = ["linux-libc-dev", "libbpf-dev"];
+
+/** Why the corpus cannot be had on this machine, if so. */
+export function corpusAbsence(): string | undefined {
+  const commands = ["dpkg", "tar", "xz", "clang", "bpftool"];
+  const lacking = commands.filter(
+    (command) => spawnSync(command, ["--version"]).error !== undefined,
+  );
+  if (lacking.length > 0) return `needs ${lacking.join(", ")}`;
+  const packages = [...readCorpus().packages, ...headerPackages, sourcePackage];
+  const absent = packages.filter(
+    (name) => spawnSync("dpkg", ["-s", name]).status !== 0,
+  );
+  return absent.length === 0
+    ? undefined
+    : `needs the packages ${absent.join(", ")}`;
+}
 
 /** Every object of the corpus; a missing package or tool is an error that names it. */
 export function corpusObjects(): readonly CorpusObject[] {
@@ -168,9 +185,7 @@ function systemHeaders(): string {
 /** Changes with the packages, the list and our headers. */
 function fingerprint(): string {
   const hash = createHash("sha256");
-  hash.update(
-    output("dpkg-query", ["-W", sourcePackage, "linux-libc-dev", "libbpf-dev"]),
-  );
+  hash.update(output("dpkg-query", ["-W", sourcePackage, ...headerPackages]));
   hash.update(output("clang", ["--version"]));
   hash.update(readFileSync(join(root, "testdata/corpus.txt")));
   for (const file of readdirSync(here).sort())
