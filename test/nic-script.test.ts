@@ -26,6 +26,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import {
   applyScript,
+  nicProfile,
   nicProfiles,
   nicSetup,
   solveKeys,
@@ -332,7 +333,7 @@ const requirement = (ports: readonly string[]): Requirement => ({
 
 function setup(
   profile: NicProfile,
-  interfaces: Readonly<Record<string, string>>,
+  interfaces: Readonly<Record<string, string | undefined>>,
 ): NicSetup {
   const solution = solveKeys(requirement(Object.keys(interfaces)), {
     profile,
@@ -341,7 +342,10 @@ function setup(
     samples: 20,
   });
   ok(solution.kind === "solution");
-  return nicSetup(solution, profile, interfaces);
+  const known = Object.entries(interfaces).flatMap(([port, iface]) =>
+    iface === undefined ? [] : [[port, iface] as const],
+  );
+  return nicSetup(solution, profile, Object.fromEntries(known));
 }
 
 const profiles = Object.values(nicProfiles).filter(({ rss }) => rss);
@@ -455,8 +459,8 @@ for (const profile of profiles) {
   });
 }
 
-const e810 = nicProfiles["e810"] as NicProfile;
-const ixgbe = nicProfiles["ixgbe"] as NicProfile;
+const e810 = nicProfile("e810");
+const ixgbe = nicProfile("ixgbe");
 
 test("two ports: a failure on the second restores the first", () => {
   const made = setup(e810, { lan: "eth0", wan: "eth1" });
@@ -506,7 +510,7 @@ test("a run killed after its changes is undone by undo.sh", () => {
 const refusals: readonly (readonly [string, NicProfile, LabOptions, RegExp])[] = [
   ["a table of another size", e810, { tableSize: 64 }, /the table has 64 entries, this set-up is for 512/],
   ["a table that ethtool cannot write", e810, { table: Array.from({ length: 512 }, (_, index) => (index * index) % 8).join(" ") }, /could not be restored/],
-  ["mlx5 that cannot stop mixing", nicProfiles["mlx5"] as NicProfile, { transform: undefined }, /mixes source and destination/],
+  ["mlx5 that cannot stop mixing", nicProfile("mlx5"), { transform: undefined }, /mixes source and destination/],
 ];
 for (const [what, profile, options, words] of refusals)
   test(`refused before anything is touched: ${what}`, () => {
@@ -578,8 +582,8 @@ test("names are harmless, embedded and as arguments", () => {
     ok(!first.stderr.includes("\u001b"), "no escape sequence on the terminal");
     equal(script(here, undoScript(made)).status, 0);
     deepEqual(settings(here), before);
-    const { iface: _, ...unbound } = made.ports[0] as (typeof made.ports)[0];
-    const later = script(here, applyScript({ ...made, ports: [unbound] }), [
+    const unbound = setup(ixgbe, { [`p${name}`]: undefined }).ports;
+    const later = script(here, applyScript({ ...made, ports: unbound }), [
       `p${name}=${iface}`,
     ]);
     equal(later.status, 0, later.stderr);

@@ -22,9 +22,12 @@ const levels: readonly (HashFields | undefined)[] = [
 ];
 
 /** Without duplicates, the driver's default first. */
-export function candidates(profile: NicProfile): readonly ClassInputs[] {
+export function candidates(
+  profile: NicProfile,
+  fieldSets: readonly (HashFields | undefined)[] = levels,
+): readonly ClassInputs[] {
   const seen = new Map<string, ClassInputs>();
-  for (const level of levels) {
+  for (const level of fieldSets) {
     const inputs = inputsAt(profile, level);
     const key = JSON.stringify(inputs);
     if (!seen.has(key)) seen.set(key, inputs);

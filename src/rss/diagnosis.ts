@@ -3,23 +3,20 @@
  * free per port and position, without Toeplitz's sliding windows. What no linear
  * hash can do, no NIC can.
  */
+import { fromHex } from "../base/index.ts";
 import {
   conditionsOf,
   termPort,
   termPosition,
   type Condition,
 } from "./conditions.ts";
-import { hasBit, LinearSystem } from "./gf2.ts";
-import {
-  hashInput,
-  type ClassInputs,
-  type PacketClass,
-} from "./packet-class.ts";
-import { clientsAreDestinations, clientsAreSources, split } from "./quality.ts";
+import { flipBit, hasBit, LinearSystem } from "./gf2.ts";
+import { viewsOf, type Problem } from "./member.ts";
+import { canonicalField, hashInput, type ClassInputs } from "./packet-class.ts";
+import { busiest, split, traffics } from "./quality.ts";
 import { softwareDispatch, type RssRefusal } from "./refusal.ts";
 import { classesOf, type Conjunct, type Requirement } from "./requirement.ts";
 import type { KeySolution } from "./solution.ts";
-import { canonicalField } from "./packet-class.ts";
 
 /** More than any input has bits. */
 const width = 320;
@@ -82,49 +79,66 @@ export function diagnose(
 
 /**
  * Do few distinct keys explain the imbalance? Placing D keys at random on c cores
- * loads the busiest with about 1 + sqrt(2 ln(c) c / D) times the mean.
+ * loads the busiest with about 1 + sqrt(2 ln(c) c / D) times the mean, and D < c
+ * keys load at least one with c / D.
  */
 export function fewKeys(
-  problem: {
-    readonly requirement: Requirement;
-    readonly inputs: ClassInputs;
-    readonly classes: readonly (readonly PacketClass[])[];
-    readonly cores: number;
-  },
+  problem: Pick<
+    Problem,
+    "requirement" | "inputs" | "classes" | "cores" | "tableBits"
+  >,
   best: KeySolution,
-  conditions: readonly Condition[],
+  {
+    conditions,
+    maxImbalance,
+  }: {
+    readonly conditions: readonly Condition[];
+    readonly maxImbalance: number;
+  },
 ): boolean {
-  const { requirement, inputs, classes, cores } = problem;
-  if (Math.max(best.imbalance.uniform, best.imbalance.one8) > 1.3) return false;
+  const { requirement, inputs, cores, tableBits } = problem;
   const functionals = freeFunctionals(requirement, conditions);
-  return requirement.ports.every((_, port) => {
-    const { one16 } = best.ports[port]?.imbalance ?? { one16: 1 };
-    if (one16 <= 1.3) return true;
-    const name = (classes[port] ?? []).find(
-      (each) => (inputs[each]?.[0] ?? "") !== "",
-    );
-    if (name === undefined) return false;
-    const fields = inputs[name]?.[0] ?? "";
-    return [clientsAreSources, clientsAreDestinations].some((traffic) => {
-      const { free, server } = split(name, fields, traffic);
-      const rank = (positions: readonly number[]): number => {
-        const system = new LinearSystem(positions.length);
-        for (const functional of functionals) {
-          const row = system.vector();
-          for (const [column, at] of positions.entries())
-            if (hasBit(functional, port * width + at))
-              row[column >>> 5] =
-                (row[column >>> 5] ?? 0) | (1 << (column & 31));
-          system.addRow(row);
-        }
-        return system.rank;
-      };
+  return requirement.ports.every((port, index) => {
+    const key = best.ports[index]?.key ?? "";
+    const table = best.groups.find(({ ports }) => ports.includes(port))?.table;
+    const [view] = viewsOf(fromHex(key), problem.classes[index] ?? [], {
+      inputs,
+      tableBits,
+    });
+    if (view === undefined || table === undefined) return false;
+    return Object.values(traffics).every((traffic) => {
+      const load = busiest(view, traffic, table, cores);
+      if (load <= maxImbalance) return true;
+      const { free, server } = split(view.class, view.fields, traffic);
+      const rank = (positions: readonly number[]): number =>
+        rankAt(
+          functionals,
+          positions.map((at) => index * width + at),
+        );
       const keys =
         2 ** Math.min(40, rank(free)) * Math.min(1000, 2 ** rank(server));
-      const expected = 1 + Math.sqrt((2 * Math.log(cores) * cores) / keys);
-      return expected > 1.15 && one16 <= 1.25 * expected;
+      const expected = Math.max(
+        cores / keys,
+        1 + Math.sqrt((2 * Math.log(cores) * cores) / keys),
+      );
+      return expected > 1.15 && load <= 1.25 * expected;
     });
   });
+}
+
+/** Rank of the functionals restricted to some columns. */
+function rankAt(
+  functionals: readonly Uint32Array[],
+  columns: readonly number[],
+): number {
+  const system = new LinearSystem(columns.length);
+  for (const functional of functionals) {
+    const row = system.vector();
+    for (const [at, column] of columns.entries())
+      if (hasBit(functional, column)) flipBit(row, at);
+    system.addRow(row);
+  }
+  return system.rank;
 }
 
 /** Ports whose every linear hash is constant over what they must spread. */

@@ -49,16 +49,12 @@ function flags(fields: ClassFields): readonly string[] {
 
 /** DPDK narrows all transports at once. */
 function restrictions(hashed: HashFields): readonly string[] {
-  switch (hashed) {
-    case "s":
-      return ["l3-src-only"];
-    case "d":
-      return ["l3-dst-only"];
-    case "f":
-      return ["l4-src-only"];
-    case "n":
-      return ["l4-dst-only"];
-    default:
-      return [];
-  }
+  const narrow: Partial<Record<HashFields, string>> = {
+    s: "l3-src-only",
+    d: "l3-dst-only",
+    f: "l4-src-only",
+    n: "l4-dst-only",
+  };
+  const flag = narrow[hashed];
+  return flag === undefined ? [] : [flag];
 }

@@ -70,9 +70,13 @@ export class LinearSystem {
     return this.#rows[column] !== undefined;
   }
 
-  /** Does any consequence of the rows mention this column? */
-  mentions(column: number): boolean {
-    return this.#rows.some((row) => row !== undefined && hasBit(row, column));
+  /** The columns that some consequence of the rows has. */
+  mentioned(): Bits {
+    const union = this.vector();
+    for (const row of this.#rows.filter((each) => each !== undefined))
+      for (let at = 0; at < this.#words; at++)
+        union[at] = (union[at] ?? 0) | (row[at] ?? 0);
+    return union;
   }
 
   /** The solution that agrees with `values` on every free column. */
@@ -126,16 +130,24 @@ export class LinearSystem {
   }
 }
 
-/** A basis of the span of small numbers (as bit vectors), by leading bit. */
+/** A basis of the span of small numbers (as bit vectors), by leading bit, descending. */
 export function spanBasis(numbers: Iterable<number>): readonly number[] {
-  const basis: number[] = [];
+  const leading: number[] = [];
+  let rank = 0;
   for (const number of numbers) {
-    const rest = reduce(number, basis);
-    if (rest === 0) continue;
-    basis.push(rest);
-    basis.sort((left, right) => (right >>> 0) - (left >>> 0));
+    let rest = number;
+    while (rest !== 0) {
+      const zeros = Math.clz32(rest);
+      const known = leading[zeros] ?? 0;
+      if (known === 0) {
+        leading[zeros] = rest;
+        rank++;
+        break;
+      }
+      rest ^= known;
+    }
   }
-  return basis;
+  return rank === 0 ? [] : leading.filter((vector) => vector !== 0);
 }
 
 /** The smallest member of `number`'s coset; `basis` in descending order. */

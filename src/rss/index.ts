@@ -28,7 +28,8 @@ export {
   type Requirement,
 } from "./requirement.ts";
 export type { KeyGroup, KeySolution, PortKey } from "./solution.ts";
-export { solveKeys, violated, type SolveOptions } from "./solve.ts";
+export type { SolveOptions } from "./solve-options.ts";
+export { solveKeys, violated } from "./solve.ts";
 export { indirectionTable, type IndirectionTable } from "./table.ts";
 export { toeplitz, ToeplitzTable } from "./toeplitz.ts";
 export { dpdkJson, type DpdkSetup } from "./dpdk.ts";
@@ -39,3 +40,13 @@ export {
   type PortSetup,
 } from "./nic-setup.ts";
 export { applyScript, undoScript } from "./script.ts";
+export {
+  rssCheck,
+  rssQueue,
+  rssRequirement,
+  rssSolve,
+  type RssCheckJson,
+  type RssQueueJson,
+  type RssSolveJson,
+} from "./command.ts";
+export { nicProfile, parseNicProfile } from "./find-profile.ts";

@@ -6,7 +6,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { parseFieldSpec, specBits, type FieldBit } from "../packet/index.ts";
-import { nicProfiles } from "./nic-profile-table.ts";
+import { nicProfile } from "./find-profile.ts";
 import type { NicProfile } from "./nic-profile.ts";
 import type { Conjunct, Requirement } from "./requirement.ts";
 import { solveKeys } from "./solve.ts";
@@ -43,7 +43,7 @@ const two = (...conjuncts: Conjunct[]): Requirement => ({
   conjuncts,
 });
 
-const e810 = nicProfiles["e810"] as NicProfile;
+const e810 = nicProfile("e810");
 // The 4-tuple, whatever the search would like.
 const fixed: NicProfile = { ...e810, settable: [] };
 const only = { ...fixed, inputs: { tcp4: ["sdfn"], udp4: ["sdfn"] } } as const;

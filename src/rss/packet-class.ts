@@ -68,6 +68,15 @@ export function classOf(parsed: ParsedFrame): PacketClass {
   return "non-ip";
 }
 
+/** Number of input bits. */
+export function inputLength(name: PacketClass, hashed: HashFields): number {
+  const width = name.endsWith("6") ? 128 : 32;
+  let length = 0;
+  for (const letter of hashed)
+    length += letter === "s" || letter === "d" ? width : 16;
+  return length;
+}
+
 /** The input bits of a class's hash, in hash order. */
 export function hashInput(
   name: PacketClass,

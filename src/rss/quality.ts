@@ -15,7 +15,7 @@
 import { Random } from "../base/index.ts";
 import { reduce, span, spanBasis } from "./gf2.ts";
 import {
-  hashInput,
+  inputLength,
   type HashFields,
   type PacketClass,
 } from "./packet-class.ts";
@@ -43,9 +43,9 @@ export function hashView(
   tableBits: number,
 ): HashView {
   const mask = 2 ** tableBits - 1;
-  const windows = hashInput(name, fields).map(
-    (_, at) => keyWindow(key, at) & mask,
-  );
+  const windows: number[] = [];
+  for (let at = 0; at < inputLength(name, fields); at++)
+    windows.push(keyWindow(key, at) & mask);
   return { class: name, fields, windows };
 }
 
@@ -61,6 +61,7 @@ export function imbalanceOf(
 ): Imbalance {
   const load = (traffic: Traffic): number =>
     busiest(view, traffic, table, cores);
+  const { uniform, one8, clientsAreSources, clientsAreDestinations } = traffics;
   return {
     uniform: load(uniform),
     one8: load(one8),
@@ -74,16 +75,17 @@ type Shape = "free" | "prefix8" | "prefix16" | "server" | "https";
 /** A shape per hash field, s d f n. */
 export type Traffic = readonly [Shape, Shape, Shape, Shape];
 
-const uniform: Traffic = ["free", "free", "free", "free"];
-const one8: Traffic = ["prefix8", "prefix8", "free", "free"];
 // prettier-ignore
-export const clientsAreSources: Traffic = ["prefix16", "server", "free", "https"];
-// prettier-ignore
-export const clientsAreDestinations: Traffic = ["server", "prefix16", "https", "free"];
+export const traffics = {
+  uniform:                ["free",     "free",     "free",  "free"],
+  one8:                   ["prefix8",  "prefix8",  "free",  "free"],
+  clientsAreSources:      ["prefix16", "server",   "free",  "https"],
+  clientsAreDestinations: ["server",   "prefix16", "https", "free"],
+} as const satisfies Record<string, Traffic>;
 
 const serverCount = 1000;
-const servers4 = drawServers(1);
-const servers6 = drawServers(4);
+const servers4 = drawServers(4);
+const servers6 = drawServers(16);
 
 /** The input bits under the traffic: free positions, ones, and server bits. */
 export interface Split {
@@ -93,6 +95,23 @@ export interface Split {
 }
 
 export function split(
+  name: PacketClass,
+  fields: HashFields,
+  traffic: Traffic,
+): Split {
+  const family = name.endsWith("6") ? splits6 : splits4;
+  const ofTraffic = family.get(traffic) ?? new Map<HashFields, Split>();
+  family.set(traffic, ofTraffic);
+  const known = ofTraffic.get(fields) ?? newSplit(name, fields, traffic);
+  ofTraffic.set(fields, known);
+  return known;
+}
+
+// As many as kinds of traffic times field sets; never more.
+const splits4 = new Map<Traffic, Map<HashFields, Split>>();
+const splits6 = new Map<Traffic, Map<HashFields, Split>>();
+
+function newSplit(
   name: PacketClass,
   fields: HashFields,
   traffic: Traffic,
@@ -133,7 +152,8 @@ function fixedPrefix(shape: Shape, six: boolean): string {
   }
 }
 
-function busiest(
+/** Load of the busiest core over the mean. */
+export function busiest(
   view: HashView,
   traffic: Traffic,
   table: IndirectionTable,
@@ -142,50 +162,56 @@ function busiest(
   const { windows } = view;
   const { free, ones, server } = split(view.class, view.fields, traffic);
   const basis = spanBasis(free.map((at) => windows[at] ?? 0));
+  // Every entry equally often, wherever the cosets start.
+  if (2 ** basis.length === table.entries.length) return table.evenness;
   const offset = ones.reduce((sum, at) => sum ^ (windows[at] ?? 0), 0);
-  const cosets = new Map<number, number>();
-  const meet = (index: number): void => {
-    const coset = reduce(index, basis);
-    cosets.set(coset, (cosets.get(coset) ?? 0) + 1);
-  };
-  if (2 ** basis.length === table.entries.length || server.length === 0)
-    meet(offset);
-  else
-    for (const index of serverIndices(server.map((at) => windows[at] ?? 0)))
-      meet(offset ^ index);
+  const cosets = new Int32Array(table.entries.length);
+  const serverWindows = server.map((at) => windows[at] ?? 0);
+  if (serverWindows.every((window) => window === 0))
+    cosets[reduce(offset, basis)] = 1;
+  else {
+    const indices = serverIndices(serverWindows);
+    for (let at = 0; at < serverCount; at++) {
+      const coset = reduce(offset ^ (indices[at] ?? 0), basis);
+      cosets[coset] = (cosets[coset] ?? 0) + 1;
+    }
+  }
   const loads = Array.from({ length: cores }, () => 0);
   let total = 0;
   const members = span(basis);
-  for (const [coset, count] of cosets)
+  for (let coset = 0; coset < cosets.length; coset++) {
+    const count = cosets[coset] ?? 0;
+    if (count === 0) continue;
     for (const member of members) {
       const queue = table.entries[coset ^ member] ?? 0;
       loads[queue] = (loads[queue] ?? 0) + count;
       total += count;
     }
+  }
   return (Math.max(...loads) * cores) / total;
 }
 
 /** The servers' contribution to the index, one number per server. */
-function serverIndices(windows: readonly number[]): readonly number[] {
-  const words = windows.length > 32 ? servers6 : servers4;
-  // One lookup per byte, like ToeplitzTable.
-  const bytes = windows.length / 8;
-  const table = new Int32Array(256 * bytes);
-  for (const [at, window] of windows.entries())
-    for (let byte = 0; byte < 256; byte++)
-      if (((byte << (at & 7)) & 0x80) !== 0) {
-        const entry = 256 * (at >>> 3) + byte;
-        table[entry] = (table[entry] ?? 0) ^ window;
-      }
-  return words.map((address) => {
-    let index = 0;
-    for (let at = 0; at < bytes; at++)
-      index ^= table[256 * at + (address[at] ?? 0)] ?? 0;
-    return index;
-  });
+function serverIndices(windows: readonly number[]): Int32Array {
+  const indices = new Int32Array(serverCount);
+  const table = new Int32Array(256);
+  const columns = windows.length > 32 ? servers6 : servers4;
+  for (const [at, column] of columns.entries()) {
+    for (let bit = 0; bit < 8; bit++) {
+      const window = windows[8 * at + 7 - bit] ?? 0;
+      const size = 1 << bit;
+      for (let low = 0; low < size; low++)
+        table[size + low] = (table[low] ?? 0) ^ window;
+    }
+    for (let server = 0; server < serverCount; server++)
+      indices[server] =
+        (indices[server] ?? 0) ^ (table[column[server] ?? 0] ?? 0);
+  }
+  return indices;
 }
 
-function drawServers(words: number): readonly Uint8Array[] {
+/** Byte by byte of the address, one array over all servers each. */
+function drawServers(bytes: number): readonly Uint8Array[] {
   const random = new Random(443);
-  return Array.from({ length: serverCount }, () => random.bytes(4 * words));
+  return Array.from({ length: bytes }, () => random.bytes(serverCount));
 }

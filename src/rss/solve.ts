@@ -22,38 +22,18 @@ import {
   type Condition,
 } from "./conditions.ts";
 import { diagnose, fewKeys } from "./diagnosis.ts";
-import { hasBit, LinearSystem, span, spanBasis } from "./gf2.ts";
-import type { NicProfile } from "./nic-profile.ts";
+import { hasBit, LinearSystem } from "./gf2.ts";
+import { bestMember, worst, worstOf, type Problem } from "./member.ts";
 import {
-  hashInput,
+  inputLength,
   type ClassInputs,
   type PacketClass,
 } from "./packet-class.ts";
-import {
-  hashView,
-  imbalanceOf,
-  type HashView,
-  type Imbalance,
-} from "./quality.ts";
 import { softwareDispatch, type RssRefusal } from "./refusal.ts";
-import { classesOf, keyGroups, type Requirement } from "./requirement.ts";
-import type { KeyGroup, KeySolution, PortKey } from "./solution.ts";
-import { indirectionTable, type IndirectionTable } from "./table.ts";
-
-export interface SolveOptions {
-  readonly profile: NicProfile;
-  /** Default: index where the profile is sure of the index rule. */
-  readonly mode?: "index" | "full" | "auto";
-  /** Default: the profile's table. */
-  readonly tableBits?: number;
-  /** Queues per port; default 16. */
-  readonly cores?: number;
-  readonly seed?: number;
-  /** Members of the null space to draw; default 200. */
-  readonly samples?: number;
-  /** Busiest core over the mean; default 1.3. */
-  readonly maxImbalance?: number;
-}
+import { classesOf, type Requirement } from "./requirement.ts";
+import type { KeySolution, PortKey } from "./solution.ts";
+import type { SolveOptions } from "./solve-options.ts";
+import { indirectionTable } from "./table.ts";
 
 export function solveKeys(
   requirement: Requirement,
@@ -68,10 +48,10 @@ export function solveKeys(
       fix: softwareDispatch,
     };
   let best: KeySolution | RssRefusal | undefined;
-  for (const inputs of candidates(profile)) {
+  for (const inputs of candidates(profile, options.fieldSets)) {
     const answer = attempt(requirement, inputs, options);
-    if (answer.kind === "solution" && worst(answer.imbalance) <= 1.1)
-      return answer;
+    // The driver's default fields, where they will do.
+    if (answer.kind === "solution") return answer;
     if (best === undefined || better(answer, best)) best = answer;
   }
   if (best === undefined) throw new Bug("a profile without hash fields");
@@ -123,7 +103,7 @@ function inputBits(
   inputs: ClassInputs,
 ): number {
   const sizes = classes.flatMap((name) =>
-    (inputs[name] ?? []).map((fields) => hashInput(name, fields).length),
+    (inputs[name] ?? []).map((fields) => inputLength(name, fields)),
   );
   return Math.max(0, ...sizes);
 }
@@ -158,6 +138,7 @@ function attempt(
     };
   const tableBits = options.tableBits ?? Math.log2(profile.tableEntries);
   const mode = chosenMode(options);
+  const { cores = 16 } = options;
   const system = new LinearSystem(keyBits * requirement.ports.length);
   const hashBits = mode === "full" ? 32 : tableBits;
   for (const condition of conditions)
@@ -175,7 +156,11 @@ function attempt(
     system,
     keyBits,
     tableBits,
-    cores: options.cores ?? 16,
+    cores,
+    full: indirectionTable(
+      Array.from({ length: 2 ** tableBits }, () => true),
+      cores,
+    ),
   };
   const solution = solutionOf(problem, mode);
   return judged(problem, solution, conditions) ?? solution;
@@ -186,37 +171,13 @@ function chosenMode({ mode, profile }: SolveOptions): "index" | "full" {
   return profile.indexRule === "low" ? "index" : "full";
 }
 
-interface Problem {
-  readonly requirement: Requirement;
-  readonly inputs: ClassInputs;
-  readonly options: SolveOptions;
-  readonly classes: readonly (readonly PacketClass[])[];
-  readonly system: LinearSystem;
-  readonly keyBits: number;
-  readonly tableBits: number;
-  readonly cores: number;
-}
-
-/** One drawn member of the null space, graded. */
-interface Member {
-  readonly keys: readonly Uint8Array[];
-  readonly rank: number;
-  readonly ranks: readonly number[];
-  readonly imbalances: readonly Imbalance[];
-  readonly groups: readonly KeyGroup[];
-  readonly score: number;
-}
-
 function solutionOf(problem: Problem, mode: "index" | "full"): KeySolution {
   const { requirement, options, inputs, system, keyBits, tableBits } = problem;
   const { seed = 1, samples = 200, profile } = options;
-  const random = new Random(seed);
-  let best: Member | undefined;
-  for (let count = 0; count < Math.max(1, samples); count++)
-    best = gradeMember(problem, drawKeys(problem, random), best) ?? best;
-  if (best === undefined) throw new Bug("no member was graded");
+  const best = bestMember(problem, new Random(seed), samples);
   const { ranks, imbalances, keys, rank, groups } = best;
   const fields = fieldsOf(inputs);
+  const mentioned = system.mentioned();
   const ports = requirement.ports.map((name, port): PortKey => {
     const imbalance = imbalances[port];
     const key = keys[port];
@@ -232,7 +193,9 @@ function solutionOf(problem: Problem, mode: "index" | "full"): KeySolution {
         .map((each) => ({ class: each, fields: fields[each] ?? "" })),
       rank: ranks[port] ?? 0,
       imbalance,
-      constrained: bits.filter((bit) => system.mentions(port * keyBits + bit)),
+      constrained: bits.filter((bit) =>
+        hasBit(mentioned, port * keyBits + bit),
+      ),
     };
   });
   return {
@@ -254,94 +217,6 @@ function solutionOf(problem: Problem, mode: "index" | "full"): KeySolution {
   };
 }
 
-function drawKeys(problem: Problem, random: Random): readonly Uint8Array[] {
-  const { requirement, system, keyBits, options } = problem;
-  const solution = system.member(random);
-  return requirement.ports.map((_, port) => {
-    const key = random.bytes(options.profile.keyBytes);
-    for (let bit = 0; bit < keyBits; bit++) {
-      const mask = 0x80 >>> (bit & 7);
-      const at = bit >>> 3;
-      const byte = (key[at] ?? 0) & ~mask;
-      key[at] = hasBit(solution, port * keyBits + bit) ? byte | mask : byte;
-    }
-    return key;
-  });
-}
-
-/** The graded member, or undefined when it is no better than `best`. */
-function gradeMember(
-  problem: Problem,
-  keys: readonly Uint8Array[],
-  best: Member | undefined,
-): Member | undefined {
-  const { requirement, inputs, classes, tableBits, cores } = problem;
-  const views = keys.map((key, port) =>
-    viewsOf(key, classes[port] ?? [], { inputs, tableBits }),
-  );
-  const mains = views.map(([main]) => main);
-  const ranks = mains.map((main) => spanBasis(main?.windows ?? []).length);
-  const rank = Math.min(...ranks);
-  if (best !== undefined && rank < best.rank) return undefined;
-  const tables = new Map<string, IndirectionTable>();
-  const groups = keyGroups(requirement).map((ports): KeyGroup => {
-    const reachable = reachableEntries(
-      ports.flatMap((name) => views[requirement.ports.indexOf(name)] ?? []),
-      tableBits,
-    );
-    const table = indirectionTable(reachable, cores);
-    for (const name of ports) tables.set(name, table);
-    return { ports, table, reachable: reachable.filter(Boolean).length };
-  });
-  const imbalances = requirement.ports.map((name, port): Imbalance => {
-    const [main, table] = [mains[port], tables.get(name)];
-    if (main === undefined || table === undefined)
-      return { uniform: cores, one8: cores, one16: cores };
-    return imbalanceOf(main, table, cores);
-  });
-  const { uniform, one8, one16 } = worstOf(imbalances);
-  const score = Math.max(uniform, one8, one16) + (uniform + one8 + one16) / 1e3;
-  if (best !== undefined && rank === best.rank && score >= best.score)
-    return undefined;
-  return { keys, rank, ranks, imbalances, groups, score };
-}
-
-/** The hashed classes of a port, the widest input first. */
-function viewsOf(
-  key: Uint8Array,
-  classes: readonly PacketClass[],
-  {
-    inputs,
-    tableBits,
-  }: { readonly inputs: ClassInputs; readonly tableBits: number },
-): readonly HashView[] {
-  const views = new Map<string, HashView>();
-  for (const name of classes)
-    for (const fields of inputs[name] ?? [])
-      if (fields !== "" && !views.has(`${name.slice(-1)}${fields}`))
-        views.set(
-          `${name.slice(-1)}${fields}`,
-          hashView(key, name, fields, tableBits),
-        );
-  return [...views.values()].sort(
-    (left, right) => right.windows.length - left.windows.length,
-  );
-}
-
-function reachableEntries(
-  views: readonly HashView[],
-  tableBits: number,
-): readonly boolean[] {
-  const reachable = Array.from({ length: 2 ** tableBits }, () => false);
-  reachable[0] = true;
-  for (const { windows } of views) {
-    const basis = spanBasis(windows);
-    if (basis.length === tableBits) return reachable.fill(true);
-    for (const entry of span(basis)) reachable[entry] = true;
-  }
-  return reachable;
-}
-
 /** The refusal, if the best key is not good enough. */
 function judged(
   problem: Problem,
@@ -361,7 +236,7 @@ function judged(
     };
   const { maxImbalance = 1.3 } = options;
   if (worst(best.imbalance) <= maxImbalance) return undefined;
-  if (fewKeys(problem, best, conditions)) return undefined;
+  if (fewKeys(problem, best, { conditions, maxImbalance })) return undefined;
   return {
     ...common,
     code: "imbalance",
@@ -371,16 +246,6 @@ function judged(
         ? "solve in index mode, which leaves far more keys"
         : `use fewer cores, or ${softwareDispatch}`,
   };
-}
-
-function worst({ uniform, one8, one16 }: Imbalance): number {
-  return Math.max(uniform, one8, one16);
-}
-
-function worstOf(all: readonly Imbalance[]): Imbalance {
-  const of = (kind: keyof Imbalance): number =>
-    Math.max(...all.map((imbalance) => imbalance[kind]));
-  return { uniform: of("uniform"), one8: of("one8"), one16: of("one16") };
 }
 
 /** Solutions before refusals; then rank, then imbalance. */

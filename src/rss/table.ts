@@ -10,6 +10,8 @@
  */
 
 export interface IndirectionTable {
+  /** Busiest queue over the mean, when every entry is met equally often. */
+  readonly evenness: number;
   /** Queue of each entry. */
   readonly entries: readonly number[];
   /** What follows `ethtool -X IFACE`. */
@@ -23,6 +25,8 @@ export function indirectionTable(
 ): IndirectionTable {
   if (reachable.every(Boolean))
     return {
+      evenness:
+        (Math.ceil(reachable.length / queues) * queues) / reachable.length,
       entries: reachable.map((_, entry) => entry % queues),
       ethtool: ["equal", `${queues}`],
     };
@@ -35,5 +39,6 @@ export function indirectionTable(
     weights[queue] = (weights[queue] ?? 0) + 1;
     return queue;
   });
-  return { entries, ethtool: ["weight", ...weights.map(String)] };
+  const evenness = (Math.max(...weights) * queues) / reachable.length;
+  return { evenness, entries, ethtool: ["weight", ...weights.map(String)] };
 }

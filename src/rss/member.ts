@@ -1,0 +1,202 @@
+/**
+ * Members of the keys' null space: drawn, then graded against each other by the
+ * rank of the index first, and by the imbalance then.
+ */
+import type { Random } from "../base/index.ts";
+import { hasBit, span, spanBasis, type LinearSystem } from "./gf2.ts";
+import type { ClassInputs, PacketClass } from "./packet-class.ts";
+import {
+  hashView,
+  imbalanceOf,
+  split,
+  traffics,
+  type HashView,
+  type Imbalance,
+} from "./quality.ts";
+import { keyGroups, type Requirement } from "./requirement.ts";
+import type { KeyGroup } from "./solution.ts";
+import type { SolveOptions } from "./solve-options.ts";
+import { indirectionTable, type IndirectionTable } from "./table.ts";
+
+export interface Problem {
+  readonly requirement: Requirement;
+  readonly inputs: ClassInputs;
+  readonly options: SolveOptions;
+  readonly classes: readonly (readonly PacketClass[])[];
+  readonly system: LinearSystem;
+  readonly keyBits: number;
+  readonly tableBits: number;
+  readonly cores: number;
+  /** The table where every entry is reachable. */
+  readonly full: IndirectionTable;
+}
+
+/** One drawn member of the null space, graded. */
+export interface Member {
+  readonly keys: readonly Uint8Array[];
+  readonly rank: number;
+  readonly ranks: readonly number[];
+  readonly imbalances: readonly Imbalance[];
+  readonly groups: readonly KeyGroup[];
+}
+
+/** What ranks alone tell of a member. */
+interface Sketch {
+  readonly keys: readonly Uint8Array[];
+  readonly views: readonly (readonly HashView[])[];
+  readonly ranks: readonly number[];
+  readonly score: number;
+  /** Every kind of traffic reaches every entry equally often. */
+  readonly perfect: boolean;
+}
+
+const finalists = 16;
+
+/**
+ * The best of `samples` drawn members. All are compared by ranks: of the whole
+ * input first, then of the bits that each kind of traffic moves (with servers as
+ * many as there could be). The load that 1,000 servers cause then decides among
+ * the first sixteen. A perfect member ends the search: none is better.
+ */
+export function bestMember(
+  problem: Problem,
+  random: Random,
+  samples: number,
+): Member {
+  let kept: Sketch[] = [];
+  for (let count = 0; count < Math.max(1, samples); count++) {
+    const sketch = sketchOf(problem, drawKeys(problem, random));
+    if (sketch.perfect) {
+      kept = [sketch];
+      break;
+    }
+    const last = kept.at(finalists - 1);
+    if (last !== undefined && last.score >= sketch.score) continue;
+    kept = [...kept, sketch]
+      .sort((left, right) => right.score - left.score)
+      .slice(0, finalists);
+  }
+  const graded = kept.map((sketch) => grade(problem, sketch));
+  const score = ({ rank, imbalances }: Member): number => {
+    const imbalance = worstOf(imbalances);
+    const { uniform, one8, one16 } = imbalance;
+    return 1e4 * rank - worst(imbalance) - (uniform + one8 + one16) / 1e3;
+  };
+  return graded.reduce((best, member) =>
+    score(member) > score(best) ? member : best,
+  );
+}
+
+function drawKeys(problem: Problem, random: Random): readonly Uint8Array[] {
+  const { requirement, system, keyBits, options } = problem;
+  const solution = system.member(random);
+  return requirement.ports.map((_, port) => {
+    const key = random.bytes(options.profile.keyBytes);
+    for (let bit = 0; bit < keyBits; bit++) {
+      const mask = 0x80 >>> (bit & 7);
+      const at = bit >>> 3;
+      const byte = (key[at] ?? 0) & ~mask;
+      key[at] = hasBit(solution, port * keyBits + bit) ? byte | mask : byte;
+    }
+    return key;
+  });
+}
+
+function sketchOf(problem: Problem, keys: readonly Uint8Array[]): Sketch {
+  const { inputs, classes, tableBits } = problem;
+  const views = keys.map((key, port) =>
+    viewsOf(key, classes[port] ?? [], { inputs, tableBits }),
+  );
+  const ranks = views.map(([main]) => spanBasis(main?.windows ?? []).length);
+  let least = tableBits;
+  let sum = 0;
+  let perfect = true;
+  for (const [main] of views) {
+    if (main === undefined) {
+      perfect = false;
+      continue;
+    }
+    for (const traffic of Object.values(traffics)) {
+      const { free, server } = split(main.class, main.fields, traffic);
+      const at = (position: number): number => main.windows[position] ?? 0;
+      const moved = spanBasis(free.map(at));
+      if (moved.length < tableBits) perfect = false;
+      const rank =
+        moved.length === tableBits
+          ? tableBits
+          : spanBasis([...moved, ...server.map(at)]).length;
+      least = Math.min(least, rank);
+      sum += rank;
+    }
+  }
+  const score = 1e6 * Math.min(...ranks) + 1e4 * least + sum;
+  return { keys, views, ranks, score, perfect };
+}
+
+function grade(problem: Problem, { keys, views, ranks }: Sketch): Member {
+  const { requirement, cores } = problem;
+  const tables = new Map<string, IndirectionTable>();
+  const groups = keyGroups(requirement).map((ports): KeyGroup => {
+    const made = tableOf(
+      ports.flatMap((name) => views[requirement.ports.indexOf(name)] ?? []),
+      problem,
+    );
+    for (const name of ports) tables.set(name, made.table);
+    return { ports, ...made };
+  });
+  const imbalances = requirement.ports.map((name, port): Imbalance => {
+    const main = views[port]?.[0];
+    const table = tables.get(name);
+    if (main === undefined || table === undefined)
+      return { uniform: cores, one8: cores, one16: cores };
+    return imbalanceOf(main, table, cores);
+  });
+  return { keys, rank: Math.min(...ranks), ranks, imbalances, groups };
+}
+
+/** The hashed classes of a port, the widest input first. */
+export function viewsOf(
+  key: Uint8Array,
+  classes: readonly PacketClass[],
+  {
+    inputs,
+    tableBits,
+  }: { readonly inputs: ClassInputs; readonly tableBits: number },
+): readonly HashView[] {
+  const views = new Map<string, HashView>();
+  for (const name of classes)
+    for (const fields of inputs[name] ?? [])
+      if (fields !== "" && !views.has(`${name.slice(-1)}${fields}`))
+        views.set(
+          `${name.slice(-1)}${fields}`,
+          hashView(key, name, fields, tableBits),
+        );
+  return [...views.values()].sort(
+    (left, right) => right.windows.length - left.windows.length,
+  );
+}
+
+function tableOf(
+  views: readonly HashView[],
+  { tableBits, cores, full }: Problem,
+): Pick<KeyGroup, "table" | "reachable"> {
+  const bases = views.map(({ windows }) => spanBasis(windows));
+  if (bases.some(({ length }) => length === tableBits))
+    return { table: full, reachable: 2 ** tableBits };
+  const reachable = Array.from({ length: 2 ** tableBits }, () => false);
+  reachable[0] = true;
+  for (const entry of bases.flatMap(span)) reachable[entry] = true;
+  return {
+    table: indirectionTable(reachable, cores),
+    reachable: reachable.filter(Boolean).length,
+  };
+}
+export function worst({ uniform, one8, one16 }: Imbalance): number {
+  return Math.max(uniform, one8, one16);
+}
+
+export function worstOf(all: readonly Imbalance[]): Imbalance {
+  const of = (kind: keyof Imbalance): number =>
+    Math.max(...all.map((imbalance) => imbalance[kind]));
+  return { uniform: of("uniform"), one8: of("one8"), one16: of("one16") };
+}
