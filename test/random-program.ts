@@ -99,6 +99,10 @@ class Body {
   readonly #random: Random;
   readonly #statements: number;
   readonly #tame: boolean;
+  /** Spills addresses of the frame: one that is lost sight of makes all of it memory. */
+  readonly #spillsAddresses: boolean;
+  /** Keys and buffers lie among the other bytes, not in a part of their own. */
+  readonly #mixes: boolean;
   readonly #functions: readonly string[];
   readonly #hasCallback: boolean;
   readonly #lines: string[] = [];
@@ -123,6 +127,8 @@ class Body {
     this.#random = random;
     this.#statements = options.statements ?? 40;
     this.#tame = options.tameStack ?? false;
+    this.#spillsAddresses = !this.#tame || random.chance(0.2);
+    this.#mixes = !this.#tame || random.chance(0.3);
     this.#functions = functions;
     this.#hasCallback = hasCallback;
   }
@@ -314,6 +320,12 @@ class Body {
     return frame - 96 + size * this.#random.below(slots);
   }
 
+  /** The same for what a callee gets the address of. */
+  #shared(size: number): number {
+    const base = frame - (this.#mixes ? 96 : 192);
+    return base + size * this.#random.below(Math.floor(96 / size));
+  }
+
   #isPointerByte(at: number): boolean {
     return this.#pointers.has(Math.floor(at / 8) * 8);
   }
@@ -368,6 +380,7 @@ class Body {
       this.#pointers.set(at, "packet");
       return;
     }
+    if (!this.#spillsAddresses) return;
     const target = this.#place(8);
     const register = this.#random.below(6);
     this.#add(`r${register} = r10`, `r${register} += ${target - frame}`);
@@ -402,7 +415,7 @@ class Body {
 
   #atomic(): void {
     const size = this.#pick([4, 8]);
-    const at = this.#place(size);
+    const at = this.#shared(size);
     if (!this.#readable(at, size)) return;
     const letter = size === 4 ? "w" : "r";
     const source = this.#scalar();
@@ -451,7 +464,7 @@ class Body {
 
   /** One pointer register, two regions. */
   #eitherPointer(): void {
-    const at = this.#place(4);
+    const at = this.#mixes ? this.#place(4) : this.#shared(4);
     if (!this.#hasPacket || !this.#readable(at, 4)) return;
     const condition = this.#scalar();
     const register = [0, 1, 2, 3, 4, 5].find((r) => r !== condition) ?? 0;
@@ -580,7 +593,7 @@ class Body {
 
   /** The key's place on the stack; its bytes become memory. */
   #key(): number {
-    const at = this.#place(4);
+    const at = this.#shared(4);
     this.#add(`r0 = r${this.#scalar()}`, "r0 &= 7");
     this.#add(`*(u32 *)(r10 - ${frame - at}) = r0`);
     this.#overwrite(at, 4);
@@ -600,9 +613,8 @@ class Body {
 
   #update(): void {
     const at = this.#key();
-    const value = this.#place(8) & ~15;
-    const from = Math.max(value, frame - 96);
-    if (from + 16 > frame || (from < at + 4 && at < from + 16)) return;
+    const from = this.#shared(16);
+    if (from < at + 4 && at < from + 16) return;
     this.#add(`r3 = r${this.#scalar()}`);
     this.#add(
       `*(u64 *)(r10 - ${frame - from}) = r3`,
@@ -621,7 +633,7 @@ class Body {
 
   /** 16 readable bytes that a callee may change. */
   #buffer(): number {
-    const at = frame - 96 + 8 * this.#random.below(11);
+    const at = this.#shared(16);
     this.#add(
       `*(u64 *)(r10 - ${frame - at}) = r${this.#scalar()}`,
       `*(u64 *)(r10 - ${frame - at - 8}) = 9`,

@@ -46,7 +46,10 @@ export function loops(fn: IrFunction): LoopForest {
   const found = [...latches].map(([header, sources]) => ({
     header,
     sources,
-    members: loopMembers(header, sources, tree.predecessors),
+    // Unreachable blocks may lead into a loop; they are not of it.
+    members: loopMembers(header, sources, (node) =>
+      (tree.predecessors[node] ?? []).filter((p) => tree.dominates(0, p)),
+    ),
   }));
   // A loop is larger than those inside it; two headers never share all blocks.
   found.sort((a, b) => b.members.size - a.members.size || a.header - b.header);
@@ -80,19 +83,19 @@ function ascending(nodes: Iterable<number>): BlockId[] {
 function loopMembers(
   header: number,
   sources: ReadonlySet<number>,
-  predecessors: readonly (readonly number[])[],
+  predecessorsOf: (node: number) => readonly number[],
 ): Set<number> {
   const members = new Set([header]);
   const work = [...sources];
   for (let node = work.pop(); node !== undefined; node = work.pop()) {
     if (members.has(node)) continue;
     members.add(node);
-    work.push(...(predecessors[node] ?? []));
+    work.push(...predecessorsOf(node));
   }
   return members;
 }
 
-/** Strongly connected components that remain when the back edges are gone. */
+/** Blocks on a cycle that stays when the back edges are gone. */
 function irreducibleBlocks(
   graph: Graph,
   order: readonly number[],
@@ -101,51 +104,56 @@ function irreducibleBlocks(
   const forward = graph.successors.map((successors, node) =>
     successors.filter((successor) => !dominates(successor, node)),
   );
-  // Peel nodes without a way in, then without a way out; cycles remain, and
-  // what lies between two cycles, which one more test on each node excludes.
-  const rest = new Set(order);
-  peel(rest, forward);
-  peel(rest, reversed(forward));
-  return ascending([...rest].filter((node) => reaches(node, forward, rest)));
+  // An edge that goes up in reverse postorder closes a cycle; without one, none.
+  const rank = new Map(order.map((node, at) => [node, at]));
+  const closes = (node: number): boolean =>
+    (forward[node] ?? []).some(
+      (next) => (rank.get(next) ?? 0) <= (rank.get(node) ?? 0),
+    );
+  if (!order.some(closes)) return [];
+  return ascending(
+    components(forward, order)
+      .filter((c) => c.length > 1)
+      .flat(),
+  );
 }
 
-function reversed(successors: readonly (readonly number[])[]): number[][] {
-  const result: number[][] = successors.map(() => []);
-  for (const [node, list] of successors.entries())
-    for (const successor of list) result[successor]?.push(node);
-  return result;
-}
-
-function peel(
-  rest: Set<number>,
+/** Strongly connected components (Kosaraju): finish times forward, then a walk back. */
+function components(
   successors: readonly (readonly number[])[],
-): void {
-  const waysIn = new Int32Array(successors.length);
-  for (const node of rest)
-    for (const successor of successors[node] ?? [])
-      waysIn[successor] = (waysIn[successor] ?? 0) + 1;
-  const work = [...rest].filter((node) => waysIn[node] === 0);
-  for (let node = work.pop(); node !== undefined; node = work.pop()) {
-    rest.delete(node);
-    for (const successor of successors[node] ?? []) {
-      waysIn[successor] = (waysIn[successor] ?? 0) - 1;
-      if (waysIn[successor] === 0 && rest.has(successor)) work.push(successor);
-    }
-  }
+  nodes: readonly number[],
+): number[][] {
+  const finished = walk(successors, nodes).flat();
+  const backward: number[][] = successors.map(() => []);
+  for (const node of nodes)
+    for (const next of successors[node] ?? []) backward[next]?.push(node);
+  return walk(backward, finished.reverse());
 }
 
-function reaches(
-  start: number,
+/** Depth-first trees from each node in turn; nodes of a tree as they finish. */
+function walk(
   successors: readonly (readonly number[])[],
-  within: ReadonlySet<number>,
-): boolean {
+  roots: readonly number[],
+): number[][] {
   const seen = new Set<number>();
-  const work = [...(successors[start] ?? [])];
-  for (let node = work.pop(); node !== undefined; node = work.pop()) {
-    if (node === start) return true;
-    if (seen.has(node) || !within.has(node)) continue;
-    seen.add(node);
-    work.push(...(successors[node] ?? []));
+  const trees: number[][] = [];
+  for (const root of roots) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    const tree: number[] = [];
+    const path = [{ node: root, next: 0 }];
+    for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+      const successor = successors[top.node]?.[top.next];
+      top.next++;
+      if (successor === undefined) {
+        tree.push(top.node);
+        path.pop();
+      } else if (!seen.has(successor)) {
+        seen.add(successor);
+        path.push({ node: successor, next: 0 });
+      }
+    }
+    trees.push(tree);
   }
-  return false;
+  return trees;
 }

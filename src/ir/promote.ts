@@ -3,8 +3,9 @@
  * accessed at constant offsets only become variables, and these become values.
  * After inlining, this is where a caller's buffers cease to be memory.
  *
- * Rounds: an address stored somewhere counts as escaped, even if the place is a
- * slot; once that slot is promoted, the next round sees where the address goes.
+ * Rounds: an address stored somewhere counts as escaped, even if the place is
+ * another slot; once that is promoted, the next round sees where the address
+ * goes. Not promised: a slot that holds an address of itself stays memory.
  *
  * What remains of a slot is cut into new slots by the runs that still escape.
  */

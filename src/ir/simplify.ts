@@ -1,8 +1,8 @@
 /**
  * One walk down the dominator tree that makes values fewer: constants fold,
  * identities vanish, equal pure computations become one, branches on constants
- * become jumps, a parameter that always gets the same value becomes it. Repeated
- * until a walk finds nothing; then dead code goes.
+ * become jumps, blocks in a row merge, a parameter that always gets the same value becomes it. Repeated
+ * until a walk finds nothing, at most four times; then dead code goes.
  *
  * The rules, one line each, stand in simplify-rules.ts. Law: the program does
  * the same; every value of the result has the word that its origin had.
@@ -22,6 +22,7 @@ import type {
   ValueId,
 } from "./program.ts";
 import { simplerInstruction, type Definitions } from "./simplify-rules.ts";
+import { straighten } from "./straighten.ts";
 import { foldBranch } from "./word.ts";
 
 export function simplify(program: IrProgram): IrProgram {
@@ -33,13 +34,13 @@ export function simplify(program: IrProgram): IrProgram {
 
 function simplifyFunction(fn: IrFunction): IrFunction {
   let now = removeDeadCode(fn);
-  // Each walk that changes something shortens the function.
-  for (let walks = 0; walks < 16; walks++) {
+  // The first walk does nearly all; more than a few are not worth their time.
+  for (let walks = 0; walks < 4; walks++) {
     const { next, changed } = walk(now);
     now = removeDeadCode(next);
     if (!changed) break;
   }
-  return now;
+  return removeDeadCode(straighten(now));
 }
 
 function walk(fn: IrFunction): { next: IrFunction; changed: boolean } {
