@@ -130,12 +130,18 @@ export class LinearSystem {
   }
 }
 
-/** A basis of the span of small numbers (as bit vectors), by leading bit, descending. */
-export function spanBasis(numbers: Iterable<number>): readonly number[] {
+/**
+ * A basis of the span of small numbers (as bit vectors), by leading bit,
+ * descending. Stops early at `most` vectors, where more cannot be.
+ */
+export function spanBasis(
+  numbers: readonly number[],
+  most = 32,
+): readonly number[] {
   const leading: number[] = [];
   let rank = 0;
-  for (const number of numbers) {
-    let rest = number;
+  for (let at = 0; at < numbers.length && rank < most; at++) {
+    let rest = numbers[at] ?? 0;
     while (rest !== 0) {
       const zeros = Math.clz32(rest);
       const known = leading[zeros] ?? 0;

@@ -16,7 +16,7 @@ import {
 import { keyGroups, type Requirement } from "./requirement.ts";
 import type { KeyGroup } from "./solution.ts";
 import type { SolveOptions } from "./solve-options.ts";
-import { indirectionTable, type IndirectionTable } from "./table.ts";
+import { indirectionTables, type IndirectionTable } from "./table.ts";
 
 export interface Problem {
   readonly requirement: Requirement;
@@ -27,8 +27,8 @@ export interface Problem {
   readonly keyBits: number;
   readonly tableBits: number;
   readonly cores: number;
-  /** The table where every entry is reachable. */
-  readonly full: IndirectionTable;
+  /** The tables where every entry is reachable. */
+  readonly full: readonly IndirectionTable[];
 }
 
 /** One drawn member of the null space, graded. */
@@ -107,7 +107,9 @@ function sketchOf(problem: Problem, keys: readonly Uint8Array[]): Sketch {
   const views = keys.map((key, port) =>
     viewsOf(key, classes[port] ?? [], { inputs, tableBits }),
   );
-  const ranks = views.map(([main]) => spanBasis(main?.windows ?? []).length);
+  const ranks = views.map(
+    ([main]) => spanBasis(main?.windows ?? [], tableBits).length,
+  );
   let least = tableBits;
   let sum = 0;
   let perfect = true;
@@ -119,12 +121,12 @@ function sketchOf(problem: Problem, keys: readonly Uint8Array[]): Sketch {
     for (const traffic of Object.values(traffics)) {
       const { free, server } = split(main.class, main.fields, traffic);
       const at = (position: number): number => main.windows[position] ?? 0;
-      const moved = spanBasis(free.map(at));
+      const moved = spanBasis(free.map(at), tableBits);
       if (moved.length < tableBits) perfect = false;
       const rank =
         moved.length === tableBits
           ? tableBits
-          : spanBasis([...moved, ...server.map(at)]).length;
+          : spanBasis([...moved, ...server.map(at)], tableBits).length;
       least = Math.min(least, rank);
       sum += rank;
     }
@@ -134,24 +136,46 @@ function sketchOf(problem: Problem, keys: readonly Uint8Array[]): Sketch {
 }
 
 function grade(problem: Problem, { keys, views, ranks }: Sketch): Member {
-  const { requirement, cores } = problem;
-  const tables = new Map<string, IndirectionTable>();
+  const { requirement } = problem;
+  const imbalances = new Map<string, Imbalance>();
   const groups = keyGroups(requirement).map((ports): KeyGroup => {
-    const made = tableOf(
-      ports.flatMap((name) => views[requirement.ports.indexOf(name)] ?? []),
-      problem,
+    const ofPorts = ports.map(
+      (name) => views[requirement.ports.indexOf(name)] ?? [],
     );
-    for (const name of ports) tables.set(name, made.table);
-    return { ports, ...made };
+    const { tables, reachable } = tablesOf(ofPorts.flat(), problem);
+    const best = tables
+      .map((table) => {
+        const loads = ofPorts.map(([main]) => loadOf(main, table, problem));
+        return { table, loads, worst: worst(worstOf(loads)) };
+      })
+      .reduce((left, right) => (right.worst < left.worst ? right : left));
+    for (const [index, name] of ports.entries())
+      imbalances.set(name, best.loads[index] ?? idle(problem));
+    return { ports, table: best.table, reachable };
   });
-  const imbalances = requirement.ports.map((name, port): Imbalance => {
-    const main = views[port]?.[0];
-    const table = tables.get(name);
-    if (main === undefined || table === undefined)
-      return { uniform: cores, one8: cores, one16: cores };
-    return imbalanceOf(main, table, cores);
-  });
-  return { keys, rank: Math.min(...ranks), ranks, imbalances, groups };
+  return {
+    keys,
+    rank: Math.min(...ranks),
+    ranks,
+    imbalances: requirement.ports.map(
+      (name) => imbalances.get(name) ?? idle(problem),
+    ),
+    groups,
+  };
+}
+
+function loadOf(
+  view: HashView | undefined,
+  table: IndirectionTable,
+  problem: Problem,
+): Imbalance {
+  if (view === undefined) return idle(problem);
+  return imbalanceOf(view, table, problem.cores);
+}
+
+/** One core has it all. */
+function idle({ cores }: Problem): Imbalance {
+  return { uniform: cores, one8: cores, one16: cores };
 }
 
 /** The hashed classes of a port, the widest input first. */
@@ -176,21 +200,26 @@ export function viewsOf(
   );
 }
 
-function tableOf(
+function tablesOf(
   views: readonly HashView[],
   { tableBits, cores, full }: Problem,
-): Pick<KeyGroup, "table" | "reachable"> {
-  const bases = views.map(({ windows }) => spanBasis(windows));
+): {
+  readonly tables: readonly IndirectionTable[];
+  readonly reachable: number;
+} {
+  const bases = views.map(({ windows }) => spanBasis(windows, tableBits));
   if (bases.some(({ length }) => length === tableBits))
-    return { table: full, reachable: 2 ** tableBits };
+    return { tables: full, reachable: 2 ** tableBits };
   const reachable = Array.from({ length: 2 ** tableBits }, () => false);
   reachable[0] = true;
   for (const entry of bases.flatMap(span)) reachable[entry] = true;
+  // Even over what is reached first, then the other shape.
   return {
-    table: indirectionTable(reachable, cores),
+    tables: indirectionTables(reachable, cores).toReversed(),
     reachable: reachable.filter(Boolean).length,
   };
 }
+
 export function worst({ uniform, one8, one16 }: Imbalance): number {
   return Math.max(uniform, one8, one16);
 }

@@ -33,7 +33,7 @@ import { softwareDispatch, type RssRefusal } from "./refusal.ts";
 import { classesOf, type Requirement } from "./requirement.ts";
 import type { KeySolution, PortKey } from "./solution.ts";
 import type { SolveOptions } from "./solve-options.ts";
-import { indirectionTable } from "./table.ts";
+import { indirectionTables } from "./table.ts";
 
 export function solveKeys(
   requirement: Requirement,
@@ -157,7 +157,7 @@ function attempt(
     keyBits,
     tableBits,
     cores,
-    full: indirectionTable(
+    full: indirectionTables(
       Array.from({ length: 2 ** tableBits }, () => true),
       cores,
     ),
