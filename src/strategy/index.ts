@@ -6,7 +6,7 @@ export {
 } from "./choose.ts";
 export { demandsOf, portsOf, type Demand } from "./conjuncts.ts";
 export type { Context } from "./context.ts";
-export { ownerFields } from "./linear-owner.ts";
+export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
 export { packetClassesOf } from "./packet-classes.ts";
 export {
   grades,

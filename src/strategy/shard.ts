@@ -14,7 +14,7 @@ import {
 } from "../analysis/index.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
 import type { Context } from "./context.ts";
-import { ownerFields } from "./linear-owner.ts";
+import { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
 import type { Deviation, ObjectPart, PortFields } from "./plan.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 
@@ -24,26 +24,22 @@ export function shard(
   context: Context,
 ): ObjectPart | Refusal {
   const demands = demandsOf(object, context.ports);
-  const ports = context.ports.map(({ name }) => name);
-  const fieldsOf = (some: readonly Demand[]): readonly PortFields[] =>
-    ownerFields(
-      ports,
+  const solve = (some: readonly Demand[]): readonly Owner[] =>
+    ownersOf(
       some.map(({ conjunct }) => conjunct),
       context.hashable,
     );
-  const alone = demands.map((demand) => fieldsOf([demand]));
-  const hopeless = demands.find((demand, index) =>
-    isStuck(demand, alone[index] ?? []),
-  );
+  const alone = demands.map((demand) => solve([demand]));
+  const hopeless = demands.find((_, index) => isStuck(alone[index] ?? []));
   if (hopeless !== undefined) return stuck(object, hopeless, context);
-  const together = fieldsOf(demands);
-  if (demands.some((demand) => isStuck(demand, together)))
-    return disjoint(object, ...quarrel(demands, fieldsOf));
-  const fields = together.filter(({ fields }) => fields.length > 0);
-  const narrowed = alone.some((one) => isNarrower(together, one));
+  const together = solve(demands);
+  if (isStuck(together)) return disjoint(object, ...quarrel(demands, solve));
+  const fields = fieldsOfPorts(together).filter(
+    ({ fields }) => fields.length > 0,
+  );
+  const narrowed = alone.map((one) => isNarrower(fields, fieldsOfPorts(one)));
   // The demand that leaves least is the one that forces the choice.
-  const cause =
-    demands[alone.findIndex((one) => !isNarrower(together, one))] ?? demands[0];
+  const cause = demands[narrowed.indexOf(false)] ?? demands[0];
   return {
     kind: "part",
     object: object.name,
@@ -54,7 +50,7 @@ export function shard(
         ? "no packet of these ports reaches it"
         : `one core per ${fields.map(({ port, fields }) => `${fields.join(", ")}${context.ports.length > 1 ? ` on ${port}` : ""}`).join("; ")}`,
     fields,
-    rule: narrowed ? "R2" : "R1",
+    rule: narrowed.includes(true) ? "R2" : "R1",
     ...(cause === undefined
       ? {}
       : {
@@ -66,34 +62,38 @@ export function shard(
   };
 }
 
-/** Some port that the demand names has no function left. */
-function isStuck(demand: Demand, fields: readonly PortFields[]): boolean {
-  return demand.conjunct.ports.some(
-    (port) =>
-      (fields.find((one) => one.port === port)?.fields.length ?? 0) === 0,
+/**
+ * Some TCP or UDP packets all have to meet, or all packets of every kind. (That
+ * all others meet is no loss: NICs send them to one queue anyway.)
+ */
+function isStuck(owners: readonly Owner[]): boolean {
+  const isEmpty = ({ fields }: Owner) => fields.length === 0;
+  return (
+    (owners.length > 0 && owners.every(isEmpty)) ||
+    owners.some(
+      (owner) =>
+        isEmpty(owner) && owner.classes.some((name) => /^(tcp|udp)/.test(name)),
+    )
   );
 }
 
 /** The first demand that, with those before it, leaves no owner; and one it quarrels with. */
 function quarrel(
   demands: readonly Demand[],
-  fieldsOf: (some: readonly Demand[]) => readonly PortFields[],
+  solve: (some: readonly Demand[]) => readonly Owner[],
 ): readonly [Demand, Demand] {
   let low = 1;
   let high = demands.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const some = demands.slice(0, middle);
-    const now = fieldsOf(some);
-    if (some.some((demand) => isStuck(demand, now))) high = middle;
+    if (isStuck(solve(demands.slice(0, middle)))) high = middle;
     else low = middle + 1;
   }
   const last = demands[low - 1];
   if (last === undefined) throw new Bug("no demand to blame");
-  const other = demands.slice(0, low - 1).find((demand) => {
-    const now = fieldsOf([demand, last]);
-    return isStuck(demand, now) || isStuck(last, now);
-  });
+  const other = demands
+    .slice(0, low - 1)
+    .find((demand) => isStuck(solve([demand, last])));
   return [last, other ?? demands[0] ?? last];
 }
 

@@ -8,7 +8,7 @@
  * across the package. The verdict XDP_TX is not available behind a CPU map.
  */
 import type { Demand } from "./conjuncts.ts";
-import { ownerFields } from "./linear-owner.ts";
+import { fieldsOfPorts, ownersOf } from "./linear-owner.ts";
 import type { Port, SoftwareDispatch } from "./plan.ts";
 
 export const dispatchCost: readonly [number, number] = [0, 0.25];
@@ -18,14 +18,12 @@ export function softwareDispatch(
   demands: readonly Demand[],
 ): readonly SoftwareDispatch[] {
   if (demands.length === 0) return [];
-  const fields = ownerFields(
-    ports.map(({ name }) => name),
+  const owners = ownersOf(
     demands.map(({ conjunct }) => conjunct),
     () => true,
   );
-  const named = new Set(demands.flatMap(({ conjunct }) => conjunct.ports));
-  const used = fields.filter(({ port }) => named.has(port));
-  if (used.some((one) => one.fields.length === 0)) return [];
+  if (owners.some(({ fields }) => fields.length === 0)) return [];
+  const used = fieldsOfPorts(owners);
   const by = used
     .map(({ port, fields }) =>
       ports.length > 1 ? `${fields.join(", ")} on ${port}` : fields.join(", "),
