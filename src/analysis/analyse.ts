@@ -2,7 +2,7 @@
  * The state report of one program: lift, inline, run the dataflow, gather.
  */
 import type { Diagnostic, Place } from "../base/index.ts";
-import { lift, type IrProgram } from "../ir/index.ts";
+import { inlineCalls, lift, type IrProgram } from "../ir/index.ts";
 import type { MapSpec, ProgramSpec } from "../isa/index.ts";
 import { objectsOf } from "./accesses.ts";
 import { innerName } from "./calls.ts";
@@ -23,12 +23,15 @@ export interface AnalyseOptions {
   readonly set?: Readonly<Record<string, bigint>>;
 }
 
+/** Instructions that the entry may have once calls are inlined. */
+const INLINED = 100_000;
+
 export function analyse(
   program: ProgramSpec,
   options: AnalyseOptions = {},
 ): StateReport {
   const set = withSettings(program, options.set ?? {});
-  const ir = lift(set);
+  const ir = inlineCalls(lift(set), { budget: INLINED });
   const instructions = program.functions.reduce(
     (sum, fn) => sum + fn.instructions.length,
     0,

@@ -226,6 +226,7 @@ function widenState(before: State, after: State, symbols: Symbols): State {
     words: (a, b) => widenWords(a, b, symbols),
     facts: widenFacts,
     symbols,
+    widening: true,
   });
 }
 
@@ -233,6 +234,8 @@ interface Combination {
   readonly words: (left: Word, right: Word) => Word;
   readonly facts: (left: Facts, right: Facts) => Facts;
   readonly symbols: Symbols;
+  /** Bytes that differ are lost whole: a counter would lose bit after bit. */
+  readonly widening?: true;
 }
 
 function combine(left: State, right: State, how: Combination): State {
@@ -263,7 +266,7 @@ function combine(left: State, right: State, how: Combination): State {
 function combineBytes(
   left: Byte,
   right: Byte | undefined,
-  { words, symbols }: Combination,
+  { words, symbols, widening }: Combination,
 ): Byte {
   if (right !== undefined && sameByte(left, right)) return left;
   if (
@@ -273,7 +276,7 @@ function combineBytes(
   )
     return { ...left, word: words(left.word, right.word) };
   const unknown = symbols.unknown("paths that disagree meet");
-  if (left.kind !== "forms" || right?.kind !== "forms")
+  if (left.kind !== "forms" || right?.kind !== "forms" || widening === true)
     return unknownByte(unknown);
   return {
     kind: "forms",
