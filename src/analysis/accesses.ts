@@ -3,6 +3,7 @@
  * one key are one access, whose guard is what they have in common.
  */
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
+import type { Facts } from "./facts.ts";
 import { guardOf, joinGuards } from "./guard.ts";
 import { isCpuNumber, resolveKey } from "./key.ts";
 import type {
@@ -81,11 +82,12 @@ function gather(
   { additions, symbols }: Material,
 ): Omit<Access, "id">[] {
   const byKey = new Map<string, Gathered>();
+  const keys = new KeyCache(symbols);
   for (const touch of touches) {
-    const key = resolveKey(touch.key, touch.facts, symbols);
+    const { key, text } = keys.get(touch);
     const spot = spotOf(touch.where);
     const op = additions.stores.has(spot) ? "add" : touch.op;
-    const identity = `${spot} ${op} ${signature(key)}`;
+    const identity = `${spot} ${op} ${text}`;
     const known = byKey.get(identity);
     const guard = guardOf(touch.key, touch, symbols);
     if (known === undefined) byKey.set(identity, { touch, op, key, guard });
@@ -103,6 +105,31 @@ function gather(
       : { bytes: { offset: touch.offset, size: touch.size } }),
     at: touch.at,
   }));
+}
+
+/** Touches of one cell share the array of its key's forms. */
+class KeyCache {
+  readonly #symbols: Symbols;
+  readonly #known = new Map<unknown, WeakMap<Facts, Resolved>>();
+
+  constructor(symbols: Symbols) {
+    this.#symbols = symbols;
+  }
+  get({ key: raw, facts }: Touch): Resolved {
+    let ofKey = this.#known.get(raw);
+    if (ofKey === undefined) this.#known.set(raw, (ofKey = new WeakMap()));
+    let found = ofKey.get(facts);
+    if (found === undefined) {
+      const key = resolveKey(raw, facts, this.#symbols);
+      ofKey.set(facts, (found = { key, text: signature(key) }));
+    }
+    return found;
+  }
+}
+
+interface Resolved {
+  readonly key: Key;
+  readonly text: string;
 }
 
 function isValueUsed(

@@ -31,7 +31,11 @@ export function analyse(
   options: AnalyseOptions = {},
 ): StateReport {
   const set = withSettings(program, options.set ?? {});
-  const ir = inlineCalls(lift(set), { budget: INLINED });
+  const lifted = lift(set);
+  const ir =
+    lifted.functions.length === 1
+      ? lifted
+      : inlineCalls(lifted, { budget: INLINED });
   const instructions = program.functions.reduce(
     (sum, fn) => sum + fn.instructions.length,
     0,

@@ -15,7 +15,7 @@ import {
 } from "../ir/index.ts";
 import type { BranchOp } from "../isa/index.ts";
 import { assume, mirrored, type Facts } from "./facts.ts";
-import { livenessOf, matters, type Liveness } from "./liveness.ts";
+import { isLeaf, livenessOf, matters, type Liveness } from "./liveness.ts";
 import {
   entryState,
   mergeStates,
@@ -63,6 +63,7 @@ class Flow {
   readonly #entering: (readonly State[])[];
   readonly #onEdge = new Map<string, readonly State[]>();
   readonly #visits: number[];
+  readonly #leaves: ReadonlyMap<number, Word>;
 
   constructor(fn: IrFunction, start: FunctionStart, analysis: Analysis) {
     this.#fn = fn;
@@ -91,6 +92,7 @@ class Flow {
     this.#heads = heads;
     this.#entering = fn.blocks.map(() => []);
     this.#visits = fn.blocks.map(() => 0);
+    this.#leaves = leavesOf(fn, this.#silent);
   }
 
   /** To the fixpoint. */
@@ -205,6 +207,7 @@ class Flow {
     let state = entering;
     const where = { function: this.#start.index, block, index: 0 };
     for (const [index, instruction] of body.instructions.entries()) {
+      if (isLeaf(instruction)) continue;
       if (
         !matters(instruction) &&
         "result" in instruction &&
@@ -216,6 +219,7 @@ class Flow {
         fn: this.#fn,
         where: { ...where, index },
         words,
+        leaves: this.#leaves,
       });
     }
     return this.#leave(body.terminator, { state, words });
@@ -233,8 +237,8 @@ class Flow {
       const test = {
         op,
         width,
-        left: here.words.get(left) ?? unknownWord,
-        right: here.words.get(right) ?? unknownWord,
+        left: this.#word(here.words, left) ?? unknownWord,
+        right: this.#word(here.words, right) ?? unknownWord,
         outcome: slot === 0,
       };
       const facts = assume(here.state.facts, test, symbols);
@@ -248,6 +252,10 @@ class Flow {
       if (isNull === undefined) return [{ slot, state }];
       return [{ slot, state: settleNull(state, left, isNull) }];
     });
+  }
+
+  #word(words: ReadonlyMap<number, Word>, value: number): Word | undefined {
+    return words.get(value) ?? this.#leaves.get(value);
   }
 
   /** The state at the start of the edge's target. */
@@ -266,12 +274,23 @@ class Flow {
     const params = this.#fn.blocks[edge.block]?.params ?? [];
     for (const [index, param] of params.entries()) {
       const arg = edge.args[index];
-      const word = arg === undefined ? undefined : words.get(arg);
+      const word = arg === undefined ? undefined : this.#word(words, arg);
       if (word !== undefined && this.#liveness.relevant[param] === true)
         env.set(param, word);
     }
     return { ...state, env };
   }
+}
+
+function leavesOf(fn: IrFunction, analysis: Analysis): Map<number, Word> {
+  const leaves = new Map<number, Word>();
+  const where = { function: 0, block: 0, index: 0 };
+  const here = { analysis, fn, where, words: leaves, leaves };
+  const nowhere = entryState([]);
+  for (const { instructions } of fn.blocks)
+    for (const instruction of instructions)
+      if (isLeaf(instruction)) transfer(nowhere, instruction, here);
+  return leaves;
 }
 
 const unknownWord: Word = pointer({ kind: "kernel" }, undefined);

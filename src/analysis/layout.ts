@@ -45,8 +45,20 @@ const IPV6 = 0x86dd;
 const TAGS: readonly number[] = [0x8100, 0x88a8];
 const WITH_PORTS: readonly number[] = [6, 17];
 
-/** What the facts say about the headers. */
+/** What the facts say about the headers; worked out once per set of facts. */
 export function layoutOf(facts: Facts, symbols: Symbols): Layout {
+  let known = layouts.get(symbols);
+  if (known === undefined) layouts.set(symbols, (known = new WeakMap()));
+  let layout = known.get(facts);
+  if (layout === undefined)
+    known.set(facts, (layout = freshLayout(facts, symbols)));
+  return layout;
+}
+
+// Facts name atoms, which mean something in one table of symbols only.
+const layouts = new WeakMap<Symbols, WeakMap<Facts, Layout>>();
+
+function freshLayout(facts: Facts, symbols: Symbols): Layout {
   const ask = (byte: number, mask: readonly number[]) =>
     maskedValues(facts, { byte, mask }, symbols);
   let at = 12;

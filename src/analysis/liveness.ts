@@ -14,7 +14,7 @@ import {
 } from "../ir/index.ts";
 
 export interface Liveness {
-  /** Per block, ids of values that are live at its start; its own parameters not among them. */
+  /** Per block, ids of values that are live at its start; its own parameters and leaves not among them. */
   readonly liveIn: readonly (readonly number[])[];
   /** Per value: does any key, address or fact depend on it? */
   readonly relevant: readonly boolean[];
@@ -29,9 +29,13 @@ export function livenessOf(fn: IrFunction): Liveness {
     for (const instruction of block.instructions)
       if ("result" in instruction) home[instruction.result] = block.id;
   }
+  const leaf: boolean[] = fn.values.map(() => false);
+  for (const instruction of fn.blocks.flatMap((block) => block.instructions))
+    if ("result" in instruction && isLeaf(instruction))
+      leaf[instruction.result] = true;
   const live: Set<number>[] = fn.blocks.map(() => new Set());
   const mark = (value: number, block: number): void => {
-    if (relevant[value] !== true) return;
+    if (relevant[value] !== true || leaf[value] === true) return;
     const stack = [block];
     for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
       if (home[value] === at || live[at]?.has(value) === true) continue;
@@ -84,6 +88,17 @@ function relevance(fn: IrFunction): readonly boolean[] {
   for (let value = stack.pop(); value !== undefined; value = stack.pop())
     need(sources[value] ?? []);
   return relevant;
+}
+
+/** Does it make the same of nothing wherever it stands? Such values need no carrying. */
+export function isLeaf({ kind }: IrInstruction): boolean {
+  return (
+    kind === "const" ||
+    kind === "map" ||
+    kind === "map-value" ||
+    kind === "function" ||
+    kind === "slot"
+  );
 }
 
 const touching: readonly IrInstruction["kind"][] = [

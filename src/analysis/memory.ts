@@ -60,6 +60,8 @@ function headerLengthOf(word: Word, symbols: Symbols): number | undefined {
   return at === undefined || at === 0 ? undefined : at;
 }
 
+const MOST_OFFSET = 0xffff;
+
 /** A byte of the frame as the program sees it now. */
 function frameByte(
   frame: FrameState,
@@ -75,8 +77,8 @@ function frameByte(
       ? offset >= frame.unknownFrom
       : !isKnownBase(frame.knownBases, base);
   if (lost) return unknownByte(payload("a rewritten byte", symbols));
-  if (offset < 0)
-    return unknownByte(payload("a byte before the header", symbols));
+  if (offset < 0 || offset > MOST_OFFSET)
+    return unknownByte(payload("a byte outside of any frame", symbols));
   const forms: Form[] = [];
   for (let bit = 7; bit >= 0; bit--)
     forms.push(symbols.input("packet", base, offset, bit));
@@ -139,12 +141,11 @@ export function bitsOfBytes(
   bytes: readonly Byte[],
   symbols: Symbols,
 ): readonly Form[] {
-  const address = symbols.unknown("an address");
-  return bytes.flatMap((byte) =>
-    byte.kind === "forms"
-      ? byte.forms
-      : Array.from({ length: 8 }, () => address),
-  );
+  const out: Form[] = [];
+  for (const byte of bytes)
+    if (byte.kind === "forms") for (const form of byte.forms) out.push(form);
+    else for (let at = 0; at < 8; at++) out.push(symbols.unknown("an address"));
+  return out;
 }
 
 /** The low bytes of a word, as memory holds them. */

@@ -29,13 +29,14 @@ export interface Atom {
   readonly bit: number;
 }
 
+const spaces: readonly Atom["space"][] = ["packet", "ifindex", "cpu", "queue"];
 /** Longer sums of atoms than this are not followed. */
 const MOST_ATOMS = 48;
 
 /** Interning tables of one analysis; forms of different tables do not mix. */
 export class Symbols {
   readonly #atoms: Atom[] = [];
-  readonly #atomIds = new Map<string, AtomId>();
+  readonly #inputs = new Map<number, Form>();
   readonly #parts: (readonly AtomId[])[] = [[]];
   readonly #partIds = new Map<string, number>([["", 0]]);
   readonly #reasons: OpaqueReason[] = [];
@@ -48,14 +49,16 @@ export class Symbols {
   }
   /** The form that is this one atom. */
   input(space: Atom["space"], base: number, byte: number, bit: number): Form {
-    const key = `${space}${base}.${byte}.${bit}`;
-    let atomId = this.#atomIds.get(key);
-    if (atomId === undefined) {
-      atomId = this.#atoms.length;
-      this.#atoms.push({ space, base, byte, bit });
-      this.#atomIds.set(key, atomId);
-    }
-    return this.#linear([atomId], 0);
+    // Bases and bytes lie inside a frame: 16 bits each, and the number is exact.
+    const key =
+      ((spaces.indexOf(space) * 65536 + base) * 65536 + byte) * 8 + bit;
+    const known = this.#inputs.get(key);
+    if (known !== undefined) return known;
+    const atom = this.#atoms.length;
+    this.#atoms.push({ space, base, byte, bit });
+    const form = this.#linear([atom], 0);
+    this.#inputs.set(key, form);
+    return form;
   }
   /** Atoms of a linear form, ascending. */
   atoms(form: Form): readonly AtomId[] {
@@ -124,6 +127,10 @@ export class Symbols {
     if (a >= 0 && a === b) return a;
     if (a >= 0 && a === c) return a;
     if (b >= 0 && b === c) return b;
+    // Of a bit and its opposite one is set, so the third decides.
+    if (a >= 0 && (a ^ b) === 1) return c;
+    if (a >= 0 && (a ^ c) === 1) return b;
+    if (b >= 0 && (b ^ c) === 1) return a;
     const carry =
       a === 0
         ? this.and(b, c)

@@ -55,29 +55,24 @@ export interface Analysis {
 type TouchPart = Pick<Touch, "op" | "object"> &
   Partial<Pick<Touch, "key" | "flags" | "atomic" | "root" | "offset" | "size">>;
 
+interface CellPart {
+  readonly offset: number | undefined;
+  readonly size: number;
+  readonly atomic?: boolean;
+}
+
 /** One instruction at work on one state. */
 export interface Step {
   readonly symbols: Symbols;
   readonly programType: ProgramTypeName;
-  readonly word: (value: number) => Word;
-  readonly touch: (part: TouchPart) => void;
-  readonly touchCell: (
-    op: AccessOp,
-    cell: Cell,
-    part: {
-      readonly offset: number | undefined;
-      readonly size: number;
-      readonly atomic?: boolean;
-    },
-  ) => void;
-  readonly mapSpec: (name: string) => MapSpec | undefined;
+  word(value: number): Word;
+  touch(part: TouchPart): void;
+  touchCell(op: AccessOp, cell: Cell, part: CellPart): void;
+  mapSpec(name: string): MapSpec | undefined;
   /** A key that lies in constant memory or in another cell. */
-  readonly keyBehind: (
-    address: Word,
-    size: number,
-  ) => readonly Form[] | undefined;
-  readonly note: (code: string, message: string) => void;
-  readonly calls: (name: string, state: State) => void;
+  keyBehind(address: Word, size: number): readonly Form[] | undefined;
+  note(code: string, message: string): void;
+  calls(name: string, state: State): void;
 }
 
 export interface Here {
@@ -85,6 +80,8 @@ export interface Here {
   readonly fn: IrFunction;
   readonly where: Touch["where"];
   readonly words: Map<number, Word>;
+  /** Words of values that are the same everywhere. */
+  readonly leaves: ReadonlyMap<number, Word>;
 }
 
 /** State after `instruction`; its result goes into `here.words`. */
@@ -95,7 +92,7 @@ export function transfer(
 ): State {
   const { analysis, words } = here;
   const { symbols } = analysis;
-  const step = stepOf(state, instruction, here);
+  const step = new InstructionStep(state, instruction, here);
   const set = (word: Word): State => {
     if ("result" in instruction) words.set(instruction.result, word);
     return state;
@@ -157,15 +154,32 @@ export function transfer(
   }
 }
 
-function stepOf(
-  state: State,
-  instruction: IrInstruction,
-  { analysis, fn, where, words }: Here,
-): Step {
-  const { symbols, maps } = analysis;
-  const word = (value: number): Word =>
-    words.get(value) ?? typedWord(fn, value, symbols);
-  const touch = (part: TouchPart): void =>
+class InstructionStep implements Step {
+  readonly symbols: Symbols;
+  readonly programType: ProgramTypeName;
+  readonly #state: State;
+  readonly #instruction: IrInstruction;
+  readonly #here: Here;
+
+  constructor(state: State, instruction: IrInstruction, here: Here) {
+    this.symbols = here.analysis.symbols;
+    this.programType = here.analysis.type;
+    this.#state = state;
+    this.#instruction = instruction;
+    this.#here = here;
+  }
+
+  word(value: number): Word {
+    const { words, leaves, fn } = this.#here;
+    return (
+      words.get(value) ??
+      leaves.get(value) ??
+      typedWord(fn, value, this.symbols)
+    );
+  }
+  touch(part: TouchPart): void {
+    const { analysis, where } = this.#here;
+    const { facts, bounds, locked, missed } = this.#state;
     analysis.touch({
       key: undefined,
       flags: undefined,
@@ -174,45 +188,43 @@ function stepOf(
       offset: undefined,
       size: 0,
       ...part,
-      facts: state.facts,
-      bounds: state.bounds,
-      locked: state.locked,
-      afterMiss: state.missed.has(part.object),
+      facts,
+      bounds,
+      locked,
+      afterMiss: missed.has(part.object),
       where,
-      at: placeOf(instruction.at),
+      at: placeOf(this.#instruction.at),
     });
-  const step: Step = {
-    symbols,
-    programType: analysis.type,
-    word,
-    touch,
-    touchCell: (op, cell, part) => touch({ op, ...cell, ...part }),
-    mapSpec: (name) => maps.get(name),
-    keyBehind(address, size) {
-      if (address.kind !== "pointer" || address.target.kind !== "cell")
-        return undefined;
-      const { cell } = address.target;
-      const spec = maps.get(cell.object);
-      const constant =
-        spec?.readOnly === true && spec.data !== undefined && size <= 8
-          ? constantAt(spec.data, address.offset, size)
-          : undefined;
-      if (constant !== undefined)
-        return bitsOf(constant, symbols).slice(0, 8 * size);
-      if (spec?.readOnly !== true)
-        step.touchCell("read", cell, { offset: address.offset, size });
-      const form = symbols.opaque({ kind: "state", object: cell.object });
-      return Array.from({ length: 8 * size }, () => form);
-    },
-    note: (code, message) =>
-      analysis.note(
-        code,
-        `${message} (${printPlace(instruction.at)})`,
-        instruction.at,
-      ),
-    calls: analysis.calls,
-  };
-  return step;
+  }
+  touchCell(op: AccessOp, cell: Cell, part: CellPart): void {
+    this.touch({ op, ...cell, ...part });
+  }
+  mapSpec(name: string): MapSpec | undefined {
+    return this.#here.analysis.maps.get(name);
+  }
+  keyBehind(address: Word, size: number): readonly Form[] | undefined {
+    if (address.kind !== "pointer" || address.target.kind !== "cell")
+      return undefined;
+    const { cell } = address.target;
+    const spec = this.mapSpec(cell.object);
+    const constant =
+      spec?.readOnly === true && spec.data !== undefined && size <= 8
+        ? constantAt(spec.data, address.offset, size)
+        : undefined;
+    if (constant !== undefined)
+      return bitsOf(constant, this.symbols).slice(0, 8 * size);
+    if (spec?.readOnly !== true)
+      this.touchCell("read", cell, { offset: address.offset, size });
+    const form = this.symbols.opaque({ kind: "state", object: cell.object });
+    return Array.from({ length: 8 * size }, () => form);
+  }
+  note(code: string, message: string): void {
+    const { at } = this.#instruction;
+    this.#here.analysis.note(code, `${message} (${printPlace(at)})`, at);
+  }
+  calls(name: string, state: State): void {
+    this.#here.analysis.calls(name, state);
+  }
 }
 
 /** What ir's types say of a value that this analysis has lost or never had. */
