@@ -15,8 +15,9 @@ const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "strategy-cases-"));
 process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
+const compiler = "clang-14";
 export const noClang =
-  spawnSync("clang-14", ["--version"]).error === undefined
+  spawnSync(compiler, ["--version"]).error === undefined
     ? false
     : "clang-14 is not installed";
 
@@ -46,7 +47,7 @@ export function compiledCase(name: string): Case {
       .map((machine) => `/usr/include/${machine}-linux-gnu`)
       .filter((path) => existsSync(path));
     // prettier-ignore
-    const done = spawnSync("clang-14", [
+    const done = spawnSync(compiler, [
       "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
       `-I${join(root, "nfs/c")}`, ...asm.map((path) => `-I${path}`),
       "-c", join(root, "testdata/strategy", `${name}.c`), "-o", object,
