@@ -1,0 +1,394 @@
+/**
+ * The commands: a row each. Parser, help, docs/reference/cli.md, man page and
+ * completions derive from this table.
+ */
+import type { Command, Flag } from "./command.ts";
+
+export const commonFlags: readonly Flag[] = [
+  { name: "json", short: "j", text: "print one JSON value on stdout" },
+  { name: "quiet", short: "q", text: "print nothing; the exit code answers" },
+  {
+    name: "verbose",
+    short: "v",
+    text: "more words on stderr (-vv: more still)",
+  },
+];
+
+const entry: Flag = {
+  name: "entry",
+  value: "NAME",
+  text: "entry function, if the object has several",
+};
+const type: Flag = {
+  name: "type",
+  value: "TYPE",
+  text: "program type, if the section name says nothing",
+  choices: ["xdp", "sched_cls", "tracepoint", "socket_filter"],
+};
+const set: Flag = {
+  name: "set",
+  value: "NAME=VALUE",
+  repeatable: true,
+  text: "value of a .rodata variable",
+};
+const maps: Flag = {
+  name: "maps",
+  value: "FILE.json",
+  text: "initial contents of maps (bpftool map dump -j)",
+  completes: "file",
+};
+const port: Flag = {
+  name: "port",
+  value: "NAME=IFINDEX",
+  repeatable: true,
+  text: "bind a port's name to an interface index",
+};
+const userWrites: Flag = {
+  name: "user-writes",
+  value: "MAP",
+  repeatable: true,
+  text: "user space changes this map at run time",
+};
+const trace: Flag = {
+  name: "trace",
+  value: "TRACE",
+  repeatable: true,
+  text: "pcap, pcapng (.gz too), gen:MODEL[,packets=N]…, or PORT=FILE",
+  completes: "file",
+};
+const inside: Flag = {
+  name: "inside",
+  value: "PREFIX",
+  text: "packets from this IPv4 prefix enter at port lan, others at wan",
+};
+const seed: Flag = {
+  name: "seed",
+  value: "N",
+  text: "seed of everything random (default 1)",
+};
+const cores: Flag = {
+  name: "cores",
+  value: "N",
+  text: "cores to divide over (default: this machine's, at least 2)",
+};
+const nic: Flag = {
+  name: "nic",
+  value: "PROFILE",
+  text: "generic x710 e810 mlx5 ixgbe ena virtio veth, or a JSON file",
+};
+const allowUntested: Flag = {
+  name: "allow-untested",
+  text: "exit 0 although a state access was never reached",
+};
+const program: readonly Flag[] = [entry, type, set];
+
+export const commands: readonly Command[] = [
+  {
+    name: "split",
+    summary:
+      "Divides a program over cores: analyses, chooses, generates, checks, writes DIR.",
+    args: [{ name: "PROG", text: "x.o (BPF object) or x.c (needs clang)" }],
+    flags: [
+      {
+        name: "output",
+        short: "o",
+        value: "DIR",
+        text: "directory to write",
+        completes: "directory",
+      },
+      ...program,
+      cores,
+      nic,
+      trace,
+      inside,
+      maps,
+      port,
+      userWrites,
+      {
+        name: "strategy",
+        value: "S|OBJECT=S",
+        repeatable: true,
+        text: "force a strategy for all or one object",
+      },
+      {
+        name: "no-fallback",
+        text: "exit 1 instead of falling back to sequential",
+      },
+      {
+        name: "grade",
+        value: "G",
+        text: "weakest grade accepted",
+        choices: ["exact", "reordered", "merged", "partitioned"],
+      },
+      {
+        name: "explain",
+        text: "say for each object why each strategy was taken or not",
+      },
+      { name: "force", text: "replace an existing DIR" },
+      allowUntested,
+      seed,
+    ],
+    examples: [
+      [
+        "divisi split nfs/c/port-knock.o --trace gen:zipf -o out",
+        "shard by source address, check on 200,000 packets, write out/",
+      ],
+      [
+        "divisi split fw.o --port lan=3 --port wan=4 --nic e810 --cores 8 -o out",
+        "two linked ports on an E810",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./split.ts")).split(words, rendering),
+  },
+  {
+    name: "check",
+    summary:
+      "Runs DIR against its sequential program, packet by packet, at the plan's grade.",
+    args: [{ name: "DIR", text: "what split wrote" }],
+    flags: [trace, inside, maps, allowUntested, seed],
+    examples: [
+      ["divisi check out", "again, on the trace that split used"],
+      [
+        "divisi check out --trace monday.pcapng.gz",
+        "on your own capture; exit 1 if anything differs",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./check.ts")).check(words, rendering),
+  },
+  {
+    name: "analyze",
+    summary:
+      "Reports the state of a program, the strategies it allows, and its races.",
+    args: [{ name: "PROG", text: "x.o or x.c" }],
+    flags: [
+      ...program,
+      port,
+      userWrites,
+      {
+        name: "fail-on",
+        value: "WHAT",
+        text: "exit 1 when found",
+        choices: ["race"],
+      },
+    ],
+    examples: [
+      ["divisi analyze nfs/c/policer.o", "which state, keyed by what"],
+      [
+        "divisi analyze --json --fail-on race limiter.o",
+        "for continuous integration",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./analyze.ts")).analyze(words, rendering),
+  },
+  {
+    name: "inspect",
+    summary: "Shows programs, maps, sizes and disassembly of an object.",
+    args: [{ name: "PROG", text: "x.o or x.c" }],
+    flags: [
+      ...program,
+      { name: "asm", text: "disassembly with source lines" },
+      { name: "ir", text: "the lifted program" },
+      { name: "dot", text: "control-flow graph as Graphviz text" },
+    ],
+    examples: [
+      ["divisi inspect nfs/c/firewall.o", "programs and maps"],
+      [
+        "divisi inspect --asm nfs/c/firewall.o",
+        "every instruction beside its source line",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./inspect.ts")).inspect(words, rendering),
+  },
+  {
+    name: "run",
+    summary: "Runs a program or a split one over a trace.",
+    args: [{ name: "DIR|PROG", text: "what split wrote, or x.o" }],
+    flags: [
+      ...program,
+      trace,
+      inside,
+      maps,
+      port,
+      cores,
+      {
+        name: "out",
+        value: "OUT.pcapng",
+        text: "write the packets as they leave, verdict as comment",
+        completes: "file",
+      },
+      {
+        name: "engine",
+        value: "E",
+        text: "wasm (default) or interp",
+        choices: ["wasm", "interp"],
+      },
+      seed,
+    ],
+    examples: [
+      [
+        "divisi run nfs/c/firewall.o --trace gen:bidirectional",
+        "verdicts and state of the sequential program",
+      ],
+      [
+        "divisi run out --trace gen:zipf --out leaving.pcapng",
+        "one worker per core, private state",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./run.ts")).run(words, rendering),
+  },
+  {
+    name: "rss solve",
+    summary: "Solves for a NIC hash key that keeps the given fields together.",
+    args: [],
+    flags: [
+      {
+        name: "fields",
+        value: "F[,F…]",
+        text: "fields that decide the queue, e.g. ipv4.src,l4.sport or ipv4.dst/24",
+      },
+      { name: "swap", text: "same queue in both directions of a flow" },
+      nic,
+      cores,
+      {
+        name: "mode",
+        value: "M",
+        text: "what must be equal: the whole hash, or the table index",
+        choices: ["full", "index"],
+      },
+      seed,
+    ],
+    examples: [
+      ["divisi rss solve --fields ipv4.src", "shard by source address"],
+      [
+        "divisi rss solve --fields ipv4.src,ipv4.dst,l4.sport,l4.dport --swap --nic x710",
+        "symmetric key for an X710",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./rss.ts")).rssSolve(words, rendering),
+  },
+  {
+    name: "rss check",
+    summary:
+      "Grades a key: rank, reachable entries, imbalance on three kinds of traffic.",
+    args: [],
+    flags: [
+      { name: "key", value: "HEX", text: "the key, `:` between bytes allowed" },
+      nic,
+      cores,
+      seed,
+    ],
+    examples: [
+      [
+        "divisi rss check --key 6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa",
+        "the key that everybody pastes",
+      ],
+      [
+        "divisi rss check --cores 8 --key $(cat key.hex)",
+        "load of 8 queues",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./rss.ts")).rssCheck(words, rendering),
+  },
+  {
+    name: "rss queue",
+    summary: "Says which queue each flow hits.",
+    args: [
+      {
+        name: "FLOW",
+        rest: true,
+        text: "SRC:PORT>DST:PORT[/tcp|udp], or SRC>DST",
+      },
+    ],
+    flags: [
+      { name: "key", value: "HEX", text: "the key" },
+      nic,
+      cores,
+    ],
+    examples: [
+      [
+        "divisi rss queue --key 6d5a… --cores 8 '66.9.149.187:2794>161.142.100.80:1766'",
+        "hash, table entry and queue",
+      ],
+      [
+        "divisi rss queue --key 6d5a… '10.0.0.1>10.0.0.2'",
+        "addresses only",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./rss.ts")).rssQueue(words, rendering),
+  },
+  {
+    name: "trace stats",
+    summary: "Flows, skew and load of a trace.",
+    args: [{ name: "TRACE", text: "pcap, pcapng or gen:MODEL" }],
+    flags: [
+      { name: "key", value: "HEX", text: "also the queues this key gives" },
+      cores,
+      seed,
+    ],
+    examples: [
+      ["divisi trace stats monday.pcapng.gz", "who sends how much"],
+      [
+        "divisi trace stats gen:zipf,flows=10k,skew=1.1",
+        "what a generator makes",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./trace.ts")).traceStats(words, rendering),
+  },
+  {
+    name: "trace gen",
+    summary: "Writes generated traffic as a capture file.",
+    args: [{ name: "MODEL", text: "gen:MODEL[,packets=N]…" }],
+    flags: [
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        text: "pcap, or pcapng if it ends so",
+        completes: "file",
+      },
+      seed,
+    ],
+    examples: [
+      [
+        "divisi trace gen gen:churn,packets=1m -o churn.pcap",
+        "a million packets of short flows",
+      ],
+      [
+        "divisi trace gen gen:bidirectional -o both.pcapng",
+        "two ports, as two interfaces",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./trace.ts")).traceGen(words, rendering),
+  },
+  {
+    name: "trace cat",
+    summary: "Converts and joins captures.",
+    args: [{ name: "TRACE", rest: true, text: "one or more, in time order" }],
+    flags: [
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        text: "pcap, or pcapng if it ends so",
+        completes: "file",
+      },
+      seed,
+    ],
+    examples: [
+      ["divisi trace cat a.pcapng.gz -o a.pcap", "pcapng to pcap"],
+      ["divisi trace cat lan.pcap wan.pcap -o both.pcapng", "merged by time"],
+    ],
+    run: async (words, rendering) =>
+      (await import("./trace.ts")).traceCat(words, rendering),
+  },
+];

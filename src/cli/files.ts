@@ -1,0 +1,121 @@
+/**
+ * Reading the user's files and writing ours. Directories appear whole or not at
+ * all: they are written to a sibling and renamed.
+ */
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { InputError } from "../base/index.ts";
+
+/** The whole file; what the file system says becomes an InputError. */
+export function readInput(path: string): Uint8Array {
+  try {
+    if (statSync(path).isDirectory())
+      throw new InputError("is a directory, a file is expected", {
+        code: "input-directory",
+        file: path,
+      });
+    return new Uint8Array(readFileSync(path === "-" ? 0 : path));
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw fileError(error, path);
+  }
+}
+
+/** Makes an InputError of what the file system said. */
+export function fileError(error: unknown, path: string): InputError {
+  const code =
+    error instanceof Error && "code" in error ? String(error.code) : "";
+  const words: Readonly<Record<string, string>> = {
+    ENOENT: "no such file",
+    EACCES: "permission denied",
+    EISDIR: "is a directory, a file is expected",
+    ENOTDIR: "a part of the path is no directory",
+  };
+  const text =
+    words[code] ?? (error instanceof Error ? error.message : String(error));
+  return new InputError(text, {
+    code: "input-unreadable",
+    file: path,
+    cause: error,
+  });
+}
+
+export interface OutputFile {
+  /** Relative to the directory. */
+  readonly path: string;
+  readonly content: Uint8Array | string;
+  readonly executable?: true;
+}
+
+/** Refuses an existing target unless forced; call before the long work starts. */
+export function checkTarget(directory: string, force: boolean): void {
+  if (!existsSync(directory)) {
+    const parent = dirname(resolve(directory));
+    if (!existsSync(parent))
+      throw new InputError(`the folder ${parent} does not exist`, {
+        code: "output-parent",
+        kind: "usage",
+      });
+    return;
+  }
+  const ours =
+    statSync(directory).isDirectory() &&
+    (readdirSync(directory).length === 0 ||
+      existsSync(join(directory, "plan.json")));
+  if (!force)
+    throw new InputError(`${directory} exists`, {
+      code: "output-exists",
+      kind: "usage",
+      fix: "--force replaces it",
+    });
+  if (!ours)
+    throw new InputError(
+      `${directory} was not written by divisi (it has no plan.json): not replaced`,
+      { code: "output-foreign", kind: "usage" },
+    );
+}
+
+/** Writes all files to a sibling folder, then puts it in place of `directory`. */
+export function writeDirectory(
+  directory: string,
+  files: readonly OutputFile[],
+): void {
+  const target = resolve(directory);
+  let temporary: string | undefined;
+  try {
+    temporary = mkdtempSync(join(dirname(target), `.${basename(target)}-`));
+    chmodSync(temporary, 0o755);
+    for (const file of files) {
+      const path = join(temporary, file.path);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, file.content);
+      if (file.executable === true) chmodSync(path, 0o755);
+    }
+    if (existsSync(target)) {
+      const old = `${temporary}-old`;
+      renameSync(target, old);
+      renameSync(temporary, target);
+      rmSync(old, { recursive: true, force: true });
+    } else renameSync(temporary, target);
+  } catch (error) {
+    if (temporary !== undefined)
+      rmSync(temporary, { recursive: true, force: true });
+    throw fileError(error, directory);
+  }
+}
+
+export function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}

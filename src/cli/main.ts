@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/**
+ * The executable: runs command-line.ts as a child process and turns every way in
+ * which a process can die into an exit code of the contract. Running out of
+ * memory or a crash in native code kills a process without asking; only a parent
+ * can report it.
+ *
+ * Exit: the child's own code where it is one of the contract, 70 and a report
+ * file otherwise; 128 + N where the user's signal N ended it.
+ */
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import process from "node:process";
+import { writeReport } from "./report-file.ts";
+
+const contract = new Set([0, 1, 2, 3, 4, 5, 70]);
+const fromUser = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"] as const;
+
+const child = spawn(
+  process.execPath,
+  [
+    ...process.execArgv,
+    new URL("./command-line.js", import.meta.url).pathname,
+    ...process.argv.slice(2),
+  ],
+  { stdio: "inherit" },
+);
+
+// The terminal sends its signals to both; a signal sent to us alone goes on.
+for (const signal of fromUser) process.on(signal, () => child.kill(signal));
+
+child.on("error", (error) => {
+  process.exitCode = 70;
+  process.stderr.write(
+    `${writeReport({ title: `cannot start: ${error.message}`, detail: error.stack ?? "" })}\n`,
+  );
+});
+
+child.on("exit", (code, signal) => {
+  if (code !== null && contract.has(code)) {
+    process.exitCode = code;
+    return;
+  }
+  if (signal !== null && fromUser.some((name) => name === signal)) {
+    process.exitCode = 128 + constants.signals[signal];
+    return;
+  }
+  const died =
+    signal === "SIGABRT" || code === 134
+      ? "out of memory, or aborted"
+      : `ended unexpectedly (${signal ?? `code ${code}`})`;
+  process.exitCode = 70;
+  const text = writeReport({ title: died, detail: "" });
+  process.stderr.write(`${text}\n`);
+  if (process.argv.includes("--json") || process.argv.includes("-j"))
+    process.stdout.write(
+      `${JSON.stringify({ schema: "divisi.error/1", error: { code: "bug", exit: 70, text: died } })}\n`,
+    );
+});

@@ -1,0 +1,150 @@
+/**
+ * What is claimed of an artifact and on what grounds (CLI.md: certificate).
+ *
+ * Strength: `strong` only if the differential run reached what it should have
+ * reached and would have noticed what it should notice; every reason against is
+ * kept in `weaknesses`, and is said first.
+ */
+import { printPlace, type Place } from "../base/index.ts";
+import type { AccessResult } from "../interp/index.ts";
+import type { Mismatch } from "./compare.ts";
+
+/** Coverage of one state access of the program. */
+export interface AccessCoverage {
+  readonly at: string;
+  readonly object: string;
+  readonly op: string;
+  readonly hit: number;
+  readonly miss: number;
+  readonly full: number;
+  readonly expired: number;
+}
+
+/** The tested part: figures of the differential run. */
+export interface Tested {
+  readonly packets: number;
+  readonly seed: number;
+  readonly mismatches: number;
+  /** The first few mismatches, for people. */
+  readonly first: readonly Mismatch[];
+  readonly branches: {
+    readonly hit: number;
+    readonly total: number;
+    readonly missing: readonly string[];
+  };
+  readonly accesses: readonly AccessCoverage[];
+  readonly untested: readonly string[];
+  readonly verdicts: Readonly<Record<string, number>>;
+  readonly cells: { readonly touched: number; readonly contested: number };
+  readonly coresUsed: number;
+  readonly mutants: {
+    readonly killed: number;
+    readonly total: number;
+    readonly survivors: readonly string[];
+  };
+  /** Packets whose outcome differs because a core's share of a table was full. */
+  readonly capacityDeviation: number;
+  readonly strength: "strong" | "weak";
+  readonly weaknesses: readonly string[];
+}
+
+export interface Proved {
+  readonly claim: string;
+  readonly by: "structural" | "linear-algebra";
+}
+
+export interface Certificate {
+  readonly schema: "divisi.certificate/1";
+  readonly proved: readonly Proved[];
+  readonly tested: Tested;
+  /** `accepted by Linux 6.18`, `not asked: …`, or the rejection's summary. */
+  readonly verifier: string;
+  readonly rewrittenCalls: readonly string[];
+  readonly initialise: readonly string[];
+  readonly deviations: readonly string[];
+  /** By path in the directory. */
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+/** What the differential run must reach to be called strong. */
+export interface Expectations {
+  /** Verdicts that the program can return, by name. */
+  readonly verdicts: readonly string[];
+  /** Objects that some access can write. */
+  readonly writable: readonly string[];
+  /** Objects that some access wrote in the run. */
+  readonly written: ReadonlySet<string>;
+  readonly cores: number;
+}
+
+/** Reasons not to call the run strong; none: strong. */
+export function weaknessesOf(
+  tested: Omit<Tested, "strength" | "weaknesses">,
+  expected: Expectations,
+): string[] {
+  const reasons: string[] = [];
+  const { branches, mutants } = tested;
+  for (const access of tested.untested)
+    reasons.push(`state access never reached: ${access}`);
+  if (branches.hit < 0.9 * branches.total)
+    reasons.push(
+      `${branches.hit} of ${branches.total} branch edges reached, under 90 %`,
+    );
+  for (const verdict of expected.verdicts)
+    if ((tested.verdicts[verdict] ?? 0) === 0)
+      reasons.push(`verdict ${verdict} never returned`);
+  for (const object of expected.writable)
+    if (!expected.written.has(object)) reasons.push(`${object} never written`);
+  if (expected.cores > 1 && tested.coresUsed < 2)
+    reasons.push("only one core was used");
+  if (mutants.total > 0 && mutants.killed < 0.95 * mutants.total)
+    reasons.push(
+      `${mutants.killed} of ${mutants.total} mutants caught, under 95 %`,
+    );
+  if (mutants.total === 0) reasons.push("no mutant could be made");
+  return reasons;
+}
+
+/** Counts results per access; the ones never touched are known from the program. */
+export class AccessCounter {
+  readonly #rows = new Map<
+    string,
+    { at: string; object: string; op: string; counts: Record<AccessResult, number> }
+  >();
+  readonly written = new Set<string>();
+
+  count(
+    at: Place,
+    object: string,
+    op: string,
+    result: AccessResult,
+    writes: boolean,
+  ): void {
+    const name = `${at.function}+${at.instruction} ${object}`;
+    let row = this.#rows.get(name);
+    if (row === undefined) {
+      row = {
+        at: printPlace(at),
+        object,
+        op,
+        counts: { hit: 0, miss: 0, full: 0, expired: 0 },
+      };
+      this.#rows.set(name, row);
+    }
+    row.counts[result]++;
+    if (writes) this.written.add(object);
+  }
+
+  has(at: Place, object: string): boolean {
+    return this.#rows.has(`${at.function}+${at.instruction} ${object}`);
+  }
+
+  rows(): AccessCoverage[] {
+    return [...this.#rows.values()].map(({ at, object, op, counts }) => ({
+      at,
+      object,
+      op,
+      ...counts,
+    }));
+  }
+}

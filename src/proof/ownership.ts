@@ -1,0 +1,85 @@
+/**
+ * Pass 1 of the differential check: which cells does each packet of the
+ * sequential program touch, and does the steering give every cell one owner?
+ *
+ * Packets are reduced to steering inputs: whatever the NIC looks at, interned as
+ * a number. A cell then has a set of steering inputs, and owning it is a fact
+ * about any steering at all: a changed key or table is judged without a new run.
+ * No plan is consulted: cells come from the run, cores from the steering.
+ */
+import type { Place } from "../base/index.ts";
+import type { CellTouch } from "../interp/index.ts";
+import type { Mismatch } from "./compare.ts";
+
+/** Core of a steering input. */
+export type Steering = (steeringInput: number) => number;
+
+interface Owner {
+  readonly inputs: Set<number>;
+  writes: boolean;
+  readonly at: Place;
+  readonly packet: number;
+}
+
+/** Collects touches of the objects that must have one owner per cell. */
+export class Ownership {
+  readonly #cells = new Map<string, Owner>();
+  readonly #objects: ReadonlySet<string>;
+
+  /** `objects`: names of the maps that are sharded. */
+  constructor(objects: ReadonlySet<string>) {
+    this.#objects = objects;
+  }
+
+  touch(touch: CellTouch, steeringInput: number, packet: number): void {
+    if (!this.#objects.has(touch.map)) return;
+    const name = `${touch.map}[${touch.cell}]`;
+    let owner = this.#cells.get(name);
+    if (owner === undefined) {
+      owner = { inputs: new Set(), writes: false, at: touch.at, packet };
+      this.#cells.set(name, owner);
+    }
+    owner.inputs.add(steeringInput);
+    owner.writes ||= touch.writes;
+  }
+
+  get cells(): number {
+    return this.#cells.size;
+  }
+
+  /** Cells that more than one steering input reaches: the only ones that can fail. */
+  get contested(): number {
+    let count = 0;
+    for (const owner of this.#cells.values())
+      if (owner.inputs.size > 1) count++;
+    return count;
+  }
+
+  /** Cells that the steering gives to two cores; at most `limit` are described. */
+  conflicts(steering: Steering, limit = 5): { count: number; first: Mismatch[] } {
+    const first: Mismatch[] = [];
+    let count = 0;
+    for (const [name, owner] of this.#cells) {
+      let core: number | undefined;
+      for (const input of owner.inputs) {
+        const next = steering(input);
+        core ??= next;
+        if (next === core) continue;
+        count++;
+        if (first.length < limit)
+          first.push({
+            kind: "ownership",
+            packet: owner.packet,
+            text: `${name} is touched from cores ${core} and ${next}`,
+          });
+        break;
+      }
+    }
+    return { count, first };
+  }
+
+  /** Is there any cell with two owners? Faster than counting. */
+  hasConflict(steering: Steering): boolean {
+    return this.conflicts(steering, 0).count > 0;
+  }
+}
