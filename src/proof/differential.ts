@@ -1,0 +1,302 @@
+/**
+ * The differential run: the emitted program, steered as the NIC would steer,
+ * against the sequential program in arrival order.
+ *
+ * Pass 1 runs the sequential program in the interpreter, one core, full
+ * capacity, and records outcomes, touched cells and coverage. A sharded cell
+ * that two cores touch is a failure (ownership.ts).
+ * Pass 2 runs the emitted bytes with every packet on its core and compares.
+ * A packet counts as a mismatch at most once per kind of difference.
+ *
+ * What an episode is: packets in order on a fresh state. Coverage packets and
+ * the user's trace are episodes of their own, so that neither hides the other.
+ *
+ * Not promised: that no other packet differs. The certificate says what was
+ * reached; ownership and equality are tested here, not proved.
+ */
+import { printPlace, type Place } from "../base/index.ts";
+import {
+  BytecodeMachine,
+  createState,
+  type MapContents,
+  type PacketInput,
+} from "../interp/index.ts";
+import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
+import {
+  AccessCounter,
+  weaknessesOf,
+  type Tested,
+} from "./certificate.ts";
+import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
+import { Ownership, type Steering } from "./ownership.ts";
+import { negatedBranches } from "./program-mutants.ts";
+import { Recorder, type Runner, type RunRecord } from "./record.ts";
+import { dumpState } from "./state-dump.ts";
+
+/** Packets in order on a fresh state. */
+export interface Episode {
+  readonly name: string;
+  readonly packets: readonly PacketInput[];
+  /** Per packet, what the NIC sees of it as a number; equal numbers are steered alike. */
+  readonly steering: readonly number[];
+}
+
+/** A wrong steering that the check must catch. */
+export interface SteeringMutant {
+  readonly name: string;
+  readonly steering: Steering;
+}
+
+/** A state access known from analysis; never touched means untested. */
+export interface KnownAccess {
+  readonly at: Place;
+  readonly object: string;
+  readonly writes: boolean;
+}
+
+export interface DifferentialOptions {
+  readonly sequential: ProgramSpec;
+  readonly contents: MapContents | undefined;
+  readonly episodes: readonly Episode[];
+  /** Objects of which every cell must have one owner. */
+  readonly sharded: ReadonlySet<string>;
+  readonly rules: ReadonlyMap<string, StateRule>;
+  readonly cores: number;
+  readonly steering: Steering;
+  /** Runs a program of the emitted object on fresh state. */
+  readonly runEmitted: (program?: ProgramSpec) => Runner;
+  /** The emitted program, for its mutants. */
+  readonly emitted: ProgramSpec;
+  readonly steeringMutants: readonly SteeringMutant[];
+  readonly accesses: readonly KnownAccess[];
+  /** Verdict names the program can return. */
+  readonly verdicts: readonly string[];
+  /** Edges that analysis excludes, as `function+instruction:taken`. */
+  readonly infeasible?: ReadonlySet<string>;
+  readonly seed: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Runs both passes and the mutants; the tested part of a certificate. */
+export function runDifferential(options: DifferentialOptions): Tested {
+  const { episodes, steering, rules } = options;
+  const reference = runReference(options);
+  const first: Mismatch[] = [];
+  let mismatches = 0;
+  const note = (count: number, some: readonly Mismatch[], where: string) => {
+    mismatches += count;
+    for (const mismatch of some)
+      if (first.length < 5)
+        first.push({ ...mismatch, text: `${where}: ${mismatch.text}` });
+  };
+
+  const conflicts = reference.ownership.conflicts(steering);
+  note(conflicts.count, conflicts.first, "pass 1");
+  const used = new Set<number>();
+  const run = options.runEmitted();
+  for (const [index, episode] of episodes.entries()) {
+    const record = run(steered(episode, steering, used), options.cores);
+    const want = reference.records[index];
+    if (want === undefined) continue;
+    const found = compareRecords(want, record, rules);
+    note(found.mismatches, found.first, episode.name);
+  }
+
+  const mutants = runMutants(options, reference);
+  const body = {
+    packets: episodes.reduce((sum, { packets }) => sum + packets.length, 0),
+    seed: options.seed,
+    mismatches,
+    first,
+    branches: reference.branches,
+    accesses: reference.counter.rows(),
+    untested: options.accesses
+      .filter(({ at, object }) => !reference.counter.has(at, object))
+      .map(({ at, object }) => `${object} at ${printPlace(at)}`),
+    verdicts: verdictCounts(options.sequential, reference.records),
+    cells: {
+      touched: reference.ownership.cells,
+      contested: reference.ownership.contested,
+    },
+    coresUsed: used.size,
+    mutants,
+    capacityDeviation: 0,
+  };
+  const weaknesses = weaknessesOf(body, {
+    verdicts: options.verdicts,
+    writable: [
+      ...new Set(
+        options.accesses.filter((a) => a.writes).map((a) => a.object),
+      ),
+    ],
+    written: reference.counter.written,
+    cores: options.cores,
+  });
+  return {
+    ...body,
+    strength: weaknesses.length === 0 ? "strong" : "weak",
+    weaknesses,
+  };
+}
+
+interface Reference {
+  readonly records: readonly RunRecord[];
+  readonly ownership: Ownership;
+  readonly counter: AccessCounter;
+  readonly branches: Tested["branches"];
+  readonly edges: ReadonlySet<string>;
+}
+
+/** Pass 1. */
+function runReference(options: DifferentialOptions): Reference {
+  const { sequential, episodes } = options;
+  const ownership = new Ownership(options.sharded);
+  const counter = new AccessCounter();
+  const edges = new Set<string>();
+  const total = episodes.reduce((sum, { packets }) => sum + packets.length, 0);
+  let done = 0;
+  const records = episodes.map((episode) => {
+    const state = createState(sequential.maps, contentsOption(options));
+    let packet = 0;
+    const machine = new BytecodeMachine(sequential, state, {
+      seed: options.seed,
+      observer: {
+        touch: (touch) => {
+          ownership.touch(touch, episode.steering[packet] ?? 0, packet);
+          counter.count(
+            touch.at,
+            touch.map,
+            touch.op,
+            touch.result,
+            touch.writes,
+          );
+        },
+        branch: (at, taken) => edges.add(edgeName(at, taken)),
+      },
+    });
+    const recorder = new Recorder(episode.packets.length);
+    for (const [index, input] of episode.packets.entries()) {
+      packet = index;
+      recorder.add(index, input, machine.run(input));
+      done++;
+      if ((done & 4095) === 0) options.onProgress?.(done, total);
+    }
+    return recorder.finish(dumpState(state));
+  });
+  return {
+    records,
+    ownership,
+    counter,
+    edges,
+    branches: branchCoverage(sequential, edges, options.infeasible),
+  };
+}
+
+function contentsOption(options: DifferentialOptions): {
+  contents?: MapContents;
+} {
+  return options.contents === undefined ? {} : { contents: options.contents };
+}
+
+/** Name of one way out of a conditional branch. */
+export function edgeName(at: Place, taken: boolean): string {
+  return `${at.function}+${at.instruction}:${taken ? "taken" : "fall"}`;
+}
+
+function branchCoverage(
+  program: ProgramSpec,
+  edges: ReadonlySet<string>,
+  infeasible: ReadonlySet<string> = new Set(),
+): Tested["branches"] {
+  let total = 0;
+  let hit = 0;
+  const missing: string[] = [];
+  for (const fn of program.functions)
+    for (const [instruction, { kind }] of fn.instructions.entries()) {
+      if (kind !== "branch") continue;
+      for (const taken of [true, false]) {
+        const name = edgeName({ function: fn.name, instruction }, taken);
+        if (infeasible.has(name)) continue;
+        total++;
+        if (edges.has(name)) hit++;
+        else missing.push(name);
+      }
+    }
+  return { hit, total, missing };
+}
+
+function steered(
+  episode: Episode,
+  steering: Steering,
+  used?: Set<number>,
+): PacketInput[] {
+  return episode.packets.map((packet, index) => {
+    const core = steering(episode.steering[index] ?? 0);
+    used?.add(core);
+    return { ...packet, cpu: core, rxQueue: core };
+  });
+}
+
+/** Steering mutants by ownership; program mutants on the head of each episode. */
+function runMutants(
+  options: DifferentialOptions,
+  reference: Reference,
+): Tested["mutants"] {
+  const survivors: string[] = [];
+  let total = 0;
+  const judge = (name: string, killed: boolean): void => {
+    total++;
+    if (!killed) survivors.push(name);
+  };
+  for (const mutant of options.steeringMutants)
+    judge(mutant.name, reference.ownership.hasConflict(mutant.steering));
+
+  const heads = options.episodes.map((episode) => ({
+    ...episode,
+    packets: episode.packets.slice(0, headLength),
+    steering: episode.steering.slice(0, headLength),
+  }));
+  const run = options.runEmitted();
+  const want = heads.map((head) =>
+    run(steered(head, options.steering), options.cores),
+  );
+  for (const mutant of negatedBranches(
+    options.emitted,
+    (at) =>
+      reference.edges.has(edgeName(at, true)) &&
+      reference.edges.has(edgeName(at, false)),
+    options.seed,
+  )) {
+    const runMutant = options.runEmitted(mutant.program);
+    const killed = heads.some((head, index) => {
+      const record = want[index];
+      return (
+        record !== undefined &&
+        compareRecords(
+          record,
+          runMutant(steered(head, options.steering), options.cores),
+          options.rules,
+        ).mismatches > 0
+      );
+    });
+    judge(mutant.name, killed);
+  }
+  return { killed: total - survivors.length, total, survivors };
+}
+
+/** Packets of each episode that a program mutant gets to see. */
+const headLength = 4096;
+
+function verdictCounts(
+  program: ProgramSpec,
+  records: readonly RunRecord[],
+): Record<string, number> {
+  const names = programTypeRow(program.type).verdicts;
+  const counts: Record<string, number> = {};
+  for (const record of records)
+    for (const verdict of record.verdicts) {
+      const name = names[verdict] ?? String(verdict);
+      counts[name] = (counts[name] ?? 0) + 1;
+    }
+  return counts;
+}
