@@ -1,0 +1,122 @@
+/**
+ * PROG and TRACE arguments: from words to values.
+ *
+ * PROG is `x.o`, or `x.c`, which clang compiles with the flags below. A `.ts`
+ * network function is refused until there is a front end for it.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { InputError, UnsupportedError } from "../base/index.ts";
+import { load, type Loaded, type PortBinding } from "../pipeline.ts";
+import type { Words } from "./command.ts";
+import { readInput } from "./files.ts";
+import { pairsOf, usage, valueOf, valuesOf } from "./words.ts";
+
+// prettier-ignore
+const clangFlags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "-Wall", "-c"];
+
+/** Loads the program that the words name, with `--set`, `--port`, `--entry`, `--type`, `--user-writes`, `--maps`. */
+export function loadProgram(path: string, words: Words): Loaded {
+  const bytes = objectBytes(path);
+  const entry = valueOf(words, "entry");
+  const type = valueOf(words, "type");
+  const contents = valueOf(words, "maps");
+  try {
+    return load(bytes, {
+      file: path,
+      ...(entry === undefined ? {} : { entry }),
+      ...(type === undefined ? {} : { type }),
+      set: pairsOf(words, "set"),
+      ports: portsOf(words),
+      userWrites: valuesOf(words, "user-writes"),
+      kernelBtf,
+      ...(contents === undefined
+        ? {}
+        : { contents: { file: contents, text: textOf(contents) } }),
+    });
+  } catch (error) {
+    throw error instanceof InputError && error.kind === "input"
+      ? error.inFile(path)
+      : error;
+  }
+}
+
+function objectBytes(path: string): Uint8Array {
+  if (path.endsWith(".ts"))
+    throw new UnsupportedError(
+      `${path}: network functions in TypeScript cannot be read yet`,
+      {
+        feature: "TypeScript front end",
+        fix: "give a BPF object (x.o) or C source (x.c)",
+      },
+    );
+  return path.endsWith(".c") ? compile(path) : readInput(path);
+}
+
+function compile(path: string): Uint8Array {
+  readInput(path);
+  const folder = mkdtempSync(join(tmpdir(), "divisi-clang-"));
+  try {
+    const output = join(folder, `${basename(path, ".c")}.o`);
+    const run = spawnSync("clang", [...clangFlags, path, "-o", output], {
+      encoding: "utf8",
+    });
+    if (run.error !== undefined)
+      throw new UnsupportedError("clang is needed to compile C and was not found", {
+        feature: "clang",
+        fix: "install the package clang (Debian: apt-get install clang libbpf-dev), or give the compiled object",
+      });
+    if (run.status !== 0) {
+      const line = /:(\d+):\d+: (?:fatal )?error: (.*)/.exec(run.stderr);
+      throw new InputError(
+        `clang: ${line?.[2] ?? run.stderr.trim().split("\n")[0] ?? "failed"}`,
+        {
+          code: "c-does-not-compile",
+          file: path,
+          ...(line === null ? {} : { line: Number(line[1]) }),
+        },
+      );
+    }
+    return new Uint8Array(readFileSync(output));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** BTF of the running kernel, for CO-RE; undefined where it cannot be read. */
+function kernelBtf(): Uint8Array | undefined {
+  const path = "/sys/kernel/btf/vmlinux";
+  try {
+    return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(path: string): string {
+  return new TextDecoder().decode(readInput(path));
+}
+
+/** `--port lan=3`, in the order given. */
+export function portsOf(words: Words): readonly PortBinding[] {
+  const ports = pairsOf(words, "port").map(([name, value]) => {
+    if (!/^[a-z][a-z0-9_-]*$/i.test(name))
+      throw usage(`--port: ${name} is no name for a port`);
+    if (!/^\d+$/.test(value) || Number(value) < 1 || Number(value) > 0x7fff_ffff)
+      throw usage(
+        `--port ${name}: an interface index is expected, not ${value}`,
+        "ip -o link shows them",
+      );
+    return { name, ifindex: Number(value) };
+  });
+  for (const [index, port] of ports.entries())
+    for (const other of ports.slice(0, index)) {
+      if (other.name === port.name)
+        throw usage(`--port ${port.name} is given twice`);
+      if (other.ifindex === port.ifindex)
+        throw usage(`ports ${other.name} and ${port.name} have one index`);
+    }
+  return ports;
+}

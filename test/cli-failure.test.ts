@@ -1,0 +1,112 @@
+/**
+ * How the command line fails: exit codes, words on stderr, one JSON value on
+ * stdout, nothing written, never a stack trace; and a bug of ours, however it
+ * shows, ends in 70.
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { commands } from "../src/cli/commands.ts";
+import { divisi, temporaryFolder } from "./support/cli.ts";
+
+interface Case {
+  readonly words: readonly string[];
+  readonly exit: number;
+  readonly says: RegExp;
+}
+
+const folder = temporaryFolder("failure");
+const file = (name: string, content: string | Uint8Array): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+const text = file("text.o", "this is no object\n");
+const empty = file("empty.o", "");
+
+// prettier-ignore
+const cases: readonly Case[] = [
+  { words: [], exit: 2, says: /a command is missing/ },
+  { words: ["splitt"], exit: 2, says: /unknown command 'splitt'[\s\S]*Did you mean split/ },
+  { words: ["split", "x.o", "--corse", "4"], exit: 2, says: /unknown option '--corse'[\s\S]*Did you mean --cores/ },
+  { words: ["split", "nfs/c/nop.o"], exit: 2, says: /-o DIR is missing/ },
+  { words: ["split"], exit: 2, says: /missing required argument 'PROG'/ },
+  { words: ["analyze", "/nowhere/x.o"], exit: 3, says: /\/nowhere\/x\.o: no such file/ },
+  { words: ["analyze", folder], exit: 3, says: /is a directory/ },
+  { words: ["analyze", text], exit: 3, says: /text\.o, offset 0: .*ELF/ },
+  { words: ["analyze", empty], exit: 3, says: /empty\.o/ },
+  { words: ["analyze", "nf.ts"], exit: 4, says: /TypeScript/ },
+  { words: ["split", "nfs/c/nop.o", "-o", "/nowhere/a/b"], exit: 2, says: /does not exist/ },
+  { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--cores", "0"], exit: 2, says: /--cores takes a whole number/ },
+  { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--nic", "e801"], exit: 2, says: /e801[\s\S]*e810/ },
+  { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--trace", "gen:zipff"], exit: 2, says: /zipff[\s\S]*zipf/ },
+  { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--entry", "nopp"], exit: 2, says: /nopp/ },
+  { words: ["split", "nfs/c/firewall.o", "-o", join(folder, "o")], exit: 2, says: /--port/ },
+  { words: ["rss", "solve", "--fields", "ipv4.scr"], exit: 2, says: /ipv4\.scr[\s\S]*ipv4\.src/ },
+  { words: ["rss", "check", "--key", "xyz"], exit: 2, says: /hexadecimal/ },
+  { words: ["trace", "stats", text], exit: 3, says: /text\.o/ },
+];
+
+for (const { words, exit, says } of cases)
+  test(`divisi ${words.join(" ").replaceAll(folder, "…")}: exit ${exit}`, () => {
+    const plain = divisi(words);
+    equal(plain.status, exit, plain.stderr);
+    match(plain.stderr, says);
+    ok(!/\n\s+at .*:\d+:\d+/.test(plain.stderr), "a stack trace");
+    equal(plain.stdout, "");
+    const json = divisi([...words, "--json"]);
+    equal(json.status, exit);
+    const value = JSON.parse(json.stdout) as {
+      schema: string;
+      error: { exit: number; text: string };
+    };
+    deepEqual([value.schema, value.error.exit], ["divisi.error/1", exit]);
+    ok(!existsSync(join(folder, "o")), "something was written");
+  });
+
+const faults: Readonly<Record<string, string>> = {
+  exception: "setImmediate(() => { throw new Error('injected'); });",
+  rejection: "void Promise.reject(new Error('injected'));",
+  memory:
+    "const kept = []; for (;;) kept.push(new Array(1e6).fill({ a: 1 }).map((x, i) => ({ i })));",
+};
+
+const wordsOf: Readonly<Record<string, readonly string[]>> = {
+  split: ["nfs/c/port-knock.o", "-o", join(folder, "bug")],
+  check: [folder],
+  analyze: ["nfs/c/nop.o"],
+  inspect: ["nfs/c/nop.o"],
+  run: ["nfs/c/nop.o"],
+  "rss solve": ["--fields", "ipv4.src"],
+  "rss check": ["--key", "6d5a56da"],
+  "rss queue": ["--key", "6d5a56da", "1.2.3.4>5.6.7.8"],
+  "trace stats": ["gen:uniform"],
+  "trace gen": ["gen:uniform", "-o", join(folder, "bug.pcap")],
+  "trace cat": ["gen:uniform", "-o", join(folder, "bug.pcap")],
+};
+
+for (const command of commands)
+  for (const [fault, code] of Object.entries(faults))
+    test(`${command.name}: an injected ${fault} ends in 70`, () => {
+      const words = wordsOf[command.name];
+      ok(words !== undefined, `no words for ${command.name}`);
+      const preload = file(
+        `${fault}.mjs`,
+        `if (process.argv[1]?.endsWith("command-line.js")) { ${code} }\n`,
+      );
+      const result = divisi([...command.name.split(" "), ...words], {
+        env: {
+          NODE_OPTIONS: `--max-old-space-size=64 --import ${pathToFileURL(preload).href}`,
+          TMPDIR: folder,
+        },
+      });
+      equal(result.status, 70, result.stderr);
+      match(result.stderr, /report: /);
+      equal(
+        readdirSync(folder).some((name) => name.startsWith("bug")),
+        false,
+        "something was written",
+      );
+    });
