@@ -8,7 +8,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { commands } from "../src/cli/commands.ts";
+import { commands } from "#cli";
 import { divisi, temporaryFolder } from "./support/cli.ts";
 
 interface Case {

@@ -18,7 +18,6 @@ import { printPlace, type Place } from "../base/index.ts";
 import {
   BytecodeMachine,
   createState,
-  type MapContents,
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
@@ -30,7 +29,12 @@ import {
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { Ownership, type Steering } from "./ownership.ts";
 import { negatedBranches } from "./program-mutants.ts";
-import { Recorder, type Runner, type RunRecord } from "./record.ts";
+import {
+  Recorder,
+  type MapContents,
+  type Runner,
+  type RunRecord,
+} from "./record.ts";
 import { dumpState } from "./state-dump.ts";
 
 /** Packets in order on a fresh state. */

@@ -1,2 +1,35 @@
 export { coverProgram, type CoverOptions } from "./cover.ts";
 export type { Cover, LineWrite } from "./cover-line.ts";
+export type {
+  AccessCoverage,
+  Certificate,
+  Proved,
+  Tested,
+} from "./certificate.ts";
+export {
+  compareRecords,
+  type Comparison,
+  type Lane,
+  type Mismatch,
+  type StateRule,
+} from "./compare.ts";
+export {
+  edgeName,
+  runDifferential,
+  type DifferentialOptions,
+  type Episode,
+  type KnownAccess,
+  type SteeringMutant,
+} from "./differential.ts";
+export { Ownership, type Steering } from "./ownership.ts";
+export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
+export {
+  Recorder,
+  changedBytes,
+  effectsText,
+  type MapContents,
+  type Runner,
+  type RunRecord,
+  type StateDump,
+} from "./record.ts";
+export { dumpState, type Dumpable } from "./state-dump.ts";

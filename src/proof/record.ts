@@ -12,6 +12,14 @@ export type StateDump = ReadonlyMap<
   ReadonlyMap<string, readonly string[]>
 >;
 
+/** First contents of maps by name, as user space writes them. */
+export type MapContents = Readonly<
+  Record<
+    string,
+    readonly { readonly key: Uint8Array; readonly value: Uint8Array }[]
+  >
+>;
+
 export interface RunFault {
   readonly packet: number;
   readonly text: string;

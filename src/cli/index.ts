@@ -1,0 +1,3 @@
+export { commands, commonFlags } from "./commands.ts";
+export { completion, manPage, referencePage } from "./manual.ts";
+export type { Command, Flag } from "./command.ts";
