@@ -9,33 +9,60 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
+import { readObject, setVariable, type ObjectSpec } from "../object/index.ts";
 import { load, type Loaded, type PortBinding } from "../pipeline.ts";
+import type { MapContents } from "../proof/index.ts";
 import type { Words } from "./command.ts";
 import { readInput } from "./files.ts";
-import { pairsOf, usage, valueOf, valuesOf } from "./words.ts";
+import { parseMapsFile } from "./maps-file.ts";
+import { pairsOf, usage, valueOf } from "./words.ts";
 
 // prettier-ignore
 const clangFlags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "-Wall", "-c"];
 
-/** Loads the program that the words name, with `--set`, `--port`, `--entry`, `--type`, `--user-writes`, `--maps`. */
+/** Loads the program that the words name, with `--set`, `--port`, `--entry`, `--type`. */
 export function loadProgram(path: string, words: Words): Loaded {
   const bytes = objectBytes(path);
   const entry = valueOf(words, "entry");
   const type = valueOf(words, "type");
-  const contents = valueOf(words, "maps");
-  try {
-    return load(bytes, {
+  return inFile(path, () =>
+    load(bytes, {
       file: path,
       ...(entry === undefined ? {} : { entry }),
       ...(type === undefined ? {} : { type }),
       set: pairsOf(words, "set"),
       ports: portsOf(words),
-      userWrites: valuesOf(words, "user-writes"),
       kernelBtf,
-      ...(contents === undefined
-        ? {}
-        : { contents: { file: contents, text: textOf(contents) } }),
-    });
+    }),
+  );
+}
+
+/** The object as it stands, with `--set`; no program is chosen. */
+export function loadObject(path: string, words: Words): ObjectSpec {
+  const bytes = objectBytes(path);
+  return inFile(path, () => {
+    let object = readObject(bytes, path);
+    for (const [name, value] of pairsOf(words, "set"))
+      object = setVariable(object, name, value);
+    return object;
+  });
+}
+
+/** `--maps`, for that program. */
+export function contentsOf(
+  words: Words,
+  program: ProgramSpec,
+): { contents: MapContents; text: string } | undefined {
+  const path = valueOf(words, "maps");
+  if (path === undefined) return undefined;
+  const text = new TextDecoder().decode(readInput(path));
+  return { contents: parseMapsFile(text, path, program.maps), text };
+}
+
+function inFile<T>(path: string, work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     throw error instanceof InputError && error.kind === "input"
       ? error.inFile(path)
@@ -93,10 +120,6 @@ function kernelBtf(): Uint8Array | undefined {
   } catch {
     return undefined;
   }
-}
-
-function textOf(path: string): string {
-  return new TextDecoder().decode(readInput(path));
 }
 
 /** `--port lan=3`, in the order given. */

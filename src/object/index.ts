@@ -15,6 +15,7 @@ export {
 } from "./program.ts";
 export { readBtf } from "./read-btf.ts";
 export { readObject } from "./read-object.ts";
+export { hasVariable, setVariable, variableNames } from "./set-variable.ts";
 export type {
   ExternSpec,
   ObjectSpec,
