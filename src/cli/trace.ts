@@ -194,7 +194,9 @@ async function write(
     for await (const chunk of chunks)
       if (!stream.write(chunk))
         await Promise.race([
-          new Promise((resolve) => stream.once("drain", resolve)),
+          new Promise<void>((resolve) => {
+            stream.once("drain", resolve);
+          }),
           done,
         ]);
     stream.end();

@@ -115,8 +115,9 @@ function ordered(traces: readonly Trace[], named: readonly Named[]): Trace[] {
 
 function source(path: string, seed: number): () => Trace {
   if (path.startsWith("gen:")) {
-    const model = parseGenerator(path, { seed });
-    return () => generate(model);
+    const model = parseGenerator(path);
+    const seeded = /[,:]seed=/.test(path) ? model : { ...model, seed };
+    return () => generate(seeded);
   }
   return () => readCaptureFile(path);
 }
