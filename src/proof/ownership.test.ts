@@ -24,7 +24,7 @@ test("a cell touched under two steering inputs has one owner only if they share 
   equal(ownership.hasConflict((input) => (input === 3 ? 1 : 0)), false);
   match(
     ownership.conflicts((input) => input).first[0]?.text ?? "",
-    /^flows\[0a\] is touched from cores 1 and 2$/,
+    /^flows\[0a\] is touched from core 1 and core 2$/,
   );
 });
 

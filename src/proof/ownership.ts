@@ -56,7 +56,11 @@ export class Ownership {
   }
 
   /** Cells that the steering gives to two cores; at most `limit` are described. */
-  conflicts(steering: Steering, limit = 5): { count: number; first: Mismatch[] } {
+  conflicts(
+    steering: Steering,
+    unit = "core",
+    limit = 5,
+  ): { count: number; first: Mismatch[] } {
     const first: Mismatch[] = [];
     let count = 0;
     for (const [name, owner] of this.#cells) {
@@ -70,7 +74,7 @@ export class Ownership {
           first.push({
             kind: "ownership",
             packet: owner.packet,
-            text: `${name} is touched from cores ${core} and ${next}`,
+            text: `${name} is touched from ${unit} ${core} and ${unit} ${next}`,
           });
         break;
       }
@@ -80,6 +84,6 @@ export class Ownership {
 
   /** Is there any cell with two owners? Faster than counting. */
   hasConflict(steering: Steering): boolean {
-    return this.conflicts(steering, 0).count > 0;
+    return this.conflicts(steering, "core", 0).count > 0;
   }
 }

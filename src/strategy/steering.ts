@@ -1,0 +1,218 @@
+/**
+ * What the NIC sees of packets, interned, and where emitted settings send it.
+ *
+ * Packets that no NIC of our model can tell apart (same port, same class, same
+ * addresses and ports) are one steering input, so that a key or a table is judged
+ * on a recording of the run. Uses the emitted settings only, never a plan.
+ *
+ * Steering mutants: wrong settings that the check must catch. Those that the
+ * algebra shows to be harmless are left out: they break nothing.
+ */
+import {
+  NicModel,
+  classOf,
+  hashInput,
+  violated,
+  type ClassFields,
+  type HashFields,
+  type KeySolution,
+  type PortConfig,
+  type PortKey,
+  type Requirement,
+} from "../rss/index.ts";
+import { parseFrame, readBit } from "../packet/index.ts";
+import type { Steering, SteeringMutant } from "../proof/index.ts";
+
+interface Interned {
+  readonly port: number;
+  readonly frame: Uint8Array;
+}
+
+/** Hands out steering inputs and remembers one frame of each. */
+export class SteeringInputs {
+  readonly #numbers = new Map<string, number>();
+  readonly #frames: Interned[] = [];
+
+  get size(): number {
+    return this.#frames.length;
+  }
+
+  /** `port`: index of the ingress port. */
+  intern(frame: Uint8Array, port: number): number {
+    const parsed = parseFrame(frame);
+    const name = classOf(parsed);
+    let text = `${port} ${name} `;
+    if (name !== "non-ip")
+      for (const bit of hashInput(name, widest(name)))
+        text += readBit(parsed, bit) ?? "-";
+    let number = this.#numbers.get(text);
+    if (number === undefined) {
+      number = this.#frames.length;
+      this.#numbers.set(text, number);
+      this.#frames.push({ port, frame });
+    }
+    return number;
+  }
+
+  /** Core of every steering input seen so far. */
+  cores(configs: readonly PortConfig[]): Steering {
+    return this.#steering(configs, ({ queue }) => queue);
+  }
+
+  /** Table entry, which must agree too: a table may be rebalanced later. */
+  entries(configs: readonly PortConfig[]): Steering {
+    return this.#steering(configs, ({ entry }) => entry);
+  }
+
+  #steering(
+    configs: readonly PortConfig[],
+    choose: (choice: { queue: number; entry: number }) => number,
+  ): Steering {
+    const models = configs.map((config) => ({
+      model: new NicModel(config),
+      config,
+    }));
+    const answers = this.#frames.map(({ port, frame }) => {
+      const found = models[port] ?? models[0];
+      if (found === undefined) return 0;
+      const { model, config } = found;
+      // A class that the profile is silent on: such packets touch no sharded state.
+      if (config.fields[classOf(parseFrame(frame))] === null) return 0;
+      return choose(model.queueOf(frame));
+    });
+    return (input) => answers[input] ?? 0;
+  }
+}
+
+function widest(name: string): HashFields {
+  return /^(tcp|udp|sctp)/.test(name) ? "sdfn" : "sd";
+}
+
+/** The settings that a solution asks for, per port. */
+export function portConfigs(solution: KeySolution): PortConfig[] {
+  return solution.ports.map((port) => ({
+    key: port.key,
+    fields: port.fields,
+    table: tableOf(solution, port),
+  }));
+}
+
+function tableOf(solution: KeySolution, port: PortKey): readonly number[] {
+  const group = solution.groups.find(({ ports }) => ports.includes(port.name));
+  return group?.table.entries ?? [0];
+}
+
+/** Wrong settings, each with what is wrong about it. */
+export function steeringMutants(
+  inputs: SteeringInputs,
+  solution: KeySolution,
+  requirement: Requirement,
+): SteeringMutant[] {
+  const configs = portConfigs(solution);
+  const mutants: SteeringMutant[] = [];
+  const add = (name: string, changed: readonly PortConfig[]): void => {
+    mutants.push({
+      name,
+      steerings: () => [inputs.entries(changed), inputs.cores(changed)],
+    });
+  };
+  for (const [index, port] of solution.ports.entries())
+    for (const bit of port.constrained)
+      add(
+        `key bit ${bit} of port ${port.name} flipped`,
+        replaced(configs, index, (config) => ({
+          ...config,
+          key: flipped(config.key, bit),
+        })),
+      );
+  for (const group of solution.groups) {
+    if (group.ports.length < 2) continue;
+    const [name = ""] = group.ports;
+    const index = solution.ports.findIndex((port) => port.name === name);
+    add(
+      `a table of its own for port ${name}`,
+      replaced(configs, index, (config) => ({
+        ...config,
+        table: config.table.map((queue) => (queue + 1) % solution.cores),
+      })),
+    );
+    for (const [letter, fields] of dropped(configs[index]?.fields))
+      add(
+        `hash field ${letter} dropped on port ${name}`,
+        replaced(configs, index, (config) => ({ ...config, fields })),
+      );
+  }
+  for (const [text, fields] of added(configs, requirement, solution))
+    add(
+      text,
+      configs.map((config) => ({ ...config, fields })),
+    );
+  return mutants;
+}
+
+function replaced(
+  configs: readonly PortConfig[],
+  index: number,
+  change: (config: PortConfig) => PortConfig,
+): PortConfig[] {
+  return configs.map((config, at) => (at === index ? change(config) : config));
+}
+
+function flipped(key: string, bit: number): string {
+  const at = 2 * (bit >>> 3);
+  const byte = Number.parseInt(key.slice(at, at + 2), 16) ^ (0x80 >>> (bit & 7));
+  return key.slice(0, at) + byte.toString(16).padStart(2, "0") + key.slice(at + 2);
+}
+
+const transports = ["tcp4", "udp4"] as const;
+
+/** The last letter gone from the TCP and UDP fields of one port. */
+function dropped(
+  fields: ClassFields | undefined,
+): (readonly [string, ClassFields])[] {
+  if (fields === undefined) return [];
+  const { tcp4 } = fields;
+  if (tcp4 === null || tcp4.length < 2) return [];
+  const shorter = tcp4.slice(0, -1) as HashFields;
+  return [[tcp4.slice(-1), withTransports(fields, shorter)]];
+}
+
+/** More fields than chosen, on every port, unless the algebra calls it harmless. */
+function added(
+  configs: readonly PortConfig[],
+  requirement: Requirement,
+  solution: KeySolution,
+): (readonly [string, ClassFields])[] {
+  const fields = configs[0]?.fields;
+  if (fields === undefined) return [];
+  const longer: Readonly<Partial<Record<string, HashFields>>> = {
+    s: "sd",
+    sd: "sdfn",
+    sdf: "sdfn",
+  };
+  const next = longer[fields.tcp4 ?? ""];
+  if (next === undefined) return [];
+  const changed = withTransports(fields, next);
+  const isHarmless =
+    violated(
+      requirement,
+      configs.map(({ key }) => key),
+      {
+        inputs: Object.fromEntries(
+          Object.entries(changed).map(([name, value]) => [
+            name,
+            value === null ? null : [value],
+          ]),
+        ) as Parameters<typeof violated>[2]["inputs"],
+        tableBits: solution.tableBits,
+        mode: solution.mode,
+      },
+    ) === undefined;
+  return isHarmless ? [] : [[`hash fields ${next} instead of ${fields.tcp4}`, changed]];
+}
+
+function withTransports(fields: ClassFields, value: HashFields): ClassFields {
+  const changed = { ...fields };
+  for (const name of transports) changed[name] = value;
+  return changed;
+}
