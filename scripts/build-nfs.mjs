@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import process from "node:process";
 
 const words = process.argv.slice(2);
@@ -19,6 +19,9 @@ const folder = resolve(
     : (words[folderAt + 1] ?? ""),
 );
 
+// Where clang runs: two folders up, so that sources are called nfs/c/X.c.
+const base = resolve(folder, "../..");
+
 // clang -target bpf does not search the folder of the machine's own headers,
 // where Debian keeps asm/types.h.
 const asm = ["x86_64", "aarch64", "riscv64", "s390x", "powerpc64le"]
@@ -28,13 +31,14 @@ const asm = ["x86_64", "aarch64", "riscv64", "s390x", "powerpc64le"]
 // prettier-ignore
 const flags = [
   "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
-  // No path of this machine reaches the object.
-  "-fdebug-compilation-dir=nfs/c", `-fdebug-prefix-map=${folder}=nfs/c`,
+  // No path of this machine reaches the object; the source lines do, since the
+  // shortened paths still lead to the files from where clang runs.
+  "-fdebug-compilation-dir=.", `-fdebug-prefix-map=${base}=.`,
   ...asm.slice(0, 1).map((path) => `-I${path}`),
 ];
 
 function call(command, args) {
-  const done = spawnSync(command, args, { cwd: folder, encoding: "utf8" });
+  const done = spawnSync(command, args, { cwd: base, encoding: "utf8" });
   if (done.error?.code === "ENOENT") {
     console.error(`${command} is missing: apt-get install clang-14 llvm-14`);
     process.exit(4);
@@ -61,13 +65,14 @@ process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 let differing = 0;
 for (const source of sources) {
   const object = source.replace(/\.c$/, ".o");
-  const built = check ? join(scratch, object) : object;
-  call("clang-14", [...flags, "-c", source, "-o", built]);
+  const place = (name) => join(relative(base, folder), name);
+  const built = check ? join(scratch, object) : place(object);
+  call("clang-14", [...flags, "-c", place(source), "-o", built]);
   // DWARF goes, BTF stays: loaders and divisi read BTF only.
   call("llvm-strip-14", ["-g", built]);
   if (!check) continue;
   const committed = existsSync(join(folder, object));
-  if (committed && disassembly(object) === disassembly(built)) continue;
+  if (committed && disassembly(place(object)) === disassembly(built)) continue;
   console.error(
     committed
       ? `${object}: the committed instructions are not those of ${source}`
