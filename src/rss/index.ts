@@ -4,7 +4,6 @@ export { nicProfiles } from "./nic-profile-table.ts";
 export type { FieldChoices, NicProfile } from "./nic-profile.ts";
 export {
   classOf,
-  hashInput,
   isHashFields,
   isPacketClass,
   packetClasses,

@@ -11,16 +11,21 @@
 import {
   NicModel,
   classOf,
-  hashInput,
   violated,
   type ClassFields,
   type HashFields,
   type KeySolution,
+  type PacketClass,
   type PortConfig,
   type PortKey,
   type Requirement,
 } from "../rss/index.ts";
-import { parseFrame, readBit } from "../packet/index.ts";
+import {
+  fieldBits,
+  fieldPosition,
+  parseFrame,
+  type FieldName,
+} from "../packet/index.ts";
 import type { Steering, SteeringMutant } from "../proof/index.ts";
 
 interface Interned {
@@ -42,9 +47,14 @@ export class SteeringInputs {
     const parsed = parseFrame(frame);
     const name = classOf(parsed);
     let text = `${port} ${name} `;
-    if (name !== "non-ip")
-      for (const bit of hashInput(name, widest(name)))
-        text += readBit(parsed, bit) ?? "-";
+    for (const field of hashedFields(name)) {
+      const first = fieldPosition(parsed, field);
+      if (first === undefined) break;
+      const at = first >>> 3;
+      const { length } = fieldBits(field);
+      for (let byte = 0; byte < length >>> 3; byte++)
+        text += String.fromCharCode(frame[at + byte] ?? 0);
+    }
     let number = this.#numbers.get(text);
     if (number === undefined) {
       number = this.#frames.length;
@@ -84,8 +94,14 @@ export class SteeringInputs {
   }
 }
 
-function widest(name: string): HashFields {
-  return /^(tcp|udp|sctp)/.test(name) ? "sdfn" : "sd";
+/** All that any of our NICs hashes of a class. */
+function hashedFields(name: PacketClass): readonly FieldName[] {
+  if (name === "non-ip") return [];
+  const version = name.endsWith("6") ? "ipv6" : "ipv4";
+  const addresses = [`${version}.src`, `${version}.dst`] as const;
+  return /^(tcp|udp|sctp)/.test(name)
+    ? [...addresses, "l4.sport", "l4.dport"]
+    : addresses;
 }
 
 /** The settings that a solution asks for, per port. */
