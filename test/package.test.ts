@@ -50,7 +50,11 @@ char _license[] SEC("license") = "GPL";
 test("installed from the tarball, as nobody, with nothing else", () => {
   const folder = temporaryFolder("package");
   chmodSync(folder, 0o755);
-  const sh = (command: string, words: readonly string[], cwd: string): string => {
+  const sh = (
+    command: string,
+    words: readonly string[],
+    cwd: string,
+  ): string => {
     const run = spawnSync(command, words, { cwd, encoding: "utf8" });
     equal(run.status, 0, `${command} ${words.join(" ")}\n${run.stderr}`);
     return run.stdout;

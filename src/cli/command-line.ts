@@ -114,7 +114,7 @@ function addCommand(parser: Parser, command: Command): void {
       if (value === undefined || value === false) continue;
       flags.set(
         flag.name,
-        Array.isArray(value) ? value.map(String) : [String(value)],
+        Array.isArray(value) ? value.map((word) => `${word as string}`) : [""],
       );
     }
     const answer = await command.run({ args: parser.args, flags }, rendering);
@@ -165,7 +165,10 @@ function usageError(error: CommanderError): InputError {
   const [first = "", ...rest] = error.message
     .replace(/^error: /, "")
     .split("\n");
-  const hint = rest.join(" ").trim().replace(/^\(|\)$/g, "");
+  const hint = rest
+    .join(" ")
+    .trim()
+    .replace(/^\(|\)$/g, "");
   if (error.code === "commander.help")
     return new InputError("a command is missing", {
       code: "usage",

@@ -288,10 +288,7 @@ export const commands: readonly Command[] = [
         "divisi rss check --key 6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa",
         "the key that everybody pastes",
       ],
-      [
-        "divisi rss check --cores 8 --key $(cat key.hex)",
-        "load of 8 queues",
-      ],
+      ["divisi rss check --cores 8 --key $(cat key.hex)", "load of 8 queues"],
     ],
     run: async (words, rendering) =>
       (await import("./rss.ts")).rssCheck(words, rendering),
@@ -306,20 +303,13 @@ export const commands: readonly Command[] = [
         text: "SRC:PORT>DST:PORT[/tcp|udp], or SRC>DST",
       },
     ],
-    flags: [
-      { name: "key", value: "HEX", text: "the key" },
-      nic,
-      cores,
-    ],
+    flags: [{ name: "key", value: "HEX", text: "the key" }, nic, cores],
     examples: [
       [
         "divisi rss queue --key 6d5a… --cores 8 '66.9.149.187:2794>161.142.100.80:1766'",
         "hash, table entry and queue",
       ],
-      [
-        "divisi rss queue --key 6d5a… '10.0.0.1>10.0.0.2'",
-        "addresses only",
-      ],
+      ["divisi rss queue --key 6d5a… '10.0.0.1>10.0.0.2'", "addresses only"],
     ],
     run: async (words, rendering) =>
       (await import("./rss.ts")).rssQueue(words, rendering),

@@ -3,9 +3,15 @@ import { printPlace } from "../base/index.ts";
 import type { IrProgram } from "../ir/index.ts";
 
 export function controlFlowDot(program: IrProgram): string {
-  const lines = ["digraph program {", "  node [shape=box, fontname=monospace];"];
+  const lines = [
+    "digraph program {",
+    "  node [shape=box, fontname=monospace];",
+  ];
   for (const [index, fn] of program.functions.entries()) {
-    lines.push(`  subgraph cluster_${index} {`, `    label=${quoted(fn.name)};`);
+    lines.push(
+      `  subgraph cluster_${index} {`,
+      `    label=${quoted(fn.name)};`,
+    );
     for (const block of fn.blocks) {
       const name = `f${index}b${block.id}`;
       const { terminator } = block;

@@ -91,10 +91,13 @@ function compile(path: string): Uint8Array {
       encoding: "utf8",
     });
     if (run.error !== undefined)
-      throw new UnsupportedError("clang is needed to compile C and was not found", {
-        feature: "clang",
-        fix: "install the package clang (Debian: apt-get install clang libbpf-dev), or give the compiled object",
-      });
+      throw new UnsupportedError(
+        "clang is needed to compile C and was not found",
+        {
+          feature: "clang",
+          fix: "install the package clang (Debian: apt-get install clang libbpf-dev), or give the compiled object",
+        },
+      );
     if (run.status !== 0) {
       const line = /:(\d+):\d+: (?:fatal )?error: (.*)/.exec(run.stderr);
       throw new InputError(
@@ -127,7 +130,11 @@ export function portsOf(words: Words): readonly PortBinding[] {
   const ports = pairsOf(words, "port").map(([name, value]) => {
     if (!/^[a-z][a-z0-9_-]*$/i.test(name))
       throw usage(`--port: ${name} is no name for a port`);
-    if (!/^\d+$/.test(value) || Number(value) < 1 || Number(value) > 0x7fff_ffff)
+    if (
+      !/^\d+$/.test(value) ||
+      Number(value) < 1 ||
+      Number(value) > 0x7fff_ffff
+    )
       throw usage(
         `--port ${name}: an interface index is expected, not ${value}`,
         "ip -o link shows them",

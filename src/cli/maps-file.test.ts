@@ -36,14 +36,14 @@ test("what does not fit is refused with its place", () => {
     [`{"aa":[]}`, /did you mean a\?/],
     [`{"a":3}`, /a: an array/],
     [`{"a":[3]}`, /a, element 0/],
-    [`{"a":[{"key":[1],"value":[1,2,3,4]}]}`, /key: 2 bytes are expected, not 1/],
+    [
+      `{"a":[{"key":[1],"value":[1,2,3,4]}]}`,
+      /key: 2 bytes are expected, not 1/,
+    ],
     [`{"a":[{"key":[1,256],"value":[1,2,3,4]}]}`, /bytes are expected/],
     [`{"a":[{"key":[1,2]}]}`, /value: bytes are expected/],
   ];
   for (const [text, says] of bad)
     throws(() => parseMapsFile(text, "m.json", [map("a")]), says);
-  throws(
-    () => parseMapsFile("[]", "m.json", [map("a"), map("b")]),
-    /has a, b/,
-  );
+  throws(() => parseMapsFile("[]", "m.json", [map("a"), map("b")]), /has a, b/);
 });

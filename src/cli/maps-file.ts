@@ -110,7 +110,9 @@ function rawBytes(value: unknown): Uint8Array | undefined {
         ? Number(item)
         : Number.NaN,
   );
-  if (!numbers.every((byte) => Number.isInteger(byte) && byte >= 0 && byte < 256))
+  if (
+    !numbers.every((byte) => Number.isInteger(byte) && byte >= 0 && byte < 256)
+  )
     return undefined;
   return Uint8Array.from(numbers);
 }

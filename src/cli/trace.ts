@@ -7,8 +7,20 @@ import {
   statSync,
 } from "node:fs";
 import { finished } from "node:stream/promises";
-import { InputError, UnsupportedError, fromHex } from "../base/index.ts";
-import { queueOfFrame } from "../rss/index.ts";
+import {
+  NicModel,
+  candidates,
+  fieldsOf,
+  indirectionTable,
+  nicProfiles,
+} from "../rss/index.ts";
+import {
+  Bug,
+  InputError,
+  UnsupportedError,
+  fromHex,
+  toHex,
+} from "../base/index.ts";
 import {
   FlowCounter,
   mergeByPort,
@@ -33,14 +45,13 @@ export async function traceStats(
   const counter = new FlowCounter();
   const key = valueOf(words, "key");
   const queues = countOf(words, "cores", [1, 1024]) ?? 8;
-  const steer =
-    key === undefined ? undefined : queueOfFrame(fromHex(key), queues);
+  const steer = key === undefined ? undefined : genericNic(key, queues);
   const load = Array<number>(queues).fill(0);
   const progress = new Progress("packets", rendering);
   for await (const packet of input.read()) {
     counter.add(packet);
     if (steer !== undefined) {
-      const queue = steer(packet.data);
+      const { queue } = steer.queueOf(packet.data);
       load[queue] = (load[queue] ?? 0) + 1;
     }
   }
@@ -58,6 +69,20 @@ export async function traceStats(
     },
     text: statisticsText(word, statistics, steer && { load, imbalance }),
   };
+}
+
+/** The generic profile with its default fields and an even table. */
+function genericNic(key: string, queues: number): NicModel {
+  const { generic } = nicProfiles;
+  const inputs = generic && candidates(generic)[0];
+  if (generic === undefined || inputs === undefined)
+    throw new Bug("no generic NIC profile");
+  const every = Array.from({ length: generic.tableEntries }, () => true);
+  return new NicModel({
+    key: toHex(fromHex(key)),
+    fields: fieldsOf(inputs),
+    table: indirectionTable(every, queues).entries,
+  });
 }
 
 function statisticsText(

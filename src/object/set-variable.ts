@@ -32,7 +32,9 @@ export function setVariable(
     );
   return {
     ...object,
-    maps: object.maps.map((other) => (other === map ? { ...map, data } : other)),
+    maps: object.maps.map((other) =>
+      other === map ? { ...map, data } : other,
+    ),
   };
 }
 
@@ -60,7 +62,8 @@ function findVariable(
 
 function settable(object: ObjectSpec): MapSpec[] {
   return object.maps.filter(
-    (map) => map.readOnly && map.data !== undefined && map.section !== ".kconfig",
+    (map) =>
+      map.readOnly && map.data !== undefined && map.section !== ".kconfig",
   );
 }
 

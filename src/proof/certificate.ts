@@ -109,7 +109,12 @@ export function weaknessesOf(
 export class AccessCounter {
   readonly #rows = new Map<
     string,
-    { at: string; object: string; op: string; counts: Record<AccessResult, number> }
+    {
+      at: string;
+      object: string;
+      op: string;
+      counts: Record<AccessResult, number>;
+    }
   >();
   readonly written = new Set<string>();
 

@@ -22,12 +22,7 @@ export type StateRule =
 
 export interface Mismatch {
   readonly kind:
-    | "verdict"
-    | "bytes"
-    | "effects"
-    | "state"
-    | "ownership"
-    | "fault";
+    "verdict" | "bytes" | "effects" | "state" | "ownership" | "fault";
   /** Index of the packet in its episode; absent for final state. */
   readonly packet?: number;
   readonly text: string;

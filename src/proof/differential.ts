@@ -21,11 +21,7 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import {
-  AccessCounter,
-  weaknessesOf,
-  type Tested,
-} from "./certificate.ts";
+import { AccessCounter, weaknessesOf, type Tested } from "./certificate.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { Ownership, type Steering } from "./ownership.ts";
 import { negatedBranches } from "./program-mutants.ts";
@@ -138,9 +134,7 @@ export function runDifferential(options: DifferentialOptions): Tested {
   const weaknesses = weaknessesOf(body, {
     verdicts: options.verdicts,
     writable: [
-      ...new Set(
-        options.accesses.filter((a) => a.writes).map((a) => a.object),
-      ),
+      ...new Set(options.accesses.filter((a) => a.writes).map((a) => a.object)),
     ],
     written: reference.counter.written,
     cores: options.cores,

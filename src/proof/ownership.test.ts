@@ -19,9 +19,18 @@ test("a cell touched under two steering inputs has one owner only if they share 
   ownership.touch(touch("0b"), 3, 2);
   equal(ownership.cells, 2);
   equal(ownership.contested, 1);
-  equal(ownership.hasConflict(() => 0), false);
-  equal(ownership.hasConflict((input) => input % 2), true);
-  equal(ownership.hasConflict((input) => (input === 3 ? 1 : 0)), false);
+  equal(
+    ownership.hasConflict(() => 0),
+    false,
+  );
+  equal(
+    ownership.hasConflict((input) => input % 2),
+    true,
+  );
+  equal(
+    ownership.hasConflict((input) => (input === 3 ? 1 : 0)),
+    false,
+  );
   match(
     ownership.conflicts((input) => input).first[0]?.text ?? "",
     /^flows\[0a\] is touched from core 1 and core 2$/,
@@ -33,5 +42,8 @@ test("objects that are not sharded have no owner", () => {
   ownership.touch(touch("0a", "other"), 1, 0);
   ownership.touch(touch("0a", "other"), 2, 1);
   equal(ownership.cells, 0);
-  equal(ownership.hasConflict((input) => input), false);
+  equal(
+    ownership.hasConflict((input) => input),
+    false,
+  );
 });

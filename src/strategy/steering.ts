@@ -176,8 +176,11 @@ function replaced(
 
 function flipped(key: string, bit: number): string {
   const at = 2 * (bit >>> 3);
-  const byte = Number.parseInt(key.slice(at, at + 2), 16) ^ (0x80 >>> (bit & 7));
-  return key.slice(0, at) + byte.toString(16).padStart(2, "0") + key.slice(at + 2);
+  const byte =
+    Number.parseInt(key.slice(at, at + 2), 16) ^ (0x80 >>> (bit & 7));
+  return (
+    key.slice(0, at) + byte.toString(16).padStart(2, "0") + key.slice(at + 2)
+  );
 }
 
 const transports = ["tcp4", "udp4"] as const;
@@ -224,7 +227,9 @@ function added(
         mode: solution.mode,
       },
     ) === undefined;
-  return isHarmless ? [] : [[`hash fields ${next} instead of ${fields.tcp4}`, changed]];
+  return isHarmless
+    ? []
+    : [[`hash fields ${next} instead of ${fields.tcp4}`, changed]];
 }
 
 function withTransports(fields: ClassFields, value: HashFields): ClassFields {

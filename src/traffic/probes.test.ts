@@ -25,9 +25,11 @@ test("every hashable bit is flipped once, checksums stay right", () => {
     all
       .map(({ data }) => parseFrame(data))
       .filter((parsed) => parsed.protocol === 6 && parsed.fragment === "none")
-      .map((parsed) => JSON.stringify(fiveTuple(parsed), (_, value: unknown) =>
-        typeof value === "bigint" ? value.toString() : value,
-      )),
+      .map((parsed) =>
+        JSON.stringify(fiveTuple(parsed), (_, value: unknown) =>
+          typeof value === "bigint" ? value.toString() : value,
+        ),
+      ),
   );
   equal(tuples.size, 1 + 96);
   for (const { data } of all.slice(0, 97))
