@@ -12,6 +12,13 @@ import {
   printInstruction,
   programTypes,
 } from "../dist/isa/index.js";
+import {
+  commands,
+  commonFlags,
+  completion,
+  manPage,
+  referencePage,
+} from "../dist/cli/index.js";
 
 const folder =
   process.argv[2] ?? new URL("../docs/reference", import.meta.url).pathname;
@@ -202,6 +209,11 @@ const pages = {
   "helpers.md": helpersPage,
   "map-types.md": mapTypesPage,
   "program-types.md": programTypesPage,
+  "cli.md": () => referencePage(commands, commonFlags),
+  "divisi.1": () => manPage(commands, commonFlags),
+  "divisi.bash": () => completion("bash", commands, commonFlags),
+  "divisi.zsh": () => completion("zsh", commands, commonFlags),
+  "divisi.fish": () => completion("fish", commands, commonFlags),
 };
 mkdirSync(folder, { recursive: true });
 for (const [name, page] of Object.entries(pages))

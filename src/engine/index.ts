@@ -35,3 +35,4 @@ export {
   type ParallelOptions,
   type ParallelRun,
 } from "./wasm/parallel.ts";
+export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";

@@ -1,0 +1,41 @@
+#compdef divisi
+autoload -U +X bashcompinit && bashcompinit
+# bash completion for divisi; generated
+_divisi() {
+  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
+  local command="${COMP_WORDS[1]}" words=""
+  case "$previous" in
+    --type) COMPREPLY=($(compgen -W "xdp sched_cls tracepoint socket_filter" -- "$current")); return ;;
+    --grade) COMPREPLY=($(compgen -W "exact reordered merged partitioned" -- "$current")); return ;;
+    --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
+    --engine) COMPREPLY=($(compgen -W "wasm interp" -- "$current")); return ;;
+    --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
+  esac
+  case "$command" in rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
+  case "$command" in
+    "split") words="--output --entry --type --set --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
+    "check") words="--trace --inside --maps --allow-untested --seed --json --quiet --verbose" ;;
+    "analyze") words="--entry --type --set --port --user-writes --fail-on --json --quiet --verbose" ;;
+    "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
+    "run") words="--entry --type --set --trace --inside --maps --port --cores --out --engine --seed --json --quiet --verbose" ;;
+    "rss solve") words="--fields --swap --nic --cores --mode --seed --json --quiet --verbose" ;;
+    "rss check") words="--key --nic --cores --seed --json --quiet --verbose" ;;
+    "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;
+    "trace stats") words="--key --cores --seed --json --quiet --verbose" ;;
+    "trace gen") words="--output --seed --json --quiet --verbose" ;;
+    "trace cat") words="--output --seed --json --quiet --verbose" ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "split check analyze inspect run rss trace" -- "$current"))
+  elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
+    case "$previous" in
+      rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;
+      trace) COMPREPLY=($(compgen -W "stats gen cat" -- "$current")) ;;
+    esac
+  elif [[ "$current" == -* ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+  fi
+}
+complete -o filenames -F _divisi divisi
