@@ -1,10 +1,21 @@
 /**
- * The list of verbs: load → lift → analyse → plan → generate → check → emit.
- * Values in, values out; files, clocks and terminals belong to `cli`.
+ * The list of verbs: load → analyse → plan → generate → check. Values in, values
+ * out; files, clocks and terminals belong to `cli`.
  */
-import { InputError, type Diagnostic } from "./base/index.ts";
 import {
+  analyse,
+  returnedConstants,
+  type StateReport,
+} from "./analysis/index.ts";
+import { Bug, InputError, type Diagnostic } from "./base/index.ts";
+import { portableRunner } from "./engine/index.ts";
+import { createState, type PacketInput } from "./interp/index.ts";
+import { lift } from "./ir/index.ts";
+import {
+  printFunction,
+  programTypeRow,
   programTypes,
+  type MapTypeName,
   type ProgramSpec,
   type ProgramTypeName,
 } from "./isa/index.ts";
@@ -14,17 +25,44 @@ import {
   programSpec,
   readBtf,
   readObject,
+  setMapType,
   setVariable,
+  variableValue,
   variableNames,
   writeObject,
   type ObjectSpec,
 } from "./object/index.ts";
-
-/** A name for an ingress interface. */
-export interface PortBinding {
-  readonly name: string;
-  readonly ifindex: number;
-}
+import {
+  coverProgram,
+  runDifferential,
+  type Certificate,
+  type Episode,
+  type Lane,
+  type MapContents,
+  type Proved,
+  type StateRule,
+  type Tested,
+} from "./proof/index.ts";
+import {
+  inputsOf,
+  nicSetup,
+  portConfig,
+  violated,
+  type NicProfile,
+  type NicSetup,
+} from "./rss/index.ts";
+import {
+  SteeringInputs,
+  choosePlan,
+  portOfTrace,
+  portsFor,
+  steeringMutants,
+  type SteeringDemand,
+  type Plan,
+  type PlanOptions,
+  type Port,
+} from "./strategy/index.ts";
+import { probes, type TracePacket } from "./traffic/index.ts";
 
 export interface LoadOptions {
   readonly file: string;
@@ -32,18 +70,18 @@ export interface LoadOptions {
   readonly type?: string;
   /** Values of read-only variables. */
   readonly set: readonly (readonly [string, string])[];
-  readonly ports: readonly PortBinding[];
+  readonly ports: readonly Port[];
+  readonly userWrites: readonly string[];
   /** BTF of the kernel that CO-RE records are resolved against, read on demand. */
   readonly kernelBtf: () => Uint8Array | undefined;
 }
 
-/** An object with the program that was chosen from it. */
+/** An object with the program that was chosen from it, analysed. */
 export interface Loaded {
   readonly object: ObjectSpec;
   readonly program: ProgramSpec;
-  /** What the program is as bytes: the user's own unless a variable was set. */
+  /** The program as bytes: the user's own unless a variable was set. */
   readonly source: Uint8Array;
-  readonly ports: readonly PortBinding[];
   readonly notes: readonly Diagnostic[];
 }
 
@@ -60,12 +98,12 @@ export function load(bytes: Uint8Array, options: LoadOptions): Loaded {
   for (const [name, value] of options.set)
     object = setVariable(object, name, value);
   const source = object === original ? bytes : writeObject(object);
-  object = relocated(object, options);
-  const program = programSpec(object, {
+  const resolved = relocated(object, options);
+  const program = programSpec(resolved, {
     ...(options.entry === undefined ? {} : { entry: options.entry }),
     ...(options.type === undefined ? {} : { type: typeNamed(options.type) }),
   });
-  return { object, program, source, ports: options.ports, notes: object.notes };
+  return { object, program, source, notes: resolved.notes };
 }
 
 function relocated(object: ObjectSpec, options: LoadOptions): ObjectSpec {
@@ -88,9 +126,324 @@ function typeNamed(name: string): ProgramTypeName {
   );
 }
 
-/** Names of ports that the program has variables for, to suggest bindings. */
-export function portVariables(object: ObjectSpec): string[] {
-  return variableNames(object)
-    .filter((name) => /^[a-z][a-z0-9]*_ifindex$/.test(name))
-    .map((name) => name.slice(0, -"_ifindex".length));
+/** What analysis says of a program, and the ports it may be asked about. */
+export interface Analysed extends Loaded {
+  readonly report: StateReport;
+  readonly ports: readonly Port[];
+}
+
+/** The state report, with every port that the program tests bound to a name. */
+export function analyseLoaded(loaded: Loaded, options: LoadOptions): Analysed {
+  const report = analyse(loaded.program, { userWrites: options.userWrites });
+  const bound =
+    options.ports.length > 0 ? options.ports : portsOfObject(loaded.object);
+  return { ...loaded, report, ports: portsFor(report, bound) };
+}
+
+/** Read-only variables `lan_ifindex = 1` bind port lan. */
+function portsOfObject(object: ObjectSpec): Port[] {
+  return variableNames(object).flatMap((variable) => {
+    const name = /^([a-z][a-z0-9]*)_ifindex$/.exec(variable)?.[1];
+    const ifindex = Number(variableValue(object, variable) ?? 0n);
+    return name === undefined || ifindex === 0 ? [] : [{ name, ifindex }];
+  });
+}
+
+/** A parallel version: the edited object, its bytes, and the NIC's set-up. */
+export interface Artifact {
+  readonly plan: Plan;
+  readonly bytes: Uint8Array;
+  readonly emitted: ProgramSpec;
+  readonly setup: NicSetup | undefined;
+}
+
+/** Chooses, and writes the object that was chosen. */
+export function generate(
+  analysed: Analysed,
+  profile: NicProfile,
+  options: PlanOptions,
+): Artifact {
+  const { object, program, report } = analysed;
+  const plan = choosePlan(report, options);
+  let edited = object;
+  for (const part of plan.objects)
+    if (part.strategy === "merge" && part.layoutChanged)
+      edited = setMapType(edited, part.object, perCpuType(edited, part.object));
+  const bytes = edited === object ? analysed.source : writeObject(edited);
+  return {
+    plan,
+    bytes,
+    emitted: reread(bytes, program),
+    setup: plan.rss === undefined ? undefined : nicSetup(plan.rss, profile),
+  };
+}
+
+const perCpuForms = {
+  array: "percpu_array",
+  hash: "percpu_hash",
+  lru_hash: "lru_percpu_hash",
+} as const;
+
+function perCpuType(object: ObjectSpec, name: string): MapTypeName {
+  const type = object.maps.find((map) => map.name === name)?.type;
+  if (type === "array" || type === "hash" || type === "lru_hash")
+    return perCpuForms[type];
+  throw new Bug(`${name} cannot become per-CPU`);
+}
+
+/** The program as the emitted bytes hold it; records resolved as in the source. */
+function reread(bytes: Uint8Array, source: ProgramSpec): ProgramSpec {
+  const object = readObject(bytes, "core.o");
+  const again = programSpec(object, { entry: source.name, type: source.type });
+  const isResolved = object.functions.some(
+    (fn) => fn.coreRelocations.length > 0,
+  );
+  // CO-RE records stay in the file for the loader; what runs here is resolved.
+  return isResolved ? { ...again, functions: source.functions } : again;
+}
+
+/** What the emitted settings must serve, for their mutants. */
+export function demandOf({ plan }: Artifact): SteeringDemand {
+  return {
+    requirement: plan.requirement,
+    mode: plan.rss?.mode ?? "index",
+    constrained: plan.rss?.ports.map(({ constrained }) => constrained) ?? [],
+  };
+}
+
+export interface CheckOptions {
+  readonly sequential: ProgramSpec;
+  readonly emitted: ProgramSpec;
+  readonly report: StateReport;
+  /** Object → strategy, as emitted. */
+  readonly strategies: ReadonlyMap<string, string>;
+  readonly ports: readonly Port[];
+  readonly cores: number;
+  /** Absent: any spreading is right, or there is one core. */
+  readonly setup: NicSetup | undefined;
+  readonly demand: SteeringDemand;
+  readonly trace: readonly TracePacket[];
+  readonly contents?: MapContents;
+  readonly seed: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Coverage packets and probes, then the trace: both passes and the mutants. */
+export function check(options: CheckOptions): Tested {
+  const { sequential, emitted, report, ports, cores, setup, seed } = options;
+  const inputs = new SteeringInputs();
+  const episodes = episodesOf(options, inputs);
+  const configs = setup?.ports.map(({ name }) => portConfig(setup, name));
+  const steering =
+    configs === undefined
+      ? (input: number) => input % cores
+      : inputs.cores(configs);
+  const contents =
+    options.contents === undefined ? {} : { contents: options.contents };
+  const ir = lift(sequential);
+  const names = programTypeRow(sequential.type).verdicts;
+  return runDifferential({
+    sequential,
+    emitted,
+    episodes,
+    contents: options.contents,
+    sharded: new Set(
+      [...options.strategies].flatMap(([object, strategy]) =>
+        strategy === "shard" ? [object] : [],
+      ),
+    ),
+    rules: stateRules(sequential, report, options.strategies),
+    cores,
+    steering,
+    ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
+    runEmitted: (program = emitted) =>
+      portableRunner(program, { ...contents, seed }),
+    steeringMutants:
+      setup === undefined
+        ? []
+        : steeringMutants(inputs, setup, options.demand),
+    accesses: report.objects.flatMap((object) =>
+      object.accesses.map(({ at, op }) => ({
+        at,
+        object: object.name,
+        writes:
+          object.access !== "read-only" &&
+          ["write", "add", "update", "delete"].includes(op),
+      })),
+    ),
+    verdicts: [...returnedConstants(ir)].flatMap((value) => {
+      const name = names[value];
+      return name === undefined ? [] : [name];
+    }),
+    seed,
+    ...(options.onProgress === undefined
+      ? {}
+      : { onProgress: options.onProgress }),
+  });
+
+  function episodesOf(
+    { trace }: CheckOptions,
+    seen: SteeringInputs,
+  ): Episode[] {
+    const indexOf = portOfTrace(ports);
+    const toInput = (packet: TracePacket): PacketInput => ({
+      data: packet.data,
+      ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
+      rxQueue: 0,
+      cpu: 0,
+      time: packet.time,
+    });
+    const episode = (
+      name: string,
+      packets: readonly PacketInput[],
+    ): Episode => ({
+      name,
+      packets,
+      steering: packets.map(({ data, ifindex }) =>
+        seen.intern(
+          data,
+          ports.findIndex((port) => port.ifindex === ifindex),
+        ),
+      ),
+    });
+    const covering = coverProgram(sequential, {
+      state: createState(sequential.maps, { cpus: cores, ...contents }),
+      seeds: trace.slice(0, 32).map(toInput),
+      ports: ports.map(({ ifindex }) => ifindex),
+      seed,
+    }).packets;
+    const all = [...covering, ...neighbours(covering, ports)];
+    return [
+      episode("coverage", all),
+      ...(trace.length === 0
+        ? []
+        : [episode("trace", trace.map(toInput))]),
+    ];
+  }
+}
+
+/** Probes of the covering packets, behind them in time. */
+function neighbours(
+  covering: readonly PacketInput[],
+  ports: readonly Port[],
+): PacketInput[] {
+  let time = covering.at(-1)?.time ?? 0n;
+  const distinct = new Map(
+    covering.map((packet) => [packet.data.join(), packet]),
+  );
+  return [...distinct.values()].slice(0, 48).flatMap((packet) => {
+    const port = ports.findIndex(({ ifindex }) => ifindex === packet.ifindex);
+    const base = {
+      data: packet.data,
+      wireLength: packet.data.length,
+      time,
+      port: Math.max(port, 0),
+    };
+    return [...probes(base, ports.length)].map((probe): PacketInput => {
+      time += 1000n;
+      return {
+        data: probe.data,
+        ifindex: ports[probe.port]?.ifindex ?? packet.ifindex,
+        rxQueue: 0,
+        cpu: 0,
+        time,
+      };
+    });
+  });
+}
+
+/** Merged objects compare by sums, and what was per-CPU already not at all. */
+function stateRules(
+  program: ProgramSpec,
+  report: StateReport,
+  strategies: ReadonlyMap<string, string>,
+): Map<string, StateRule> {
+  const rules = new Map<string, StateRule>();
+  for (const object of report.objects) {
+    const map = program.maps.find(({ name }) => name === object.name);
+    if (object.access === "per-cpu" || object.cpuIndexed)
+      rules.set(object.name, { kind: "per-cpu" });
+    else if (strategies.get(object.name) === "merge" && map !== undefined)
+      rules.set(object.name, { kind: "merged", lanes: lanesOf(map) });
+  }
+  return rules;
+}
+
+function lanesOf(map: ProgramSpec["maps"][number]): Lane[] {
+  const fields = (map.valueFields ?? []).filter(
+    ({ bits, bitOffset }) =>
+      [8, 16, 32, 64].includes(bits) && bitOffset % 8 === 0,
+  );
+  if (fields.length > 0)
+    return fields.map(({ bits, bitOffset }) => ({
+      offset: bitOffset / 8,
+      size: bits / 8,
+    }));
+  const size = map.valueSize % 8 === 0 ? 8 : map.valueSize % 4 === 0 ? 4 : 1;
+  return Array.from({ length: map.valueSize / size }, (_, index) => ({
+    offset: index * size,
+    size,
+  }));
+}
+
+/** The certificate over everything that is emitted. */
+export function certify(
+  analysed: Analysed,
+  artifact: Artifact,
+  found: Pick<Certificate, "tested" | "verifier" | "sha256">,
+): Certificate {
+  return {
+    schema: "divisi.certificate/1",
+    proved: proofs(analysed, artifact),
+    ...found,
+    rewrittenCalls: [],
+    initialise: uninitialised(artifact.emitted),
+    deviations: artifact.plan.deviations.map(({ text }) => text),
+  };
+}
+
+function proofs({ program }: Analysed, artifact: Artifact): Proved[] {
+  const proved: Proved[] = [];
+  const text = (spec: ProgramSpec): string =>
+    spec.functions.map(printFunction).join("\n");
+  if (text(program) === text(artifact.emitted))
+    proved.push({
+      by: "structural",
+      claim: "the instructions of core.o are those of source.o",
+    });
+  const { plan, setup } = artifact;
+  if (plan.rss === undefined || setup === undefined) return proved;
+  if (plan.requirement.conjuncts.length === 0) return proved;
+  const [first] = setup.ports;
+  if (first === undefined) return proved;
+  const broken = violated(
+    plan.requirement,
+    setup.ports.map(({ key }) => key),
+    {
+      inputs: inputsOf(first.fields),
+      tableBits: Math.log2(first.table.entries.length),
+      mode: plan.rss.mode,
+    },
+  );
+  if (broken === undefined)
+    proved.push({
+      by: "linear-algebra",
+      claim:
+        "packets that can reach one cell have one table index under the emitted keys, for all packets, as the analysis reads the keys and the profile reads the NIC",
+    });
+  return proved;
+}
+
+/** Maps that user space must fill before the program does anything useful. */
+function uninitialised(program: ProgramSpec): string[] {
+  const filled = new Set([
+    "devmap",
+    "devmap_hash",
+    "cpumap",
+    "xskmap",
+    "prog_array",
+  ]);
+  return program.maps
+    .filter(({ type, values }) => filled.has(type) && values === undefined)
+    .map(({ name }) => name);
 }

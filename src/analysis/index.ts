@@ -13,3 +13,4 @@ export type {
 export { analyse, analyseIr, type AnalyseOptions } from "./analyse.ts";
 export { signature } from "./accesses.ts";
 export { keyText, printFieldBits, reasonText } from "./key.ts";
+export { returnedConstants } from "./verdicts.ts";

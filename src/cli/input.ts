@@ -8,15 +8,23 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { InputError, UnsupportedError } from "../base/index.ts";
+import { InputError, UnsupportedError, nearest } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { readObject, setVariable, type ObjectSpec } from "../object/index.ts";
-import { load, type Loaded, type PortBinding } from "../pipeline.ts";
+import {
+  analyseLoaded,
+  load,
+  type Analysed,
+  type LoadOptions,
+  type Loaded,
+} from "../pipeline.ts";
 import type { MapContents } from "../proof/index.ts";
+import { nicProfiles, type NicProfile } from "../rss/index.ts";
+import type { Port } from "../strategy/index.ts";
 import type { Words } from "./command.ts";
 import { readInput } from "./files.ts";
 import { parseMapsFile } from "./maps-file.ts";
-import { pairsOf, usage, valueOf } from "./words.ts";
+import { pairsOf, usage, valueOf, valuesOf } from "./words.ts";
 
 // prettier-ignore
 const clangFlags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "-Wall", "-c"];
@@ -24,17 +32,40 @@ const clangFlags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "
 /** Loads the program that the words name, with `--set`, `--port`, `--entry`, `--type`. */
 export function loadProgram(path: string, words: Words): Loaded {
   const bytes = objectBytes(path);
+  return inFile(path, () => load(bytes, loadOptions(path, words)));
+}
+
+/** The same, analysed; ports are bound. */
+export function loadAnalysed(path: string, words: Words): Analysed {
+  const bytes = objectBytes(path);
+  const options = loadOptions(path, words);
+  return inFile(path, () => analyseLoaded(load(bytes, options), options));
+}
+
+function loadOptions(path: string, words: Words): LoadOptions {
   const entry = valueOf(words, "entry");
   const type = valueOf(words, "type");
-  return inFile(path, () =>
-    load(bytes, {
-      file: path,
-      ...(entry === undefined ? {} : { entry }),
-      ...(type === undefined ? {} : { type }),
-      set: pairsOf(words, "set"),
-      ports: portsOf(words),
-      kernelBtf,
-    }),
+  return {
+    file: path,
+    ...(entry === undefined ? {} : { entry }),
+    ...(type === undefined ? {} : { type }),
+    set: pairsOf(words, "set"),
+    ports: portsOf(words),
+    userWrites: valuesOf(words, "user-writes"),
+    kernelBtf,
+  };
+}
+
+/** A shipped NIC profile. */
+export function nicProfile(name: string): NicProfile {
+  const found = Object.hasOwn(nicProfiles, name)
+    ? nicProfiles[name]
+    : undefined;
+  if (found !== undefined) return found;
+  const near = nearest(name, Object.keys(nicProfiles));
+  throw usage(
+    `no NIC profile is called ${name}: there are ${Object.keys(nicProfiles).join(", ")}`,
+    near === undefined ? undefined : `did you mean ${near}?`,
   );
 }
 
@@ -126,7 +157,7 @@ function kernelBtf(): Uint8Array | undefined {
 }
 
 /** `--port lan=3`, in the order given. */
-export function portsOf(words: Words): readonly PortBinding[] {
+export function portsOf(words: Words): readonly Port[] {
   const ports = pairsOf(words, "port").map(([name, value]) => {
     if (!/^[a-z][a-z0-9_-]*$/i.test(name))
       throw usage(`--port: ${name} is no name for a port`);

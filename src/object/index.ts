@@ -15,7 +15,12 @@ export {
 } from "./program.ts";
 export { readBtf } from "./read-btf.ts";
 export { readObject } from "./read-object.ts";
-export { hasVariable, setVariable, variableNames } from "./set-variable.ts";
+export {
+  hasVariable,
+  setVariable,
+  variableNames,
+  variableValue,
+} from "./set-variable.ts";
 export type {
   ExternSpec,
   ObjectSpec,

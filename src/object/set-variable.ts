@@ -43,6 +43,21 @@ export function hasVariable(object: ObjectSpec, name: string): boolean {
   return findVariable(object, name) !== undefined;
 }
 
+/** First value of such a variable, unsigned. */
+export function variableValue(
+  object: ObjectSpec,
+  name: string,
+): bigint | undefined {
+  const found = findVariable(object, name);
+  if (found === undefined) return undefined;
+  const { map, field } = found;
+  let value = 0n;
+  for (let byte = field.bits / 8 - 1; byte >= 0; byte--)
+    value =
+      (value << 8n) | BigInt(map.data?.[field.bitOffset / 8 + byte] ?? 0);
+  return value;
+}
+
 /** Names that setVariable takes. */
 export function variableNames(object: ObjectSpec): string[] {
   return settable(object).flatMap((map) =>

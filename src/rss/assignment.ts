@@ -40,6 +40,14 @@ export function fieldsOf(inputs: ClassInputs): ClassFields {
   return perClass((name) => inputs[name]?.[0] ?? null);
 }
 
+/** The same the other way: each class hashes exactly these fields. */
+export function inputsOf(fields: ClassFields): ClassInputs {
+  return perClass((name) => {
+    const hashed = fields[name];
+    return hashed === null ? null : [hashed];
+  });
+}
+
 function inputsAt(
   profile: NicProfile,
   level: HashFields | undefined,

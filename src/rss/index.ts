@@ -1,4 +1,4 @@
-export { candidates, fieldsOf } from "./assignment.ts";
+export { candidates, fieldsOf, inputsOf } from "./assignment.ts";
 export { NicModel, queueOf, type PortConfig, type QueueChoice } from "./nic.ts";
 export { nicProfiles } from "./nic-profile-table.ts";
 export type { FieldChoices, NicProfile } from "./nic-profile.ts";

@@ -11,6 +11,7 @@ export { packetClassesOf } from "./packet-classes.ts";
 export {
   grades,
   strategyNames,
+  weaker,
   type Deviation,
   type Dispatch,
   type Grade,
@@ -26,3 +27,9 @@ export type { Refusal } from "./refusal.ts";
 export { strategies } from "./strategies.ts";
 export { analyzeJson, planJson, type AnalyzeFacts } from "./json.ts";
 export { printPlan } from "./print.ts";
+export { onlyPort, portOfTrace, portsFor } from "./ports.ts";
+export {
+  SteeringInputs,
+  steeringMutants,
+  type SteeringDemand,
+} from "./steering.ts";

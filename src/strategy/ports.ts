@@ -7,21 +7,16 @@
  */
 import { InputError } from "../base/index.ts";
 import type { StateReport } from "../analysis/index.ts";
-
-/** A name for an ingress interface. */
-export interface PortBinding {
-  readonly name: string;
-  readonly ifindex: number;
-}
+import type { Port } from "./plan.ts";
 
 /** Where there is no binding and no test of the port. */
-export const onlyPort: PortBinding = { name: "port0", ifindex: 1 };
+export const onlyPort: Port = { name: "port0", ifindex: 1 };
 
 /** The ports of a program, or a usage error that names the value it tests without a name. */
 export function portsFor(
   report: StateReport,
-  bound: readonly PortBinding[],
-): readonly PortBinding[] {
+  bound: readonly Port[],
+): readonly Port[] {
   const tested = report.testedPorts ?? [];
   const unnamed = tested.find(
     (ifindex) => !bound.some((port) => port.ifindex === ifindex),
@@ -42,7 +37,7 @@ export function portsFor(
 
 /** Index into `ports` of a trace's port index: `lan` and `wan` are a generator's 0 and 1. */
 export function portOfTrace(
-  ports: readonly PortBinding[],
+  ports: readonly Port[],
 ): (port: number) => number {
   const lan = ports.findIndex(({ name }) => name === "lan");
   const wan = ports.findIndex(({ name }) => name === "wan");

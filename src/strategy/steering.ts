@@ -11,13 +11,15 @@
 import {
   NicModel,
   classOf,
+  inputsOf,
+  keyGroups,
+  portConfig,
   violated,
   type ClassFields,
   type HashFields,
-  type KeySolution,
+  type NicSetup,
   type PacketClass,
   type PortConfig,
-  type PortKey,
   type Requirement,
 } from "../rss/index.ts";
 import {
@@ -31,6 +33,13 @@ import type { Steering, SteeringMutant } from "../proof/index.ts";
 interface Interned {
   readonly port: number;
   readonly frame: Uint8Array;
+}
+
+/** What the settings must serve, and which key bits (per port) that constrains. */
+export interface SteeringDemand {
+  readonly requirement: Requirement;
+  readonly mode: "index" | "full";
+  readonly constrained: readonly (readonly number[])[];
 }
 
 /** Hands out steering inputs and remembers one frame of each. */
@@ -104,27 +113,13 @@ function hashedFields(name: PacketClass): readonly FieldName[] {
     : addresses;
 }
 
-/** The settings that a solution asks for, per port. */
-export function portConfigs(solution: KeySolution): PortConfig[] {
-  return solution.ports.map((port) => ({
-    key: port.key,
-    fields: port.fields,
-    table: tableOf(solution, port),
-  }));
-}
-
-function tableOf(solution: KeySolution, port: PortKey): readonly number[] {
-  const group = solution.groups.find(({ ports }) => ports.includes(port.name));
-  return group?.table.entries ?? [0];
-}
-
 /** Wrong settings, each with what is wrong about it. */
 export function steeringMutants(
   inputs: SteeringInputs,
-  solution: KeySolution,
-  requirement: Requirement,
+  setup: NicSetup,
+  demand: SteeringDemand,
 ): SteeringMutant[] {
-  const configs = portConfigs(solution);
+  const configs = setup.ports.map(({ name }) => portConfig(setup, name));
   const mutants: SteeringMutant[] = [];
   const add = (name: string, changed: readonly PortConfig[]): void => {
     mutants.push({
@@ -132,24 +127,24 @@ export function steeringMutants(
       steerings: () => [inputs.entries(changed), inputs.cores(changed)],
     });
   };
-  for (const [index, port] of solution.ports.entries())
-    for (const bit of port.constrained)
+  for (const [index, { name }] of setup.ports.entries())
+    for (const bit of demand.constrained[index] ?? [])
       add(
-        `key bit ${bit} of port ${port.name} flipped`,
+        `key bit ${bit} of port ${name} flipped`,
         replaced(configs, index, (config) => ({
           ...config,
           key: flipped(config.key, bit),
         })),
       );
-  for (const group of solution.groups) {
-    if (group.ports.length < 2) continue;
-    const [name = ""] = group.ports;
-    const index = solution.ports.findIndex((port) => port.name === name);
+  for (const group of keyGroups(demand.requirement)) {
+    if (group.length < 2) continue;
+    const [name = ""] = group;
+    const index = setup.ports.findIndex((port) => port.name === name);
     add(
       `a table of its own for port ${name}`,
       replaced(configs, index, (config) => ({
         ...config,
-        table: config.table.map((queue) => (queue + 1) % solution.cores),
+        table: config.table.map((queue) => (queue + 1) % setup.cores),
       })),
     );
     for (const [letter, fields] of dropped(configs[index]?.fields))
@@ -158,7 +153,7 @@ export function steeringMutants(
         replaced(configs, index, (config) => ({ ...config, fields })),
       );
   }
-  for (const [text, fields] of added(configs, requirement, solution))
+  for (const [text, fields] of added(configs, demand))
     add(
       text,
       configs.map((config) => ({ ...config, fields })),
@@ -199,8 +194,7 @@ function dropped(
 /** More fields than chosen, on every port, unless the algebra calls it harmless. */
 function added(
   configs: readonly PortConfig[],
-  requirement: Requirement,
-  solution: KeySolution,
+  demand: SteeringDemand,
 ): (readonly [string, ClassFields])[] {
   const fields = configs[0]?.fields;
   if (fields === undefined) return [];
@@ -214,17 +208,12 @@ function added(
   const changed = withTransports(fields, next);
   const isHarmless =
     violated(
-      requirement,
+      demand.requirement,
       configs.map(({ key }) => key),
       {
-        inputs: Object.fromEntries(
-          Object.entries(changed).map(([name, value]) => [
-            name,
-            value === null ? null : [value],
-          ]),
-        ) as Parameters<typeof violated>[2]["inputs"],
-        tableBits: solution.tableBits,
-        mode: solution.mode,
+        inputs: inputsOf(changed),
+        tableBits: Math.log2(configs[0]?.table.length ?? 1),
+        mode: demand.mode,
       },
     ) === undefined;
   return isHarmless

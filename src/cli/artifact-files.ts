@@ -1,0 +1,91 @@
+/** Everything that goes into DIR, and the certificate over it. */
+import { readFileSync } from "node:fs";
+import { certify, type Analysed, type Artifact } from "../pipeline.ts";
+import type { Certificate, Tested } from "../proof/index.ts";
+import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
+import { planJson } from "../strategy/index.ts";
+import { sha256, type OutputFile } from "./files.ts";
+import { readmeText } from "./split-text.ts";
+
+export interface ArtifactInput {
+  readonly analysed: Analysed;
+  readonly artifact: Artifact;
+  readonly tested: Tested;
+  readonly verifier: string;
+  /** Text of `--maps`. */
+  readonly mapsFile?: string;
+  readonly command: readonly string[];
+  readonly traffic: readonly string[];
+  readonly seed: number;
+}
+
+export function artifactFiles(input: ArtifactInput): {
+  list: readonly OutputFile[];
+  plan: object;
+  certificate: Certificate;
+} {
+  const { analysed, artifact } = input;
+  const { setup } = artifact;
+  const plan = {
+    schema: "divisi.plan/1",
+    divisi: version(),
+    program: { name: analysed.program.name, type: analysed.program.type },
+    input: {
+      file: analysed.program.file,
+      sha256: sha256(analysed.source),
+    },
+    command: ["divisi", ...input.command],
+    seed: input.seed,
+    traffic: input.traffic,
+    ...planJson(artifact.plan),
+    ports: analysed.ports,
+    ...(setup === undefined ? {} : { setup }),
+  };
+  const files: OutputFile[] = [
+    { path: "plan.json", content: json(plan) },
+    { path: "source.o", content: analysed.source },
+    { path: "core.o", content: artifact.bytes },
+    ...(setup === undefined
+      ? []
+      : ([
+          {
+            path: "nic/apply.sh",
+            content: applyScript(setup),
+            executable: true,
+          },
+          { path: "nic/undo.sh", content: undoScript(setup), executable: true },
+          { path: "nic/dpdk.json", content: json(dpdkJson(setup)) },
+        ] as const)),
+    ...(input.mapsFile === undefined
+      ? []
+      : [{ path: "maps.json", content: input.mapsFile }]),
+    { path: "README.txt", content: readmeText(analysed, artifact) },
+  ];
+  const certificate = certify(analysed, artifact, {
+    tested: input.tested,
+    verifier: input.verifier,
+    sha256: Object.fromEntries(
+      files.map(({ path, content }) => [path, sha256(content)]),
+    ),
+  });
+  return {
+    list: [
+      ...files,
+      { path: "certificate.json", content: json(certificate) },
+    ],
+    plan,
+    certificate,
+  };
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function version(): string {
+  const text = readFileSync(
+    new URL("../../package.json", import.meta.url),
+    "utf8",
+  );
+  return (JSON.parse(text) as { version: string }).version;
+}

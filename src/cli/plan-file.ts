@@ -1,0 +1,75 @@
+/**
+ * plan.json: the plan as JSON (CLI.md, split), with what `check` and `run` need
+ * to do it again: input hash, command, ports, NIC set-up.
+ */
+import { InputError } from "../base/index.ts";
+import type { NicSetup } from "../rss/index.ts";
+import type { Port } from "../strategy/index.ts";
+
+/** The part of plan.json that is read back. */
+export interface PlanFile {
+  readonly schema: "divisi.plan/1";
+  readonly program: { readonly name: string; readonly type: string };
+  readonly strategy: string;
+  readonly grade: string;
+  readonly cores: number;
+  readonly nic: string;
+  readonly ports: readonly Port[];
+  readonly objects: readonly {
+    readonly name: string;
+    readonly strategy: string;
+    readonly layoutChanged: boolean;
+  }[];
+  readonly setup?: NicSetup;
+  readonly seed: number;
+  readonly traffic: readonly string[];
+}
+
+/** Reads plan.json; an InputError names what is wrong with it. */
+export function parsePlanFile(text: string, file: string): PlanFile {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw bad(file, error instanceof Error ? error.message : String(error));
+  }
+  const plan = value as Partial<PlanFile> | null;
+  if (plan === null || typeof plan !== "object")
+    throw bad(file, "an object is expected");
+  if (plan.schema !== "divisi.plan/1")
+    throw bad(file, `schema divisi.plan/1 is expected, not ${String(plan.schema)}`);
+  const whole = (number: unknown): boolean =>
+    Number.isInteger(number) && Number(number) > 0;
+  const checks: readonly (readonly [boolean, string])[] = [
+    [typeof plan.program?.name === "string", "program.name"],
+    [whole(plan.cores) && (plan.cores ?? 0) <= 1024, "cores"],
+    [typeof plan.nic === "string", "nic"],
+    [Array.isArray(plan.ports) && plan.ports.length > 0, "ports"],
+    [Array.isArray(plan.objects), "objects"],
+    [Number.isInteger(plan.seed), "seed"],
+    [Array.isArray(plan.traffic), "traffic"],
+    [plan.setup === undefined || isSetup(plan.setup), "setup"],
+  ];
+  for (const [holds, member] of checks)
+    if (!holds) throw bad(file, `${member} is missing or malformed`);
+  return plan as PlanFile;
+}
+
+function isSetup(setup: Partial<NicSetup>): boolean {
+  return (
+    Array.isArray(setup.ports) &&
+    setup.ports.every(
+      (port) =>
+        typeof port.name === "string" &&
+        /^([0-9a-f]{2})+$/.test(port.key) &&
+        typeof port.fields === "object" &&
+        Array.isArray(port.table?.entries) &&
+        port.table.entries.length > 0 &&
+        (port.table.entries.length & (port.table.entries.length - 1)) === 0,
+    )
+  );
+}
+
+function bad(file: string, text: string): InputError {
+  return new InputError(text, { code: "plan-file", file });
+}

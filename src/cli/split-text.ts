@@ -1,0 +1,142 @@
+/**
+ * What `split` says to people: the plan, then what was checked; at most 30 lines
+ * of 80 columns. And README.txt of the directory: what to do next.
+ */
+import { printable } from "../base/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
+import type { Analysed, Artifact } from "../pipeline.ts";
+import type { Certificate, Tested } from "../proof/index.ts";
+import { printPlan } from "../strategy/index.ts";
+
+const width = 80;
+const mostLines = 30;
+
+export interface SplitSummary {
+  readonly directory: string;
+  readonly program: ProgramSpec;
+  readonly artifact: Artifact;
+  readonly certificate: Certificate;
+  readonly explain: boolean;
+  /** Why the answer is no; empty: yes. */
+  readonly no: readonly string[];
+  readonly files: readonly string[];
+}
+
+export function splitText(summary: SplitSummary): string {
+  const { artifact, certificate, explain, no, directory } = summary;
+  const plan = printPlan(artifact.plan).trimEnd().split("\n");
+  const checked = [
+    ...no.flatMap((reason) => wrapped("no", reason)),
+    ...certificateLines(certificate),
+    ...(no.length > 0
+      ? wrapped("written", "nothing")
+      : wrapped("written", `${directory}: ${summary.files.join(", ")}`)),
+    ...(no.length > 0
+      ? []
+      : wrapped("next", `${directory}/README.txt says how to load it`)),
+  ];
+  const room = mostLines - checked.length - 1;
+  const shown =
+    explain || plan.length <= room
+      ? plan
+      : [
+          ...plan.slice(0, room - 1),
+          `… ${plan.length - room + 1} more lines with --explain`,
+        ];
+  const rejected = explain
+    ? artifact.plan.rejected.flatMap(({ strategy, object, reason }) =>
+        wrapped(
+          "instead",
+          `${object === undefined ? "" : `${object} `}${strategy}: ${reason}`,
+        ),
+      )
+    : [];
+  return [...shown, ...rejected, "", ...checked].join("\n");
+}
+
+/** The tested part for people: strength first, then figures. */
+export function certificateLines(certificate: Certificate): string[] {
+  const { tested, verifier } = certificate;
+  return [...testedLines(tested), ...wrapped("verifier", verifier)];
+}
+
+export function testedLines(tested: Tested): string[] {
+  const count = (value: number): string => value.toLocaleString("en");
+  const { branches, mutants } = tested;
+  const shownReasons = tested.weaknesses.slice(0, 3);
+  const more = tested.weaknesses.length - shownReasons.length;
+  const verdicts = Object.entries(tested.verdicts)
+    .sort(([, left], [, right]) => right - left)
+    .map(([name, packets]) => `${name} ${count(packets)}`)
+    .join(", ");
+  return [
+    ...wrapped(
+      "checked",
+      tested.strength === "strong"
+        ? "strong"
+        : `weak: ${shownReasons.join("; ")}${more > 0 ? `; ${more} more reasons` : ""}`,
+    ),
+    ...wrapped(
+      "",
+      `${count(tested.packets)} packets (seed ${tested.seed}), ${count(tested.mismatches)} mismatches, ${tested.coresUsed} ${tested.coresUsed === 1 ? "core" : "cores"} used`,
+    ),
+    ...wrapped(
+      "",
+      `${branches.hit} of ${branches.total} branch edges; ${count(tested.cells.contested)} cells met from several flows`,
+    ),
+    ...wrapped("", `verdicts: ${verdicts}`),
+    ...wrapped("", `mutants caught: ${mutants.killed} of ${mutants.total}`),
+  ];
+}
+
+function wrapped(title: string, text: string): string[] {
+  const lines: string[] = [];
+  let rest = printable(text);
+  const room = width - 10;
+  while (rest.length > room) {
+    const space = rest.lastIndexOf(" ", room);
+    const at = space > 20 ? space : room;
+    lines.push(rest.slice(0, at).trimEnd());
+    rest = rest.slice(at).trimStart();
+  }
+  lines.push(rest);
+  return lines.map(
+    (line, index) => `${(index === 0 ? title : "").padEnd(10)}${line}`,
+  );
+}
+
+/** README.txt of DIR. */
+export function readmeText(
+  { program, ports }: Pick<Analysed, "program" | "ports">,
+  { plan, setup, emitted }: Artifact,
+): string {
+  const fill = emitted.maps
+    .filter(({ type }) => /map$|^prog_array$/.test(type))
+    .map(({ name, type }) => `  ${name} (${type})`);
+  const interfaces =
+    ports.length === 1
+      ? "IFACE"
+      : ports.map(({ name }) => `${name}=IFACE`).join(" ");
+  return [
+    `${printable(program.name)}, divided over ${plan.cores} cores by divisi.`,
+    "",
+    ...printPlan(plan).trimEnd().split("\n"),
+    "",
+    "1. Set the network card up (as root; prints and checks every value):",
+    setup === undefined
+      ? "     nothing to set up"
+      : `     nic/apply.sh ${interfaces}`,
+    "2. Load and attach the program with any loader, for example:",
+    "     bpftool prog load core.o /sys/fs/bpf/divided",
+    "     bpftool net attach xdp pinned /sys/fs/bpf/divided dev IFACE",
+    ...(fill.length === 0
+      ? []
+      : ["   and fill what user space fills:", ...fill]),
+    "3. To go back: detach the program, then",
+    setup === undefined ? "     nothing to undo" : "     nic/undo.sh",
+    "",
+    "certificate.json says what was proved and tested of these files;",
+    "`divisi check .` runs the test again, with --trace FILE on your own traffic.",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,204 @@
+/** `divisi split`: analyse, choose, generate, check, write DIR. */
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { check, demandOf, generate, type Artifact } from "../pipeline.ts";
+import type { Tested } from "../proof/index.ts";
+import {
+  grades,
+  planJson,
+  weaker,
+  type Grade,
+  type PlanOptions,
+  type StrategyName,
+} from "../strategy/index.ts";
+import type { TracePacket } from "../traffic/index.ts";
+import type { Words } from "./command.ts";
+import { artifactFiles } from "./artifact-files.ts";
+import { checkTarget, writeDirectory } from "./files.ts";
+import { contentsOf, loadAnalysed, nicProfile } from "./input.ts";
+import { Progress, say, type Answer, type Rendering } from "./render.ts";
+import { splitText } from "./split-text.ts";
+import { strategyNamed } from "./strategy-words.ts";
+import { trafficInput } from "./traffic-input.ts";
+import { askVerifier } from "./verifier.ts";
+import {
+  choiceOf,
+  countOf,
+  isSet,
+  seedOf,
+  usage,
+  valueOf,
+  valuesOf,
+} from "./words.ts";
+
+/** Packets of a trace that a check takes at most: they are held in memory. */
+const mostPackets = 1_000_000;
+
+export async function split(
+  words: Words,
+  rendering: Rendering,
+): Promise<Answer> {
+  const [path = ""] = words.args;
+  const directory = valueOf(words, "output");
+  if (directory === undefined)
+    throw usage("-o DIR is missing", "divisi split PROG -o DIR");
+  const cores = coresOf(words);
+  const seed = seedOf(words);
+  const profile = nicProfile(valueOf(words, "nic") ?? "generic");
+  checkTarget(directory, isSet(words, "force"));
+  const analysed = loadAnalysed(path, words);
+  const traffic = trafficInput(
+    words,
+    analysed.ports.map(({ name }) => name),
+  );
+  const contents = contentsOf(words, analysed.program);
+  const accepted = choiceOf(words, "grade", grades);
+  const options: PlanOptions = {
+    cores,
+    profile,
+    ports: analysed.ports,
+    seed,
+    ...forced(words),
+    ...(accepted === undefined ? {} : { grade: accepted }),
+  };
+  const artifact = generate(analysed, profile, options);
+  const refusal = refusedAnswer(artifact, words, accepted);
+  if (refusal !== undefined) return refusal;
+
+  const { trace, isCut } = await readTrace(traffic.read());
+  if (isCut)
+    say(
+      `only the first ${mostPackets.toLocaleString("en")} packets of the trace are checked`,
+    );
+  const progress = new Progress("checking", rendering);
+  const tested = check({
+    sequential: analysed.program,
+    emitted: artifact.emitted,
+    report: analysed.report,
+    strategies: new Map(
+      artifact.plan.objects.map((part) => [part.object, part.strategy]),
+    ),
+    ports: analysed.ports,
+    cores: artifact.plan.cores,
+    setup: artifact.setup,
+    demand: demandOf(artifact),
+    trace: traffic.coverageOnly ? [] : trace,
+    ...(contents === undefined ? {} : { contents: contents.contents }),
+    seed,
+    onProgress: (done, total) => progress.update(done, total),
+  });
+  progress.finish();
+  const verifier = await askVerifier(artifact.bytes, artifact.emitted);
+  const { list, plan, certificate } = artifactFiles({
+    analysed,
+    artifact,
+    tested,
+    verifier,
+    ...(contents === undefined ? {} : { mapsFile: contents.text }),
+    command: process.argv.slice(2),
+    traffic: traffic.words,
+    seed,
+  });
+  const no = reasonsAgainst(tested, isSet(words, "allow-untested"));
+  if (no.length === 0) writeDirectory(directory, list);
+  return {
+    exit: no.length === 0 ? 0 : 1,
+    json: {
+      schema: "divisi.split/1",
+      ...plan,
+      reasons: no,
+      certificate,
+      files: no.length === 0 ? list.map((file) => file.path) : [],
+    },
+    text: splitText({
+      directory,
+      program: analysed.program,
+      artifact,
+      certificate,
+      explain: isSet(words, "explain"),
+      no,
+      files: list.map((file) => file.path),
+    }),
+  };
+}
+
+/** Why the answer is no; empty: yes. */
+export function reasonsAgainst(
+  tested: Tested,
+  allowUntested: boolean,
+): string[] {
+  const reasons: string[] = [];
+  if (tested.mismatches > 0)
+    reasons.push(
+      `not equal: ${tested.mismatches.toLocaleString("en")} mismatches; first: ${tested.first[0]?.text ?? ""}`,
+    );
+  if (tested.untested.length > 0 && !allowUntested)
+    reasons.push(
+      `untested: no packet reached ${tested.untested.join(", ")} (--allow-untested accepts that)`,
+    );
+  return reasons;
+}
+
+/** This machine's cores, and two at least: one core has nothing to divide. */
+function coresOf(words: Words): number {
+  return (
+    countOf(words, "cores", [1, 1024]) ?? Math.max(2, availableParallelism())
+  );
+}
+
+function forced(words: Words): Pick<PlanOptions, "force"> {
+  const given = valuesOf(words, "strategy");
+  if (given.length === 0) return {};
+  const objects: Record<string, StrategyName> = {};
+  let all: StrategyName | undefined;
+  for (const word of given) {
+    const at = word.lastIndexOf("=");
+    const name = strategyNamed(word.slice(at + 1));
+    if (at < 0) all = name;
+    else objects[word.slice(0, at)] = name;
+  }
+  if (all !== undefined && Object.keys(objects).length > 0)
+    throw usage("--strategy is given for all and for one object");
+  return { force: all ?? objects };
+}
+
+/** A "no" that needs no check: forced and refused, or weaker than was asked for. */
+function refusedAnswer(
+  { plan }: Artifact,
+  words: Words,
+  accepted: Grade | undefined,
+): Answer | undefined {
+  const reasons: string[] = [];
+  if (plan.fallback !== undefined) {
+    const isForced = valuesOf(words, "strategy").length > 0;
+    if (isForced || isSet(words, "no-fallback")) reasons.push(plan.fallback);
+  }
+  if (
+    accepted !== undefined &&
+    weaker(accepted, plan.grade) !== accepted &&
+    plan.grade !== accepted
+  )
+    reasons.push(`the grade is ${plan.grade}, ${accepted} was asked for`);
+  if (reasons.length === 0) return undefined;
+  return {
+    exit: 1,
+    json: { schema: "divisi.split/1", ...planJson(plan), reasons, files: [] },
+    text: [
+      ...reasons,
+      ...plan.refusals.map(
+        ({ code, text, edit }) => `  ${code}: ${text}\n    ${edit}`,
+      ),
+    ].join("\n"),
+  };
+}
+
+export async function readTrace(
+  source: Iterable<TracePacket> | AsyncIterable<TracePacket>,
+): Promise<{ trace: TracePacket[]; isCut: boolean }> {
+  const trace: TracePacket[] = [];
+  for await (const packet of source) {
+    if (trace.length === mostPackets) return { trace, isCut: true };
+    trace.push(packet);
+  }
+  return { trace, isCut: false };
+}
