@@ -192,7 +192,7 @@ function perCpuType(object: ObjectSpec, name: string): MapTypeName {
 }
 
 /** The program as the emitted bytes hold it; records resolved as in the source. */
-function reread(bytes: Uint8Array, source: ProgramSpec): ProgramSpec {
+export function reread(bytes: Uint8Array, source: ProgramSpec): ProgramSpec {
   const object = readObject(bytes, "core.o");
   const again = programSpec(object, { entry: source.name, type: source.type });
   const isResolved = object.functions.some(
@@ -285,14 +285,6 @@ export function check(options: CheckOptions): Tested {
     { trace }: CheckOptions,
     seen: SteeringInputs,
   ): Episode[] {
-    const indexOf = portOfTrace(ports);
-    const toInput = (packet: TracePacket): PacketInput => ({
-      data: packet.data,
-      ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
-      rxQueue: 0,
-      cpu: 0,
-      time: packet.time,
-    });
     const episode = (
       name: string,
       packets: readonly PacketInput[],
@@ -308,7 +300,7 @@ export function check(options: CheckOptions): Tested {
     });
     const covering = coverProgram(sequential, {
       state: createState(sequential.maps, { cpus: cores, ...contents }),
-      seeds: trace.slice(0, 32).map(toInput),
+      seeds: toInputs(trace.slice(0, 32), ports),
       ports: ports.map(({ ifindex }) => ifindex),
       seed,
     }).packets;
@@ -317,9 +309,24 @@ export function check(options: CheckOptions): Tested {
       episode("coverage", all),
       ...(trace.length === 0
         ? []
-        : [episode("trace", trace.map(toInput))]),
+        : [episode("trace", toInputs(trace, ports))]),
     ];
   }
+}
+
+/** Packets of a trace as inputs of a run; ports by their interface. */
+export function toInputs(
+  trace: readonly TracePacket[],
+  ports: readonly Port[],
+): PacketInput[] {
+  const indexOf = portOfTrace(ports);
+  return trace.map((packet) => ({
+    data: packet.data,
+    ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
+    rxQueue: 0,
+    cpu: 0,
+    time: packet.time,
+  }));
 }
 
 /** Probes of the covering packets, behind them in time. */

@@ -147,7 +147,7 @@ function compile(path: string): Uint8Array {
 }
 
 /** BTF of the running kernel, for CO-RE; undefined where it cannot be read. */
-function kernelBtf(): Uint8Array | undefined {
+export function kernelBtf(): Uint8Array | undefined {
   const path = "/sys/kernel/btf/vmlinux";
   try {
     return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;

@@ -21,6 +21,7 @@ export {
   type KnownAccess,
   type SteeringMutant,
 } from "./differential.ts";
+export { mergedDigest } from "./merged-state.ts";
 export { Ownership, type Steering } from "./ownership.ts";
 export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
 export {

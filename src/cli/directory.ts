@@ -1,0 +1,100 @@
+/**
+ * Reading what `split` wrote. The three files that say what the NIC is told must
+ * agree, or the check would judge settings that nobody applies.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { InputError } from "../base/index.ts";
+import { load, analyseLoaded, type Analysed } from "../pipeline.ts";
+import type { MapContents } from "../proof/index.ts";
+import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
+import { readInput, sha256 } from "./files.ts";
+import { kernelBtf } from "./input.ts";
+import { parseMapsFile } from "./maps-file.ts";
+import { parsePlanFile, type PlanFile } from "./plan-file.ts";
+
+export interface SplitDirectory {
+  readonly path: string;
+  readonly plan: PlanFile;
+  readonly analysed: Analysed;
+  readonly core: Uint8Array;
+  readonly contents: MapContents | undefined;
+  /** Files whose content is not what the certificate names. */
+  readonly changed: readonly string[];
+  /** NIC files that do not say what plan.json says. */
+  readonly disagreeing: readonly string[];
+}
+
+/** Is this a folder that `split` wrote? */
+export function isSplitDirectory(path: string): boolean {
+  return existsSync(join(path, "plan.json"));
+}
+
+export function readSplitDirectory(path: string): SplitDirectory {
+  const file = (name: string): string => join(path, name);
+  const text = (name: string): string =>
+    new TextDecoder().decode(readInput(file(name)));
+  const plan = parsePlanFile(text("plan.json"), file("plan.json"));
+  const source = readInput(file("source.o"));
+  const options = {
+    file: file("source.o"),
+    entry: plan.program.name,
+    type: plan.program.type,
+    set: [],
+    ports: plan.ports,
+    userWrites: [],
+    kernelBtf,
+  };
+  const loaded = load(source, options);
+  const analysed = analyseLoaded(loaded, options);
+  const { setup } = plan;
+  const expected =
+    setup === undefined
+      ? []
+      : ([
+          ["nic/apply.sh", applyScript(setup)],
+          ["nic/undo.sh", undoScript(setup)],
+          ["nic/dpdk.json", `${JSON.stringify(dpdkJson(setup), null, 2)}\n`],
+        ] as const);
+  return {
+    path,
+    plan,
+    analysed,
+    core: readInput(file("core.o")),
+    contents: existsSync(file("maps.json"))
+      ? parseMapsFile(
+          text("maps.json"),
+          file("maps.json"),
+          analysed.program.maps,
+        )
+      : undefined,
+    changed: changedFiles(path, text("certificate.json")),
+    disagreeing: expected.flatMap(([name, want]) =>
+      existsSync(file(name)) && text(name) === want ? [] : [name],
+    ),
+  };
+}
+
+function changedFiles(path: string, certificate: string): string[] {
+  const name = join(path, "certificate.json");
+  let value: unknown;
+  try {
+    value = JSON.parse(certificate);
+  } catch (error) {
+    throw new InputError(
+      error instanceof Error ? error.message : String(error),
+      { code: "certificate-file", file: name },
+    );
+  }
+  const hashes = (value as { sha256?: Record<string, unknown> } | null)?.sha256;
+  if (typeof hashes !== "object")
+    throw new InputError("sha256 is missing", {
+      code: "certificate-file",
+      file: name,
+    });
+  return Object.entries(hashes).flatMap(([file, hash]) =>
+    existsSync(join(path, file)) && sha256(readInput(join(path, file))) === hash
+      ? []
+      : [file],
+  );
+}

@@ -1,0 +1,267 @@
+/**
+ * `divisi run`: a program on one core, or a split directory with a worker per
+ * core and private state, over a trace.
+ */
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { loadPortable, runParallel } from "../engine/index.ts";
+import {
+  BytecodeMachine,
+  createState,
+  type Outcome,
+  type PacketInput,
+} from "../interp/index.ts";
+import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
+import { reread, toInputs } from "../pipeline.ts";
+import { mergedDigest, type MapContents } from "../proof/index.ts";
+import { portConfig } from "../rss/index.ts";
+import { SteeringInputs, type Port } from "../strategy/index.ts";
+import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
+import type { Words } from "./command.ts";
+import { isSplitDirectory, readSplitDirectory } from "./directory.ts";
+import { fileError } from "./files.ts";
+import { contentsOf, loadAnalysed } from "./input.ts";
+import type { Answer, Rendering } from "./render.ts";
+import { readTrace } from "./split.ts";
+import { trafficFrom, trafficInput } from "./traffic-input.ts";
+import { choiceOf, countOf, seedOf, usage, valueOf, valuesOf } from "./words.ts";
+import { InputError } from "../base/index.ts";
+
+interface Ran {
+  readonly outcomes: readonly Outcome[];
+  readonly cores: readonly { readonly packets: number; readonly ns: number }[];
+  readonly stateDigest: string;
+}
+
+export async function run(
+  words: Words,
+  _rendering: Rendering,
+): Promise<Answer> {
+  const [path = ""] = words.args;
+  return isSplitDirectory(path)
+    ? runDirectory(path, words)
+    : runProgram(path, words);
+}
+
+async function runProgram(path: string, words: Words): Promise<Answer> {
+  const { program, ports } = loadAnalysed(path, words);
+  if (countOf(words, "cores", [1, 1024]) !== undefined)
+    throw usage("--cores is for a directory that split wrote");
+  const names = ports.map(({ name }) => name);
+  const traffic = trafficInput(words, names);
+  const { trace } = await readTrace(traffic.read());
+  const inputs = toInputs(trace, ports);
+  const options = {
+    seed: seedOf(words),
+    contents: contentsOf(words, program)?.contents,
+  };
+  const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
+  const ran =
+    engine === "interp"
+      ? interpreted(program, inputs, options)
+      : compiled(program, inputs, options);
+  return answer(path, program, { trace, ports }, ran, words);
+}
+
+interface EngineOptions {
+  readonly seed: number;
+  readonly contents: MapContents | undefined;
+}
+
+function compiled(
+  program: ProgramSpec,
+  inputs: readonly PacketInput[],
+  { seed, contents }: EngineOptions,
+): Ran {
+  const loaded = loadPortable(program, {
+    seed,
+    ...(contents === undefined ? {} : { contents }),
+  });
+  const outcomes = loaded.run(inputs);
+  return {
+    outcomes,
+    cores: [{ packets: inputs.length, ns: Math.round(loaded.spent.ns) }],
+    stateDigest: loaded.digest(),
+  };
+}
+
+function interpreted(
+  program: ProgramSpec,
+  inputs: readonly PacketInput[],
+  { seed, contents }: EngineOptions,
+): Ran {
+  const state = createState(
+    program.maps,
+    contents === undefined ? {} : { contents },
+  );
+  const machine = new BytecodeMachine(program, state, { seed });
+  const started = performance.now();
+  const outcomes = inputs.map((input) => machine.run(input));
+  return {
+    outcomes,
+    cores: [
+      {
+        packets: inputs.length,
+        ns: Math.round((performance.now() - started) * 1e6),
+      },
+    ],
+    stateDigest: state.digest(),
+  };
+}
+
+async function runDirectory(path: string, words: Words): Promise<Answer> {
+  const directory = readSplitDirectory(path);
+  const { plan, analysed } = directory;
+  const wrong = [...directory.changed, ...directory.disagreeing];
+  if (wrong.length > 0)
+    throw new InputError(
+      `${wrong.join(", ")} changed since the certificate was written`,
+      {
+        code: "directory-changed",
+        file: path,
+        fix: "divisi check tells whether it is still equal; split writes it anew",
+      },
+    );
+  if (choiceOf(words, "engine", ["wasm", "interp"] as const) === "interp")
+    throw usage("--engine interp runs programs, not directories");
+  const names = plan.ports.map(({ name }) => name);
+  const given = valuesOf(words, "trace");
+  const traffic = trafficFrom(
+    given.length > 0 ? given : plan.traffic,
+    words,
+    names,
+  );
+  const { trace } = await readTrace(traffic.read());
+  const inputs = toInputs(trace, plan.ports);
+  const seen = new SteeringInputs();
+  const numbers = trace.map((packet, index) =>
+    seen.intern(
+      packet.data,
+      plan.ports.findIndex(({ ifindex }) => ifindex === inputs[index]?.ifindex),
+    ),
+  );
+  const { setup } = plan;
+  const steering =
+    setup === undefined
+      ? (input: number) => input % plan.cores
+      : seen.cores(setup.ports.map(({ name }) => portConfig(setup, name)));
+  const program = reread(directory.core, analysed.program);
+  const contents =
+    contentsOf(words, analysed.program)?.contents ?? directory.contents;
+  const result = await runParallel({
+    program,
+    cores: plan.cores,
+    packets: inputs,
+    steer: Uint8Array.from(numbers, steering),
+    cpus: plan.cores,
+    seed: seedOf(words),
+    keepOutputs: true,
+    ...(contents === undefined ? {} : { contents }),
+  });
+  return answer(
+    path,
+    program,
+    { trace, ports: plan.ports },
+    {
+      outcomes: result.outcomes,
+      cores: result.cores.map(({ packets, ns }) => ({
+        packets,
+        ns: Math.round(ns),
+      })),
+      stateDigest: mergedDigest(
+        program.maps,
+        result.cores.map((core) => core.contents),
+      ),
+    },
+    words,
+  );
+}
+
+interface Traffic {
+  readonly trace: readonly TracePacket[];
+  readonly ports: readonly Port[];
+}
+
+function answer(
+  path: string,
+  program: ProgramSpec,
+  { trace, ports }: Traffic,
+  ran: Ran,
+  words: Words,
+): Answer {
+  const names = programTypeRow(program.type).verdicts;
+  const nameOf = (verdict: number): string => names[verdict] ?? String(verdict);
+  const verdicts: Record<string, number> = {};
+  for (const { verdict } of ran.outcomes)
+    verdicts[nameOf(verdict)] = (verdicts[nameOf(verdict)] ?? 0) + 1;
+  const faults = ran.outcomes.flatMap(({ fault }, packet) =>
+    fault === undefined ? [] : [{ packet, ...fault }],
+  );
+  const output = valueOf(words, "out");
+  if (output !== undefined)
+    writeOut(
+      output,
+      trace.map((packet, index) => ({
+        ...packet,
+        data: ran.outcomes[index]?.data ?? packet.data,
+        wireLength: ran.outcomes[index]?.data.length ?? packet.wireLength,
+      })),
+      ports,
+      (index) => nameOf(ran.outcomes[index]?.verdict ?? 0),
+    );
+  const total = trace.length;
+  const count = (value: number): string => value.toLocaleString("en");
+  return {
+    exit: 0,
+    json: {
+      schema: "divisi.run/1",
+      program: program.name,
+      from: path,
+      packets: total,
+      verdicts,
+      cores: ran.cores,
+      misdirected: 0,
+      faults: faults.slice(0, 20),
+      stateDigest: ran.stateDigest,
+    },
+    text: [
+      `${program.name}: ${count(total)} packets`,
+      ...Object.entries(verdicts).map(
+        ([name, packets]) => `  ${name.padEnd(10)} ${count(packets)}`,
+      ),
+      ...ran.cores.map(
+        ({ packets, ns }, core) =>
+          `  core ${core}     ${count(packets)} packets, ${packets === 0 ? "idle" : `${(ns / packets).toFixed(1)} ns each (program and helpers only)`}`,
+      ),
+      ...faults
+        .slice(0, 3)
+        .map(
+          ({ packet, text, at }) =>
+            `  fault      packet ${packet}: ${text}${at === undefined ? "" : ` at ${at.function}+${at.instruction}`}`,
+        ),
+      `  state      ${ran.stateDigest}`,
+    ].join("\n"),
+  };
+}
+
+function writeOut(
+  output: string,
+  packets: readonly TracePacket[],
+  ports: readonly Port[],
+  verdictOf: (index: number) => string,
+): void {
+  const temporary = `${output}.partial`;
+  try {
+    writeFileSync(
+      temporary,
+      pcapngBytes(packets, {
+        application: "divisi",
+        interfaces: ports.map(({ name }) => name),
+        comment: (_packet, index) => verdictOf(index),
+      }),
+    );
+    renameSync(temporary, output);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw fileError(error, output);
+  }
+}
