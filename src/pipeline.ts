@@ -280,38 +280,41 @@ export function check(options: CheckOptions): Tested {
       ? {}
       : { onProgress: options.onProgress }),
   });
+}
 
-  function episodesOf(
-    { trace }: CheckOptions,
-    seen: SteeringInputs,
-  ): Episode[] {
-    const episode = (
-      name: string,
-      packets: readonly PacketInput[],
-    ): Episode => ({
-      name,
-      packets,
-      steering: packets.map(({ data, ifindex }) =>
-        seen.intern(
-          data,
-          ports.findIndex((port) => port.ifindex === ifindex),
-        ),
+/** Covering packets with their neighbours, then the trace; all interned. */
+function episodesOf(
+  { sequential, ports, cores, trace, seed, contents }: CheckOptions,
+  seen: SteeringInputs,
+): Episode[] {
+  const episode = (
+    name: string,
+    packets: readonly PacketInput[],
+  ): Episode => ({
+    name,
+    packets,
+    steering: packets.map(({ data, ifindex }) =>
+      seen.intern(
+        data,
+        ports.findIndex((port) => port.ifindex === ifindex),
       ),
-    });
-    const covering = coverProgram(sequential, {
-      state: createState(sequential.maps, { cpus: cores, ...contents }),
-      seeds: toInputs(trace.slice(0, 32), ports),
-      ports: ports.map(({ ifindex }) => ifindex),
-      seed,
-    }).packets;
-    const all = [...covering, ...neighbours(covering, ports)];
-    return [
-      episode("coverage", all),
-      ...(trace.length === 0
-        ? []
-        : [episode("trace", toInputs(trace, ports))]),
-    ];
-  }
+    ),
+  });
+  const inputs = toInputs(trace, ports);
+  const covering = coverProgram(sequential, {
+    state: createState(sequential.maps, {
+      cpus: cores,
+      ...(contents === undefined ? {} : { contents }),
+    }),
+    seeds: inputs.slice(0, 32),
+    ports: ports.map(({ ifindex }) => ifindex),
+    seed,
+  }).packets;
+  const coverage = [...covering, ...neighbours(covering, ports)];
+  return [
+    episode("coverage", coverage),
+    ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
+  ];
 }
 
 /** Packets of a trace as inputs of a run; ports by their interface. */
