@@ -230,7 +230,7 @@ export interface CheckOptions {
 
 /** Coverage packets and probes, then the trace: both passes and the mutants. */
 export function check(options: CheckOptions): Tested {
-  const { sequential, emitted, report, ports, cores, setup, seed } = options;
+  const { sequential, emitted, report, cores, setup, seed } = options;
   const inputs = new SteeringInputs();
   const episodes = episodesOf(options, inputs);
   const configs = setup?.ports.map(({ name }) => portConfig(setup, name));

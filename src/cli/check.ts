@@ -2,7 +2,8 @@
 import { check as differential, demandOf, generate, reread } from "../pipeline.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
-import { contentsOf, nicProfile } from "./input.ts";
+import { nicProfile } from "../rss/index.ts";
+import { contentsOf } from "./input.ts";
 import { Progress, type Answer, type Rendering } from "./render.ts";
 import { readTrace, reasonsAgainst } from "./split.ts";
 import { testedLines } from "./split-text.ts";
@@ -26,9 +27,10 @@ export async function check(
   const contents =
     contentsOf(words, analysed.program)?.contents ?? directory.contents;
   // What the settings must serve is found anew; the settings are the directory's.
-  const again = generate(analysed, nicProfile(plan.nic), {
+  const profile = plan.setup?.profile ?? nicProfile(plan.nic);
+  const again = generate(analysed, profile, {
     cores: plan.cores,
-    profile: nicProfile(plan.nic),
+    profile,
     ports: plan.ports,
     seed: plan.seed,
     force: Object.fromEntries(

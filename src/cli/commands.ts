@@ -249,7 +249,8 @@ export const commands: readonly Command[] = [
       {
         name: "fields",
         value: "F[,F…]",
-        text: "fields that decide the queue, e.g. ipv4.src,l4.sport or ipv4.dst/24",
+        repeatable: true,
+        text: "packets that agree on these meet, e.g. ipv4.src or lan:ipv4.src=wan:ipv4.dst; `none` asks nothing",
       },
       { name: "swap", text: "same queue in both directions of a flow" },
       nic,
@@ -279,6 +280,13 @@ export const commands: readonly Command[] = [
     args: [],
     flags: [
       { name: "key", value: "HEX", text: "the key, `:` between bytes allowed" },
+      {
+        name: "fields",
+        value: "F[,F…]",
+        repeatable: true,
+        text: "also: do packets that agree on these meet?",
+      },
+      { name: "swap", text: "also with source and destination swapped" },
       nic,
       cores,
       seed,

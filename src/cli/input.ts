@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { InputError, UnsupportedError, nearest } from "../base/index.ts";
+import { InputError, UnsupportedError } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { readObject, setVariable, type ObjectSpec } from "../object/index.ts";
 import {
@@ -19,7 +19,7 @@ import {
   type Loaded,
 } from "../pipeline.ts";
 import type { MapContents } from "../proof/index.ts";
-import { nicProfiles, type NicProfile } from "../rss/index.ts";
+import { nicProfile, parseNicProfile, type NicProfile } from "../rss/index.ts";
 import type { Port } from "../strategy/index.ts";
 import type { Words } from "./command.ts";
 import { readInput } from "./files.ts";
@@ -56,17 +56,12 @@ function loadOptions(path: string, words: Words): LoadOptions {
   };
 }
 
-/** A shipped NIC profile. */
-export function nicProfile(name: string): NicProfile {
-  const found = Object.hasOwn(nicProfiles, name)
-    ? nicProfiles[name]
-    : undefined;
-  if (found !== undefined) return found;
-  const near = nearest(name, Object.keys(nicProfiles));
-  throw usage(
-    `no NIC profile is called ${name}: there are ${Object.keys(nicProfiles).join(", ")}`,
-    near === undefined ? undefined : `did you mean ${near}?`,
-  );
+/** `--nic`: a shipped profile, or a JSON file. */
+export function profileOf(words: Words): NicProfile {
+  const word = valueOf(words, "nic") ?? "generic";
+  return word.endsWith(".json")
+    ? parseNicProfile(new TextDecoder().decode(readInput(word)), word)
+    : nicProfile(word);
 }
 
 /** The object as it stands, with `--set`; no program is chosen. */

@@ -15,7 +15,7 @@ import type { TracePacket } from "../traffic/index.ts";
 import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
 import { checkTarget, writeDirectory } from "./files.ts";
-import { contentsOf, loadAnalysed, nicProfile } from "./input.ts";
+import { contentsOf, loadAnalysed, profileOf } from "./input.ts";
 import { Progress, say, type Answer, type Rendering } from "./render.ts";
 import { splitText } from "./split-text.ts";
 import { strategyNamed } from "./strategy-words.ts";
@@ -44,7 +44,7 @@ export async function split(
     throw usage("-o DIR is missing", "divisi split PROG -o DIR");
   const cores = coresOf(words);
   const seed = seedOf(words);
-  const profile = nicProfile(valueOf(words, "nic") ?? "generic");
+  const profile = profileOf(words);
   checkTarget(directory, isSet(words, "force"));
   const analysed = loadAnalysed(path, words);
   const traffic = trafficInput(
