@@ -232,21 +232,19 @@ export interface CheckOptions {
 export function check(options: CheckOptions): Tested {
   const { sequential, emitted, report, cores, setup, seed } = options;
   const inputs = new SteeringInputs();
-  const episodes = episodesOf(options, inputs);
+  const { episodes, contents } = episodesOf(options, inputs);
   const configs = setup?.ports.map(({ name }) => portConfig(setup, name));
   const steering =
     configs === undefined
       ? (input: number) => input % cores
       : inputs.cores(configs);
-  const contents =
-    options.contents === undefined ? {} : { contents: options.contents };
   const ir = lift(sequential);
   const names = programTypeRow(sequential.type).verdicts;
   return runDifferential({
     sequential,
     emitted,
     episodes,
-    contents: options.contents,
+    contents,
     sharded: new Set(
       [...options.strategies].flatMap(([object, strategy]) =>
         strategy === "shard" ? [object] : [],
@@ -257,7 +255,7 @@ export function check(options: CheckOptions): Tested {
     steering,
     ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
     runEmitted: (program = emitted) =>
-      portableRunner(program, { ...contents, seed }),
+      portableRunner(program, { contents, seed }),
     steeringMutants:
       setup === undefined
         ? []
@@ -282,11 +280,15 @@ export function check(options: CheckOptions): Tested {
   });
 }
 
-/** Covering packets with their neighbours, then the trace; all interned. */
+/**
+ * Covering packets with their neighbours, then the trace; all interned. Maps that
+ * only user space fills get what the coverage search wrote there, and device maps
+ * the ports, unless the user gave contents.
+ */
 function episodesOf(
-  { sequential, ports, cores, trace, seed, contents }: CheckOptions,
+  { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
   seen: SteeringInputs,
-): Episode[] {
+): { episodes: Episode[]; contents: MapContents } {
   const episode = (
     name: string,
     packets: readonly PacketInput[],
@@ -301,20 +303,61 @@ function episodesOf(
     ),
   });
   const inputs = toInputs(trace, ports);
-  const covering = coverProgram(sequential, {
-    state: createState(sequential.maps, {
-      cpus: cores,
-      ...(contents === undefined ? {} : { contents }),
-    }),
+  const before = { ...portContents(sequential, ports), ...given.contents };
+  const cover = coverProgram(sequential, {
+    state: createState(sequential.maps, { cpus: cores, contents: before }),
     seeds: inputs.slice(0, 32),
     ports: ports.map(({ ifindex }) => ifindex),
+    userWrites: filledByUser(report).filter((name) => !(name in before)),
     seed,
-  }).packets;
-  const coverage = [...covering, ...neighbours(covering, ports)];
-  return [
-    episode("coverage", coverage),
-    ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
-  ];
+  });
+  const contents: Record<string, MapContents[string]> = { ...before };
+  for (const { map, key, value } of cover.writes)
+    contents[map] = [...(contents[map] ?? []), { key, value }];
+  const coverage = [...cover.packets, ...neighbours(cover.packets, ports)];
+  return {
+    episodes: [
+      episode("coverage", coverage),
+      ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
+    ],
+    contents,
+  };
+}
+
+/** Slot i of a device map is port i, where the user says nothing else. */
+function portContents(
+  program: ProgramSpec,
+  ports: readonly Port[],
+): MapContents {
+  const word = (number: number): Uint8Array =>
+    new Uint8Array(Uint32Array.of(number).buffer);
+  return Object.fromEntries(
+    program.maps
+      .filter(({ type, valueSize }) => type === "devmap" && valueSize === 4)
+      .map(({ name, maxEntries }) => [
+        name,
+        ports
+          .slice(0, maxEntries)
+          .map(({ ifindex }, index) => ({
+            key: word(index),
+            value: word(ifindex),
+          })),
+      ]),
+  );
+}
+
+/** Maps with entries that the program itself never creates. */
+function filledByUser(report: StateReport): string[] {
+  const fixed = /^(hash|lru_hash|percpu_hash|lru_percpu_hash|lpm_trie|array)$/;
+  return report.objects
+    .filter(
+      ({ type, access, accesses, name }) =>
+        fixed.test(type) &&
+        !name.startsWith(".") &&
+        (type !== "array" || access === "read-only") &&
+        accesses.every(({ op }) => op !== "update"),
+    )
+    .map(({ name }) => name);
 }
 
 /** Packets of a trace as inputs of a run; ports by their interface. */

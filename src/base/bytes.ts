@@ -171,10 +171,14 @@ export class ByteWriter {
   }
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
+
 /** Lower-case hex without separators. */
 export function toHex(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  for (const byte of bytes) text += hexOfByte[byte] ?? "";
   return text;
 }
 

@@ -6,8 +6,8 @@ import type { RunRecord } from "./record.ts";
 function record(parts: Partial<RunRecord> = {}): RunRecord {
   return {
     verdicts: Uint32Array.of(2, 1),
-    outputs: new Map([[0, "aabb"]]),
-    effects: new Map(),
+    outputs: Uint32Array.of(1, 2, 0, 0),
+    effects: Uint32Array.of(0, 0, 0, 0),
     faults: [],
     state: new Map([["count", new Map([["00000000", ["0500000000000000"]]])]]),
     ...parts,
@@ -29,9 +29,9 @@ test("equal records have no mismatch", () => {
 
 test("each kind of difference is seen", () => {
   deepEqual(kinds({ verdicts: Uint32Array.of(2, 2) }), ["verdict"]);
-  deepEqual(kinds({ outputs: new Map([[0, "aabc"]]) }), ["bytes"]);
-  deepEqual(kinds({ outputs: new Map() }), ["bytes"]);
-  deepEqual(kinds({ effects: new Map([[1, "redirect"]]) }), ["effects"]);
+  deepEqual(kinds({ outputs: Uint32Array.of(1, 3, 0, 0) }), ["bytes"]);
+  deepEqual(kinds({ outputs: Uint32Array.of(0, 0, 0, 0) }), ["bytes"]);
+  deepEqual(kinds({ effects: Uint32Array.of(0, 0, 7, 7) }), ["effects"]);
   deepEqual(kinds({ faults: [{ packet: 1, text: "null" }] }), ["fault"]);
   deepEqual(kinds({ state: new Map([["count", new Map()]]) }), ["state"]);
 });

@@ -26,7 +26,6 @@ export { Ownership, type Steering } from "./ownership.ts";
 export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
 export {
   Recorder,
-  changedBytes,
   effectsText,
   type MapContents,
   type Runner,

@@ -64,6 +64,7 @@ export class Ownership {
     const first: Mismatch[] = [];
     let count = 0;
     for (const [name, owner] of this.#cells) {
+      if (owner.inputs.size < 2) continue;
       let core: number | undefined;
       for (const input of owner.inputs) {
         const next = steering(input);

@@ -29,10 +29,10 @@ export interface RunFault {
 /** Outcomes of a run, packet by packet, and the state after it. */
 export interface RunRecord {
   readonly verdicts: Uint32Array;
-  /** Only packets whose bytes changed, as hex. */
-  readonly outputs: ReadonlyMap<number, string>;
-  /** Redirect target and events, as text; only packets that have any. */
-  readonly effects: ReadonlyMap<number, string>;
+  /** Two words per packet: fingerprint of the output frame; zeros: unchanged. */
+  readonly outputs: Uint32Array;
+  /** Two words per packet: fingerprint of redirect target and events; zeros: none. */
+  readonly effects: Uint32Array;
   readonly faults: readonly RunFault[];
   readonly state: StateDump;
 }
@@ -46,20 +46,23 @@ export type Runner = (
 /** Collects outcomes one by one into a record. */
 export class Recorder {
   readonly #verdicts: Uint32Array;
-  readonly #outputs = new Map<number, string>();
-  readonly #effects = new Map<number, string>();
+  readonly #outputs: Uint32Array;
+  readonly #effects: Uint32Array;
   readonly #faults: RunFault[] = [];
 
   constructor(packets: number) {
     this.#verdicts = new Uint32Array(packets);
+    this.#outputs = new Uint32Array(2 * packets);
+    this.#effects = new Uint32Array(2 * packets);
   }
 
   add(index: number, input: PacketInput, outcome: Outcome): void {
     this.#verdicts[index] = outcome.verdict;
-    const changed = changedBytes(input.data, outcome.data);
-    if (changed !== undefined) this.#outputs.set(index, changed);
+    if (isChanged(input.data, outcome.data))
+      fingerprint(outcome.data, this.#outputs, 2 * index);
     const effects = effectsText(outcome);
-    if (effects !== "") this.#effects.set(index, effects);
+    if (effects !== "")
+      fingerprint(encoder.encode(effects), this.#effects, 2 * index);
     if (outcome.fault !== undefined)
       this.#faults.push({ packet: index, ...outcome.fault });
   }
@@ -75,18 +78,30 @@ export class Recorder {
   }
 }
 
-/** The output frame as hex where it differs from the input frame. */
-export function changedBytes(
-  before: Uint8Array,
-  after: Uint8Array,
-): string | undefined {
-  if (before === after) return undefined;
-  if (before.length === after.length) {
-    let index = 0;
-    while (index < before.length && before[index] === after[index]) index++;
-    if (index === before.length) return undefined;
+const encoder = new TextEncoder();
+
+function isChanged(before: Uint8Array, after: Uint8Array): boolean {
+  if (before === after) return false;
+  if (before.length !== after.length) return true;
+  for (let index = 0; index < before.length; index++)
+    if (before[index] !== after[index]) return true;
+  return false;
+}
+
+/**
+ * Two independent 32-bit hashes (FNV-1a, and a multiplicative one), never both 0.
+ * Equal bytes give equal words; that others do not is 1 in 2^64, not certain.
+ */
+function fingerprint(bytes: Uint8Array, into: Uint32Array, at: number): void {
+  let one = 0x811c9dc5;
+  let other = bytes.length + 1;
+  for (const byte of bytes) {
+    one = Math.imul(one ^ byte, 0x01000193);
+    other = Math.imul(other + byte, 0x9e3779b1);
+    other ^= other >>> 15;
   }
-  return toHex(after);
+  into[at] = one;
+  into[at + 1] = other | 1;
 }
 
 /** Redirect target and events as one comparable text. */

@@ -91,15 +91,19 @@ export class SteeringInputs {
       model: new NicModel(config),
       config,
     }));
-    const answers = this.#frames.map(({ port, frame }) => {
+    const answer = ({ port, frame }: Interned): number => {
       const found = models[port] ?? models[0];
       if (found === undefined) return 0;
       const { model, config } = found;
       // A class that the profile is silent on: such packets touch no sharded state.
       if (config.fields[classOf(parseFrame(frame))] === null) return 0;
       return choose(model.queueOf(frame));
-    });
-    return (input) => answers[input] ?? 0;
+    };
+    const answers: (number | undefined)[] = [];
+    return (input) => {
+      const seen = this.#frames[input];
+      return (answers[input] ??= seen === undefined ? 0 : answer(seen));
+    };
   }
 }
 
