@@ -1,0 +1,100 @@
+/**
+ * `divisi analyze --json` on the network functions of nfs/c: the fields that the
+ * sharding specification's table names, port by port.
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { test } from "node:test";
+import { divisi } from "./support/cli.ts";
+
+interface Analyze {
+  schema: string;
+  program: { name: string; type: string; insns: number; maps: number };
+  objects: {
+    name: string;
+    access: string;
+    strategies: {
+      name: string;
+      verdict: string;
+      rule?: string;
+      fields?: { port: string; fields: string[] }[];
+      reasons: { code: string; text: string; edit?: string }[];
+    }[];
+  }[];
+  races: { object: string; kind: string }[];
+  ms: number;
+}
+
+function analyze(name: string, ...more: string[]): Analyze {
+  const run = divisi(["analyze", `nfs/c/${name}.o`, "--json", ...more]);
+  equal(run.status, 0, run.stderr);
+  equal(run.stderr, "");
+  return JSON.parse(run.stdout) as Analyze;
+}
+
+/** Object → port → fields that decide the core; `copy`/`merge` where nothing ties packets. */
+function verdictsOf(value: Analyze): Record<string, unknown> {
+  return Object.fromEntries(
+    value.objects.map(({ name, strategies }) => {
+      const yes = strategies.filter(({ verdict }) => verdict === "yes");
+      const shard = yes.find((strategy) => strategy.name === "shard");
+      return [
+        name,
+        shard === undefined || yes.some((strategy) => strategy.name === "copy")
+          ? yes.map((strategy) => strategy.name).join(" ")
+          : Object.fromEntries(
+              (shard.fields ?? []).map(({ port, fields }) => [
+                port,
+                fields.join(" "),
+              ]),
+            ),
+      ];
+    }),
+  );
+}
+
+const fourTuple = "ipv4.src ipv4.dst l4.sport l4.dport";
+const swapped = "ipv4.dst ipv4.src l4.dport l4.sport";
+
+// prettier-ignore
+const table: readonly (readonly [string, Record<string, unknown>])[] = [
+  ["policer", { buckets: { wan: "ipv4.dst" }, ports: "copy" }],
+  ["firewall", { flows: { lan: fourTuple, wan: swapped }, ports: "copy" }],
+  ["port-knock", { sources: { port0: "ipv4.src" } }],
+  ["ddos-mitigator", { sources: { port0: "ipv4.src" }, dropped: "merge" }],
+  ["flow-counter", { flows: { port0: fourTuple } }],
+  ["source-counter", { sources: { port0: "ipv4.src" } }],
+  ["nop", { ports: "copy" }],
+  ["static-bridge", { stations: "copy", ports: "copy" }],
+];
+
+for (const [name, want] of table)
+  test(`analyze ${name}`, () => {
+    const value = analyze(name);
+    equal(value.schema, "divisi.analyze/1");
+    equal(value.program.type, "xdp");
+    deepEqual(verdictsOf(value), want);
+  });
+
+test("a port bound by hand changes the name and the program's variable", () => {
+  const value = analyze("policer", "--port", "inner=7", "--port", "wan=9");
+  deepEqual(verdictsOf(value)["buckets"], { wan: "ipv4.dst" });
+});
+
+test("a refusal names code, line and edit", () => {
+  const { objects } = analyze("ddos-mitigator");
+  const shard = objects
+    .find(({ name }) => name === "dropped")
+    ?.strategies.find(({ name }) => name === "shard");
+  equal(shard?.verdict, "no");
+  equal(shard.reasons[0]?.code, "R4-constant-key");
+  ok((shard.reasons[0].edit ?? "").length > 10);
+});
+
+test("races of the sequential program, and the exit code for continuous integration", () => {
+  const { races } = analyze("source-counter");
+  ok(races.some(({ kind }) => kind === "lost-update"));
+  const gate = divisi(["analyze", "nfs/c/source-counter.o", "--fail-on", "race"]);
+  equal(gate.status, 1);
+  match(gate.stdout, /lost-update/);
+  equal(divisi(["analyze", "nfs/c/nop.o", "--fail-on", "race"]).status, 0);
+});
