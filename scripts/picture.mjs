@@ -35,7 +35,11 @@ const escape = (text) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const height = 17;
 const colour = (line) =>
-  line.startsWith("$") ? "#7dd3fc" : line.startsWith("checked") ? "#86efac" : "#e5e7eb";
+  line.startsWith("$")
+    ? "#7dd3fc"
+    : line.startsWith("checked")
+      ? "#86efac"
+      : "#e5e7eb";
 const body = lines
   .map(
     (line, index) =>

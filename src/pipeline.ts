@@ -257,9 +257,7 @@ export function check(options: CheckOptions): Tested {
     runEmitted: (program = emitted) =>
       portableRunner(program, { contents, seed }),
     steeringMutants:
-      setup === undefined
-        ? []
-        : steeringMutants(inputs, setup, options.demand),
+      setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
     accesses: report.objects.flatMap((object) =>
       object.accesses.map(({ at, op }) => ({
         at,
@@ -289,10 +287,7 @@ function episodesOf(
   { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
   seen: SteeringInputs,
 ): { episodes: Episode[]; contents: MapContents } {
-  const episode = (
-    name: string,
-    packets: readonly PacketInput[],
-  ): Episode => ({
+  const episode = (name: string, packets: readonly PacketInput[]): Episode => ({
     name,
     packets,
     steering: packets.map(({ data, ifindex }) =>
@@ -325,7 +320,7 @@ function episodesOf(
 }
 
 /** Slot i of a device map is port i, where the user says nothing else. */
-function portContents(
+export function portContents(
   program: ProgramSpec,
   ports: readonly Port[],
 ): MapContents {
@@ -336,12 +331,10 @@ function portContents(
       .filter(({ type, valueSize }) => type === "devmap" && valueSize === 4)
       .map(({ name, maxEntries }) => [
         name,
-        ports
-          .slice(0, maxEntries)
-          .map(({ ifindex }, index) => ({
-            key: word(index),
-            value: word(ifindex),
-          })),
+        ports.slice(0, maxEntries).map(({ ifindex }, index) => ({
+          key: word(index),
+          value: word(ifindex),
+        })),
       ]),
   );
 }

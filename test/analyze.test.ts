@@ -93,7 +93,12 @@ test("a refusal names code, line and edit", () => {
 test("races of the sequential program, and the exit code for continuous integration", () => {
   const { races } = analyze("source-counter");
   ok(races.some(({ kind }) => kind === "lost-update"));
-  const gate = divisi(["analyze", "nfs/c/source-counter.o", "--fail-on", "race"]);
+  const gate = divisi([
+    "analyze",
+    "nfs/c/source-counter.o",
+    "--fail-on",
+    "race",
+  ]);
   equal(gate.status, 1);
   match(gate.stdout, /lost-update/);
   equal(divisi(["analyze", "nfs/c/nop.o", "--fail-on", "race"]).status, 0);

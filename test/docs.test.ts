@@ -58,10 +58,15 @@ test("every path that a page names exists", () => {
 
 test("every file that a room's README or a file's header names is there", () => {
   const sources = [
-    ...filesUnder("src", "README.md").map((path) => [path, read(path)] as const),
+    ...filesUnder("src", "README.md").map(
+      (path) => [path, read(path)] as const,
+    ),
     ...filesUnder("src", ".ts").map(
       (path) =>
-        [path, /^(?:#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(read(path))?.[0] ?? ""] as const,
+        [
+          path,
+          /^(?:#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(read(path))?.[0] ?? "",
+        ] as const,
     ),
   ];
   let seen = 0;
@@ -87,7 +92,11 @@ test("every file that a room's README or a file's header names is there", () => 
 });
 
 test("no page or file tells of the machine it was made on", () => {
-  const told = [...pages, ...filesUnder("src", ".ts"), ...filesUnder("test", ".ts")]
+  const told = [
+    ...pages,
+    ...filesUnder("src", ".ts"),
+    ...filesUnder("test", ".ts"),
+  ]
     .filter((path) => !path.endsWith("docs.test.ts"))
     .filter((path) => /\/work\/|\/root\/|registry\.npmjs/.test(read(path)));
   deepEqual(told, []);

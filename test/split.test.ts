@@ -264,12 +264,7 @@ test("run refuses a directory that changed, and runs one that did not", () => {
   };
   equal(value.packets, 20_000);
   ok(value.cores.every(({ packets }) => packets > 0));
-  const alone = divisi([
-    "run",
-    "nfs/c/firewall.o",
-    ...shortTrace,
-    "--json",
-  ]);
+  const alone = divisi(["run", "nfs/c/firewall.o", ...shortTrace, "--json"]);
   equal(
     (JSON.parse(alone.stdout) as { stateDigest: string }).stateDigest,
     value.stateDigest,
@@ -295,13 +290,7 @@ test("an existing directory stays unless forced", () => {
   const foreign = join(folder, "foreign");
   mkdirSync(foreign);
   writeFileSync(join(foreign, "precious"), "");
-  const refused = divisi([
-    "split",
-    "nfs/c/nop.o",
-    "-o",
-    foreign,
-    "--force",
-  ]);
+  const refused = divisi(["split", "nfs/c/nop.o", "-o", foreign, "--force"]);
   equal(refused.status, 2);
   ok(existsSync(join(foreign, "precious")));
 });

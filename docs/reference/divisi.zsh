@@ -19,7 +19,7 @@ _divisi() {
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --trace --inside --maps --port --cores --out --engine --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --seed --json --quiet --verbose" ;;
-    "rss check") words="--key --nic --cores --seed --json --quiet --verbose" ;;
+    "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;
     "trace stats") words="--key --cores --seed --json --quiet --verbose" ;;
     "trace gen") words="--output --seed --json --quiet --verbose" ;;

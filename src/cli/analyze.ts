@@ -65,8 +65,7 @@ function analyzeText(
   }
   if (json.races.length > 0) {
     lines.push("", "races, if several cores run the program as it is");
-    for (const race of json.races)
-      lines.push(`  ${race.kind}  ${race.text}`);
+    for (const race of json.races) lines.push(`  ${race.kind}  ${race.text}`);
   }
   for (const note of json.notes) lines.push("", `note: ${note.text}`);
   return lines.map(printable).join("\n");

@@ -69,10 +69,7 @@ export function artifactFiles(input: ArtifactInput): {
     ),
   });
   return {
-    list: [
-      ...files,
-      { path: "certificate.json", content: json(certificate) },
-    ],
+    list: [...files, { path: "certificate.json", content: json(certificate) }],
     plan,
     certificate,
   };

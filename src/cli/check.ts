@@ -1,5 +1,10 @@
 /** `divisi check`: the differential run of a directory that `split` wrote. */
-import { check as differential, demandOf, generate, reread } from "../pipeline.ts";
+import {
+  check as differential,
+  demandOf,
+  generate,
+  reread,
+} from "../pipeline.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { nicProfile } from "../rss/index.ts";

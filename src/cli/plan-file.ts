@@ -37,7 +37,10 @@ export function parsePlanFile(text: string, file: string): PlanFile {
   if (plan === null || typeof plan !== "object")
     throw bad(file, "an object is expected");
   if (plan.schema !== "divisi.plan/1")
-    throw bad(file, `schema divisi.plan/1 is expected, not ${String(plan.schema)}`);
+    throw bad(
+      file,
+      `schema divisi.plan/1 is expected, not ${String(plan.schema)}`,
+    );
   const whole = (number: unknown): boolean =>
     Number.isInteger(number) && Number(number) > 0;
   const checks: readonly (readonly [boolean, string])[] = [

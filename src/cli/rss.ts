@@ -56,7 +56,7 @@ function solveText(json: RssSolveJson): string {
       .map(([name, letters]) => `${name} ${letters}`)
       .join(", ");
     lines.push(
-      `port ${port.name}`,
+      ...(json.ports.length > 1 ? [`port ${port.name}`] : []),
       `  key      ${colons(json.keys[index] ?? "")}`,
       `  fields   ${fields === "" ? "as the driver has them" : fields}`,
     );

@@ -3,6 +3,7 @@
  * core and private state, over a trace.
  */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { InputError } from "../base/index.ts";
 import { loadPortable, runParallel } from "../engine/index.ts";
 import {
   BytecodeMachine,
@@ -11,7 +12,7 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { reread, toInputs } from "../pipeline.ts";
+import { portContents, reread, toInputs } from "../pipeline.ts";
 import { mergedDigest, type MapContents } from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
 import { SteeringInputs, type Port } from "../strategy/index.ts";
@@ -23,8 +24,14 @@ import { contentsOf, loadAnalysed } from "./input.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { readTrace } from "./split.ts";
 import { trafficFrom, trafficInput } from "./traffic-input.ts";
-import { choiceOf, countOf, seedOf, usage, valueOf, valuesOf } from "./words.ts";
-import { InputError } from "../base/index.ts";
+import {
+  choiceOf,
+  countOf,
+  seedOf,
+  usage,
+  valueOf,
+  valuesOf,
+} from "./words.ts";
 
 interface Ran {
   readonly outcomes: readonly Outcome[];
@@ -52,7 +59,10 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
   const inputs = toInputs(trace, ports);
   const options = {
     seed: seedOf(words),
-    contents: contentsOf(words, program)?.contents,
+    contents: {
+      ...portContents(program, ports),
+      ...contentsOf(words, program)?.contents,
+    },
   };
   const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
   const ran =
@@ -64,7 +74,7 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
 
 interface EngineOptions {
   readonly seed: number;
-  readonly contents: MapContents | undefined;
+  readonly contents: MapContents;
 }
 
 function compiled(
@@ -72,10 +82,7 @@ function compiled(
   inputs: readonly PacketInput[],
   { seed, contents }: EngineOptions,
 ): Ran {
-  const loaded = loadPortable(program, {
-    seed,
-    ...(contents === undefined ? {} : { contents }),
-  });
+  const loaded = loadPortable(program, { seed, contents });
   const outcomes = loaded.run(inputs);
   return {
     outcomes,
@@ -89,10 +96,7 @@ function interpreted(
   inputs: readonly PacketInput[],
   { seed, contents }: EngineOptions,
 ): Ran {
-  const state = createState(
-    program.maps,
-    contents === undefined ? {} : { contents },
-  );
+  const state = createState(program.maps, { contents });
   const machine = new BytecodeMachine(program, state, { seed });
   const started = performance.now();
   const outcomes = inputs.map((input) => machine.run(input));
@@ -145,8 +149,10 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
       ? (input: number) => input % plan.cores
       : seen.cores(setup.ports.map(({ name }) => portConfig(setup, name)));
   const program = reread(directory.core, analysed.program);
-  const contents =
-    contentsOf(words, analysed.program)?.contents ?? directory.contents;
+  const contents = {
+    ...portContents(program, plan.ports),
+    ...(contentsOf(words, analysed.program)?.contents ?? directory.contents),
+  };
   const result = await runParallel({
     program,
     cores: plan.cores,
@@ -155,7 +161,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     cpus: plan.cores,
     seed: seedOf(words),
     keepOutputs: true,
-    ...(contents === undefined ? {} : { contents }),
+    contents,
   });
   return answer(
     path,

@@ -25,8 +25,7 @@ export async function askVerifier(
     kernel.load([spec], object.btf === undefined ? {} : { btf: object.btf });
     return `accepted by Linux ${release()}`;
   } catch (error) {
-    if (error instanceof UnsupportedError)
-      return `not asked: ${error.message}`;
+    if (error instanceof UnsupportedError) return `not asked: ${error.message}`;
     throw error;
   } finally {
     kernel.close();

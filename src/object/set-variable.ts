@@ -53,8 +53,7 @@ export function variableValue(
   const { map, field } = found;
   let value = 0n;
   for (let byte = field.bits / 8 - 1; byte >= 0; byte--)
-    value =
-      (value << 8n) | BigInt(map.data?.[field.bitOffset / 8 + byte] ?? 0);
+    value = (value << 8n) | BigInt(map.data?.[field.bitOffset / 8 + byte] ?? 0);
   return value;
 }
 

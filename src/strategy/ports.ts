@@ -21,7 +21,10 @@ export function portsFor(
   const unnamed = tested.find(
     (ifindex) => !bound.some((port) => port.ifindex === ifindex),
   );
-  if (unnamed !== undefined || (report.testsPort === true && bound.length === 0))
+  if (
+    unnamed !== undefined ||
+    (report.testsPort === true && bound.length === 0)
+  )
     throw new InputError(
       unnamed === undefined
         ? "the program tests the ingress port, and no port is bound"
@@ -36,9 +39,7 @@ export function portsFor(
 }
 
 /** Index into `ports` of a trace's port index: `lan` and `wan` are a generator's 0 and 1. */
-export function portOfTrace(
-  ports: readonly Port[],
-): (port: number) => number {
+export function portOfTrace(ports: readonly Port[]): (port: number) => number {
   const lan = ports.findIndex(({ name }) => name === "lan");
   const wan = ports.findIndex(({ name }) => name === "wan");
   const order = ports.map((_, index) => index);
