@@ -13,7 +13,12 @@
  * wrapped around. A comparison with data_end raises `bound`; an access that was
  * checked gives both.
  *
- * Map values: `offset` from the value's start, absent when it is not constant.
+ * An id is the number of the instruction that made the value. No fact can name that
+ * instruction when it is reached again: the way that reaches it first knows nothing of
+ * it, and a join keeps what all ways agree on. So an id always means the last value.
+ *
+ * Map values: `offset` from the value's start. Without it nothing is claimed but which
+ * map an access is to be checked against, which null or any number does not pass.
  * `id` names the lookup that gave it, so that testing one copy for null tells of
  * all copies; -1 where copies are no longer known to be the same pointer.
  */
@@ -140,16 +145,22 @@ export function joinFacts(a: Fact, b: Fact): Fact {
   if (a.kind === "value" && isZero(b)) return orNull(a);
   if (b.kind === "value" && isZero(a)) return orNull(b);
   if (a.kind !== "value" || b.kind !== "value" || a.map !== b.map) return any;
-  const mayBeNull = a.mayBeNull || b.mayBeNull;
-  // A null pointer plus an unknown offset could not be told from a good one.
   if (a.offset === undefined || a.offset !== b.offset)
-    return mayBeNull ? any : { kind: "value", map: a.map, mayBeNull, id: -1 };
+    return somewhereIn(a.map);
+  const mayBeNull = a.mayBeNull || b.mayBeNull;
   const id = a.id === b.id ? a.id : -1;
   return { kind: "value", map: a.map, offset: a.offset, mayBeNull, id };
 }
 
 function orNull(value: Fact & { readonly kind: "value" }): Fact {
-  return value.offset === 0 ? { ...value, mayBeNull: true, id: -1 } : any;
+  return value.offset === 0
+    ? { ...value, mayBeNull: true, id: -1 }
+    : somewhereIn(value.map);
+}
+
+/** Perhaps in a value of the map; null is found out by the same check. */
+export function somewhereIn(map: number): Fact {
+  return { kind: "value", map, mayBeNull: false, id: -1 };
 }
 
 function joinExtents(a: Extent, b: Extent): Extent {
@@ -175,18 +186,6 @@ function sameFact(a: Fact, b: Fact): boolean {
 
 function isZero(fact: Fact): boolean {
   return fact.kind === "number" && fact.value === 0n;
-}
-
-/** Copies of the pointer that instruction `id` gave last time are not what it gives now. */
-export function retire(know: Knowledge, id: number): void {
-  const old = (fact: Fact): Fact => {
-    if (fact.kind === "packet" && fact.id === id)
-      return { kind: "packet", id: "?", offset: 0 };
-    if (fact.kind === "value" && fact.id === id) return { ...fact, id: -1 };
-    return fact;
-  };
-  mapFacts(know, old);
-  know.extents.delete(id);
 }
 
 /** The packet was moved or resized: what was known of places in it is void. */

@@ -15,7 +15,7 @@ import {
   noteInside,
   noteWritten,
   operandFact,
-  retire,
+  somewhereIn,
   type Fact,
   type Knowledge,
 } from "./facts.ts";
@@ -138,21 +138,20 @@ function afterAlu(know: Knowledge, alu: Alu, index: number): Fact {
   if (alu.width !== 64 || (alu.op !== "add" && alu.op !== "sub")) return any;
   const left = factOf(know, alu.dst);
   if (alu.op === "add" && isPointer(source) && !isPointer(left))
-    return moved(know, source, left, { sign: 1, index });
+    return moved(source, left, { sign: 1, index });
   if (isPointer(source)) return any;
   if (left.kind === "number" && source.kind === "number") {
     const value =
       alu.op === "add" ? left.value + source.value : left.value - source.value;
     return { kind: "number", value: BigInt.asIntN(64, value) };
   }
-  return moved(know, left, source, { sign: alu.op === "add" ? 1 : -1, index });
+  return moved(left, source, { sign: alu.op === "add" ? 1 : -1, index });
 }
 
 /** From here on the packet pointer in `register` has a name; its copies share it. */
 function named(know: Knowledge, register: Register, index: number): Fact {
   const fact = factOf(know, register);
   if (fact.kind !== "packet" || fact.id !== "?") return fact;
-  retire(know, index);
   const name: Fact = { kind: "packet", id: index, offset: 0 };
   know.registers[register] = name;
   return name;
@@ -169,7 +168,6 @@ function isPointer(fact: Fact): boolean {
 
 /** The pointer, moved by a number. */
 function moved(
-  know: Knowledge,
   pointer: Fact,
   by: Fact,
   how: { readonly sign: 1 | -1; readonly index: number },
@@ -178,7 +176,6 @@ function moved(
   if (pointer.kind === "packet") {
     if (distance !== undefined && pointer.id !== "?")
       return { ...pointer, offset: pointer.offset + how.sign * distance };
-    retire(know, how.index);
     return { kind: "packet", id: how.index, offset: 0 };
   }
   if (pointer.kind === "stack")
@@ -190,9 +187,7 @@ function moved(
   if (pointer.kind === "value") {
     if (distance !== undefined && pointer.offset !== undefined)
       return { ...pointer, offset: pointer.offset + how.sign * distance };
-    // Null plus an unknown number could not be told from a good address.
-    if (pointer.mayBeNull) return any;
-    return { kind: "value", map: pointer.map, mayBeNull: false, id: -1 };
+    return somewhereIn(pointer.map);
   }
   return any;
 }
@@ -341,6 +336,5 @@ function afterHelper(
   if (helper.movesPacket) forgetPacket(know);
   const map = args[0];
   if (helper.name !== "map_lookup_elem" || map?.kind !== "map") return any;
-  retire(know, index);
   return { kind: "value", map: map.map, offset: 0, mayBeNull: true, id: index };
 }

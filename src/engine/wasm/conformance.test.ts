@@ -217,6 +217,12 @@ test("what is never written reads as zero, whatever ran before", () => {
     outcomes.map(({ verdict }) => verdict),
     [1, 0],
   );
+  const sometimes = text.replace("exit\nread:", "read:");
+  const joined = loadPortable(programOf(sometimes)).run(packets);
+  deepEqual(
+    joined.map(({ verdict }) => verdict),
+    [7, 0],
+  );
 });
 
 // prettier-ignore

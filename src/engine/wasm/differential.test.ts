@@ -48,6 +48,111 @@ test(`random graphs agree, whatever their loops (seed ${seed})`, () => {
     expectSame(randomGraph(random, 2 + random.below(8)), random, 6);
 });
 
+// Each is right only while a check stays that a wrong fact would remove.
+// prettier-ignore
+const needed: readonly (readonly [name: string, body: string])[] = [
+  ["two ways checked different offsets", `
+r9 = *(s8 *)(r6 + 1)
+r8 = r6
+r8 += r9
+r2 = *(u8 *)(r6 + 2)
+if r2 & 1 goto high
+r0 = *(u8 *)(r8 + 0)
+r0 = *(u8 *)(r8 + 9)
+goto both
+high:
+r0 = *(u8 *)(r8 + 8)
+both:
+r0 = *(u8 *)(r8 + 2)`],
+  ["two ways compared different sizes", `
+r2 = *(u8 *)(r6 + 2)
+r8 = r6
+if r2 & 1 goto long
+r8 += 20
+if r8 > r7 goto out
+goto both
+long:
+r8 += 40
+if r8 > r7 goto out
+both:
+r0 = *(u8 *)(r6 + 30)`],
+  ["a copy from the round before", `
+r9 = *(u8 *)(r6 + 1)
+r5 = 3
+r8 = r6
+r4 = r6
+again:
+r0 = *(u8 *)(r4 + 29)
+r8 += r9
+r0 = *(u8 *)(r8 + 30)
+r4 = r8
+r5 -= 1
+if r5 != 0 goto again`],
+  ["compared below its start", `
+r9 = *(s8 *)(r6 + 1)
+r8 = r6
+r8 += r9
+r2 = r8
+r2 += 8
+if r2 > r7 goto out
+r0 = *(u8 *)(r8 + 0)`],
+  ["compared after wrapping around", `
+r9 = *(u8 *)(r6 + 1)
+r8 = r6
+r8 += r9
+r8 -= 2147483647
+r2 = r8
+r2 += 2147483647
+if r2 > r7 goto out
+r0 = *(u8 *)(r8 + 0)`],
+  ["spilled, overwritten in part, filled", `
+*(u64 *)(r10 - 8) = r6
+r2 = *(u8 *)(r6 + 1)
+*(u8 *)(r10 - 8) = r2
+r8 = *(u64 *)(r10 - 8)
+r8 = r6
+*(u64 *)(r10 - 8) = r8
+*(u32 *)(r10 - 12) = r2
+r8 = *(u64 *)(r10 - 8)
+r0 = *(u8 *)(r8 + 40)`],
+];
+
+for (const [name, body] of needed)
+  test(`a check that is needed stays: ${name} (seed ${seed})`, () => {
+    const text = `r6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\nr0 = 0${body}\nout:\nexit`;
+    const faults = expectSame(text, new Random(seed).fork(3), 400);
+    ok(faults > 3 && faults < 400, `${faults} faults`);
+  });
+
+// What a comparison of data + 20 with data_end proves, and the first byte it does not.
+// prettier-ignore
+const comparisons: readonly (readonly [text: string, goesOnWhenTaken: boolean, first: number])[] = [
+  ["r2 > r7", false, 20], ["r7 < r2", false, 20], ["r2 >= r7", false, 21], ["r7 <= r2", false, 21],
+  ["r2 <= r7", true, 20], ["r7 >= r2", true, 20], ["r2 < r7", true, 21], ["r7 > r2", true, 21],
+  ["r2 == r7", true, 20], ["r2 s> r7", false, 20], ["w2 > w7", false, 20],
+];
+
+for (const [comparison, goesOn, first] of comparisons)
+  test(`no more is believed than ${comparison} ${goesOn ? "" : "not "}taken says`, () => {
+    const branch = goesOn
+      ? `if ${comparison} goto inside\nexit\ninside:`
+      : `if ${comparison} goto out`;
+    const text = `r6 = *(u32 *)(r1 + 0)\nr7 = *(u32 *)(r1 + 4)\nr0 = 0\nr2 = r6\nr2 += 20\n${branch}\nr0 = *(u8 *)(r6 + ${first - 1})\nr0 = *(u8 *)(r6 + ${first})\nout:\nexit`;
+    const random = new Random(seed);
+    const lengths = Array.from({ length: 20 }, (_, index) => 14 + index);
+    const packets = lengths.map((length) => ({
+      data: random.bytes(length),
+      ifindex: 1,
+      rxQueue: 0,
+      cpu: 0,
+      time: 0n,
+    }));
+    const { differences, want } = compareEngines(programOf(text), packets);
+    deepEqual(differences, []);
+    const faults = want.filter(({ fault }) => fault !== undefined);
+    deepEqual(faults.length, 1, "one length is just too short");
+  });
+
 /** Exchanges opcode bytes from position `nth` of their kind in the code section on. */
 function exchange(from: number, to: number, nth: number) {
   return (bytes: Uint8Array): Uint8Array => {

@@ -244,7 +244,7 @@ const helpers: readonly (readonly [name: string, body: string, maps?: readonly M
   ["xdp_adjust_tail", `${call("xdp_adjust_tail", "r1 = r7", `${signed("r2", 1)}\nr2 *= 31`)}\n${look}`],
   ["xdp_adjust_meta", `${call("xdp_adjust_meta", "r1 = r7", `${signed("r2", 1)}\nr2 *= 2`)}\nr8 = r0\nr2 = *(u32 *)(r7 + 8)\nr3 = *(u32 *)(r7 + 0)\nr4 = r2\nr4 += 4\nif r4 > r3 goto out\n*(u32 *)(r2 + 0) = 7\nr0 = *(u32 *)(r2 + 0)\nr0 += r8`],
   ["adjust_meta, then adjust_head", `r1 = r7\nr2 = -8\ncall xdp_adjust_meta\n${call("xdp_adjust_head", "r1 = r7", signed("r2", 1))}\n${look}`],
-  ["pointers from before a move are void", `r8 = *(u32 *)(r6 + 4)\n${call("xdp_adjust_tail", "r1 = r7", "r2 = -20")}\nr0 = *(u32 *)(r6 + 10)`],
+  ["pointers from before a move are void", `r3 = *(u32 *)(r7 + 4)\nr2 = r6\nr2 += 34\nif r2 > r3 goto out\nr8 = *(u32 *)(r6 + 30)\n${call("xdp_adjust_tail", "r1 = r7", "r2 = -20")}\nr0 = *(u32 *)(r6 + 30)\nout:\nexit`],
   ["xdp_get_buff_len", call("xdp_get_buff_len", "r1 = r7")],
   ["xdp_load_bytes", `${call("xdp_load_bytes", "r1 = r7", argument("r2", 1, "+= 0"), stackTo("r3", 16), argument("r4", 2, "&= 15"))}\nr8 = r0\nr0 = *(u64 *)(r10 - 16)\nr0 += r8`],
   ["xdp_store_bytes", `${words}\n${call("xdp_store_bytes", "r1 = r7", argument("r2", 1, "+= 0"), stackTo("r3", 16), "r4 = 9")}`],

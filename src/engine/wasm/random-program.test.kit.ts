@@ -164,18 +164,28 @@ function packet(random: Random, name: string): readonly string[] {
     : `*(${random.pick(sizes)} *)${place} = r${n}`;
   if (random.chance(0.25)) return [access];
   const size = random.below(36);
-  const test = random.pick([
-    `if r5 > r7 goto skip${name}`,
-    `if r5 >= r7 goto skip${name}`,
-    `if r7 < r5 goto skip${name}`,
-    `if r7 <= r5 goto skip${name}`,
-  ]);
-  // r5 is a pointer for three instructions; nothing that leaks it may come between.
-  const check = [`r5 = ${base}`, `r5 += ${size}`, test];
-  const after = [`skip${name}:`, `r5 = ${random.below(100)}`];
+  const test = random.pick(comparisons);
+  // r5 is a pointer until it is overwritten; nothing that leaks it may come between.
+  const check = [`r5 = ${base}`, `r5 += ${size}`];
   const inside = n === "5" ? [`r5 = 1`] : [access];
-  return [...check, ...inside, ...after];
+  const end = [`skip${name}:`, `r5 = ${random.below(100)}`];
+  if (test.leavesWhenTaken)
+    return [...check, `if ${test.text} goto skip${name}`, ...inside, ...end];
+  return [
+    ...check,
+    `if ${test.text} goto in${name}`,
+    `goto skip${name}`,
+    `in${name}:`,
+    ...inside,
+    ...end,
+  ];
 }
+
+// prettier-ignore
+const comparisons: readonly { readonly text: string; readonly leavesWhenTaken: boolean }[] = [
+  ...["r5 > r7", "r5 >= r7", "r7 < r5", "r7 <= r5"].map((text) => ({ text, leavesWhenTaken: true })),
+  ...["r5 <= r7", "r5 < r7", "r7 >= r5", "r7 > r5"].map((text) => ({ text, leavesWhenTaken: false })),
+];
 
 function counted(random: Random, name: string): readonly string[] {
   return [
