@@ -489,7 +489,7 @@ test("planted bugs are seen", (t: TestContext) => {
   for (const [name, plant] of bugs) {
     let planted = 0;
     let caught = 0;
-    for (let index = 0; index < 200 && planted < 30; index++) {
+    for (let index = 0; index < 300 && caught < 3; index++) {
       const program = randomProgram(seed + index);
       const packets = randomPackets(new Random(seed + index));
       const wrong = plant(lift(program), new Random(seed + index));
@@ -498,11 +498,8 @@ test("planted bugs are seen", (t: TestContext) => {
       if (isCaught(wrong, { packets }, runBytecode(program, { packets })))
         caught++;
     }
-    t.diagnostic(`${name}: ${caught} of ${planted}`);
+    t.diagnostic(`${name}: ${caught} of ${planted} seen`);
     // Many land where no packet comes, or on words whose high half is zero.
-    ok(
-      planted >= 10 && caught >= 1,
-      `${name}: ${caught} of ${planted}, seed ${seed}`,
-    );
+    ok(caught === 3, `${name}: ${caught} of ${planted}, seed ${seed}`);
   }
 });

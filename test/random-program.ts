@@ -509,6 +509,7 @@ class Body {
     if (this.#random.chance(0.3)) {
       // Equal in the low half only: tells a comparison's width.
       const half = (left + 1) % 6;
+      this.#add(`r${left} *= 1000003`, `r${left} *= 999983`);
       this.#add(`w${half} = w${left}`);
       this.#live.add(half);
       right = `${letter}${half}`;
