@@ -28,7 +28,7 @@ import {
   type IrInstruction,
   type IrProgram,
 } from "#ir";
-import type { ProgramSpec } from "#isa";
+import type { Instruction, ProgramSpec } from "#isa";
 import { programSpec, readObject } from "#object";
 import { buildFrame, tcpFlags, type FrameSpec } from "#packet";
 import { randomProgram } from "./random-program.ts";
@@ -303,6 +303,42 @@ test("random programs behave the same", (t) => {
       `${program.file} is no valid program`,
     );
     expectSame(program, { packets }, want);
+  }
+});
+
+/** One instruction with another register, offset or target, or in another's place. */
+function damaged(code: readonly Instruction[], random: Random): Instruction[] {
+  const at = random.below(code.length);
+  const there = code[random.below(code.length)];
+  return code.flatMap((instruction, index) => {
+    if (index !== at) return [instruction];
+    const wrong: Record<string, unknown> = { ...instruction };
+    const register = random.below(10);
+    for (const member of ["dst", "base", "left"])
+      if (member in wrong && random.chance(0.4)) wrong[member] = register;
+    if ("offset" in wrong && random.chance(0.5))
+      wrong["offset"] = random.pick([-520, -512, -4, -1, 0, 1, 8, 500]);
+    if ("target" in wrong)
+      wrong["target"] = random.pick([0, at, code.length, -1, register]);
+    if (random.chance(0.2) && there !== undefined) return [there];
+    return [wrong as unknown as Instruction];
+  });
+}
+
+test("whatever decodes lifts to sound IR", (t) => {
+  t.diagnostic(`DIVISI_SEED=${seed}`);
+  const random = new Random(seed);
+  for (let index = 0; index < 150; index++) {
+    const program = randomProgram(seed + index, { statements: 12 });
+    const wrong = {
+      ...program,
+      functions: program.functions.map((fn) => ({
+        ...fn,
+        instructions: damaged(damaged(fn.instructions, random), random),
+      })),
+    };
+    for (const [name, pass] of passes)
+      expectSound(pass(lift(wrong)), `${program.file} ${name}, seed ${seed}`);
   }
 });
 

@@ -30,15 +30,17 @@ export function bytecodeGraph(fn: FunctionSpec): BytecodeGraph {
   const work = [0];
   let entryIsTarget = false;
   for (let at = work.pop(); at !== undefined; at = work.pop()) {
-    if (at >= code.length || at < 0) continue;
+    if (at >= code.length) continue;
     leader[at] = 1;
     for (let next = at; next < code.length && reached[next] === 0; next++) {
       reached[next] = 1;
       const instruction = code[next];
       if (instruction === undefined || !endsBlock(instruction)) continue;
-      for (const target of successorsOf(instruction, next)) {
-        if (target === 0) entryIsTarget = true;
-        work.push(target);
+      const targets = successorsOf(instruction, next);
+      // One target outside of the function, and the block is a trap.
+      if (targets.every((target) => target >= 0 && target < code.length)) {
+        if (targets.includes(0)) entryIsTarget = true;
+        work.push(...targets);
       }
       break;
     }
@@ -70,7 +72,7 @@ export function bytecodeGraph(fn: FunctionSpec): BytecodeGraph {
     blocks.push({
       first,
       end,
-      // A target outside of the function has no block: the block is a trap.
+      // No block stands outside of the function.
       successors: next.every((target) => blockAt.has(target))
         ? next.map((target) => blockAt.get(target) ?? 0)
         : [],
