@@ -13,7 +13,8 @@
  * packet check needs 7 bytes at least; in a shorter frame every checked access faults.
  *
  * What is not caught: running from one frame of the stack into the next through a
- * pointer that was passed to another function.
+ * pointer that was passed to another function, and from one ring buffer record into
+ * the next.
  */
 import type { Register } from "../../isa/index.ts";
 import { i64, op, type Code } from "./encoder.ts";

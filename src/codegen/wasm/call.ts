@@ -160,12 +160,15 @@ export class CallWriter {
           offset: 0,
           size,
           write,
+          ...(word === "cell" ? { reads: true } : {}),
           site: place.site,
         }),
       );
     switch (word) {
       case "key":
         return memory(map?.spec.keySize ?? 0, false);
+      case "cell":
+        return memory(4, true);
       case "value":
         return memory(map?.spec.valueSize ?? 0, false);
       case "in":
@@ -242,6 +245,14 @@ export class CallWriter {
     switch (helper.name) {
       case "get_smp_processor_id":
         current(op.i64Load32U, descriptor.cpu);
+        return;
+      case "get_numa_node_id":
+        code.i64Const(0);
+        return;
+      case "jiffies64":
+        // HZ is 250.
+        current(op.i64Load, descriptor.time);
+        code.i64Const(4_000_000).byte(op.i64DivU);
         return;
       case "loop":
         return this.#loop(know, place);

@@ -10,6 +10,7 @@
  *   size    the low 32 bits, or 2^32 − 1 if the number is larger; so flags too
  *   u32     the low 32 bits
  *   wide    low and high 32 bits
+ *   cell    address of 4 bytes, read and written
  *   record  address that ringbuf_reserve gave
  *   lock    nothing
  *
@@ -32,6 +33,7 @@ type Word =
   | "wide"
   | "record"
   | "lock"
+  | "cell"
   | "callback"
   | "any";
 
@@ -58,18 +60,22 @@ const rows: readonly (readonly [number, string, string, HelperCall["result"], st
   [23, "redirect", "u32 wide", "long"],
   [25, "perf_event_output", "ctx map wide in size", "long"],
   [28, "csum_diff", "in? size in? size u32", "wide"],
+  [42, "get_numa_node_id", "", "u32", "inline"],
   [44, "xdp_adjust_head", "ctx u32", "long", "moves"],
   [51, "redirect_map", "map u32 wide", "long"],
   [54, "xdp_adjust_meta", "ctx u32", "long", "moves"],
   [65, "xdp_adjust_tail", "ctx u32", "long", "moves"],
+  [69, "fib_lookup", "ctx in size size", "long"],
   [93, "spin_lock", "lock", "void", "inline"],
   [94, "spin_unlock", "lock", "void", "inline"],
+  [118, "jiffies64", "", "wide", "inline"],
   [125, "ktime_get_boot_ns", "", "wide", "inline"],
   [130, "ringbuf_output", "map in size size", "long"],
   [131, "ringbuf_reserve", "map size size", "pointer"],
   [132, "ringbuf_submit", "record size", "void"],
   [133, "ringbuf_discard", "record size", "void"],
   [160, "ktime_get_coarse_ns", "", "wide", "inline"],
+  [163, "check_mtu", "ctx u32 cell u32 wide", "long"],
   [181, "loop", "u32 callback any size", "long", "inline"],
   [188, "xdp_get_buff_len", "ctx", "u32"],
   [189, "xdp_load_bytes", "ctx size out size", "long"],

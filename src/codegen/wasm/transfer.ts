@@ -327,6 +327,7 @@ function afterHelper(
           noteWritten(know, fact.offset, size);
       }
     }
+    if (word === "cell") spoil(know, fact, 0, 4);
     if (word !== "callback") continue;
     know.slots.clear();
     if (fact.kind !== "function") continue;

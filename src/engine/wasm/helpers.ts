@@ -225,6 +225,28 @@ const printk: Maker =
     return text.length;
   };
 
+const noFamily = 97;
+
+/** Nothing is routed here: BPF_FIB_LKUP_RET_NOT_FWDED, as interp's default. */
+const fibLookup: Maker =
+  ({ memory }) =>
+  (params = 0, size = 0, flags = 0) => {
+    if (size >>> 0 < 64 || (flags & ~0x3f) !== 0) return -errno.EINVAL;
+    const family = memory.bytes[params];
+    return family === 2 || family === 10 ? 4 : -noFamily;
+  };
+
+/** Every interface has an MTU of 1500, as interp's by default. */
+const checkMtu: Maker =
+  ({ memory, packets }) =>
+  (_ifindex = 0, at = 0, difference = 0, low = 0, high = 0) => {
+    if ((low | high) !== 0) return -errno.EINVAL;
+    const given = memory.u32(at);
+    memory.setU32(at, 1500);
+    const length = given === 0 ? packets.length : given + 14;
+    return length + difference > 1514 ? 1 : 0;
+  };
+
 const makers: Readonly<Record<string, Maker>> = {
   map_lookup_elem: (host, index) => {
     const map = valueMap(host, index);
@@ -238,6 +260,8 @@ const makers: Readonly<Record<string, Maker>> = {
   get_prandom_u32: (host) => () => host.random().u32(),
   perf_event_output: perfOutput,
   csum_diff: csumDiff,
+  fib_lookup: fibLookup,
+  check_mtu: checkMtu,
   xdp_adjust_head:
     ({ packets }) =>
     (delta = 0) =>
