@@ -112,10 +112,7 @@ function addCommand(parser: Parser, command: Command): void {
     for (const flag of [...command.flags, ...commonFlags]) {
       const value = given[camelCase(flag.name)];
       if (value === undefined || value === false) continue;
-      flags.set(
-        flag.name,
-        Array.isArray(value) ? value.map((word) => `${word as string}`) : [""],
-      );
+      flags.set(flag.name, Array.isArray(value) ? (value as string[]) : [""]);
     }
     const answer = await command.run({ args: parser.args, flags }, rendering);
     renderAnswer(answer, rendering);
