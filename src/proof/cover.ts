@@ -280,7 +280,7 @@ class Search {
     const own = node.steps.filter((step) => step.kind === "packet");
     const near = own.length > 0 && random.chance(0.6);
     const base = random.pick(near ? own : this.#packets);
-    if (random.chance(0.02)) {
+    if (random.chance(0.03)) {
       this.#try({ node, steps: this.#burst(base) });
       return;
     }
@@ -294,13 +294,13 @@ class Search {
   /** The same packet over and over, or one of many flows. */
   #burst(base: PacketStep): Step[] {
     const random = this.#random;
-    const flows = random.chance(0.6);
-    const first = random.chance(0.5) ? base : mutate(this.#source, base);
+    const flows = random.chance(0.4);
+    const first = random.chance(0.8) ? base : mutate(this.#source, base);
     const data = new Uint8Array(this.#source.longest);
     data.set(first.input.data);
-    const big = random.chance(0.5) ? withData(first, data) : first;
+    const big = random.chance(0.4) ? withData(first, data) : first;
     const gap = random.chance(0.9) ? 1n : big.gap;
-    const count = random.pick([4, 16, 64, burst]);
+    const count = random.pick([8, 32, burst]);
     return Array.from({ length: count }, (): Step => {
       const step = { ...big, gap };
       return flows ? otherFlow(random, step) : step;
