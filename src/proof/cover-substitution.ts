@@ -28,9 +28,10 @@ function inRange(size: number, { shortest, longest }: Sizes): boolean {
 /** Steps to try instead of `step`, which led to the comparison. */
 export function solveComparison(
   step: PacketStep,
-  { left, right, width }: Comparison,
+  comparison: Comparison,
   sizes: Sizes,
 ): PacketStep[] {
+  const { left, right, width } = comparison;
   if (left === right && isPacketAddress(left)) return [];
   const found: PacketStep[] = [];
   for (const [from, to] of [
@@ -44,7 +45,7 @@ export function solveComparison(
       found.push(...inEnvironment(step, from, word, sizes));
     }
   found.push(
-    ...inTime(step, left, right),
+    ...inTime(step, comparison),
     ...inLength(step, left, right, sizes),
   );
   return found;
@@ -106,8 +107,11 @@ function inEnvironment(
 }
 
 /** A difference of big words may be one of times. */
-function inTime(step: PacketStep, left: bigint, right: bigint): PacketStep[] {
-  if (left < 1000n && right < 1000n) return [];
+function inTime(
+  step: PacketStep,
+  { left, right, width }: Comparison,
+): PacketStep[] {
+  if (width === 32 || (left < 10_000n && right < 10_000n)) return [];
   if (isPacketAddress(left) || isPacketAddress(right)) return [];
   const distance = left > right ? left - right : right - left;
   // As nanoseconds, and as what a rate of so many per second, ms or us makes of them.

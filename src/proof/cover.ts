@@ -44,7 +44,7 @@ export interface CoverOptions {
   readonly state: State;
   /** Packets to start from; a few common ones when empty. */
   readonly seeds?: readonly PacketInput[];
-  /** Runs of the program that the search may spend. Default 20,000. */
+  /** Runs of the program that the search may spend. Default 40,000. */
   readonly budget?: number;
   readonly seed?: number;
   /** Interface indices that packets may arrive on. Default: those of the seeds. */
@@ -79,6 +79,9 @@ const pendingLimit = 4000;
 /** Edges with company: so many kinds of company each count as news. */
 const companies = 6;
 const burst = 192;
+/** How much of the budget goes into them. */
+const burstShare = 0.2;
+const probeShare = 0.15;
 
 class Search {
   readonly #options: CoverOptions;
@@ -86,6 +89,7 @@ class Search {
   readonly #random: Random;
   readonly #source: MutationSource;
   readonly #packets: PacketStep[];
+  readonly #seeds: readonly PacketStep[];
   readonly #budget: number;
   readonly #nodes: Node[] = [];
   readonly #seen = new Set<string>();
@@ -97,11 +101,15 @@ class Search {
     number,
     { readonly node: Node; readonly step: PacketStep }
   >();
-  #pending: Candidate[] = [];
+  readonly #pending: Candidate[] = [];
+  /** Suggestions in which user space writes first. */
+  readonly #writes: Candidate[] = [];
+  #burstRuns = 0;
+  #probeRuns = 0;
 
   constructor(program: ProgramSpec, options: CoverOptions) {
     this.#options = options;
-    this.#budget = options.budget ?? 20_000;
+    this.#budget = options.budget ?? 40_000;
     this.#random = new Random(options.seed ?? 1);
     this.#tracer = new Tracer(program, options.state, {
       seed: options.seed ?? 1,
@@ -116,6 +124,7 @@ class Search {
       input,
       gap: 1000n,
     }));
+    this.#seeds = this.#packets.slice();
     this.#source = {
       random: this.#random,
       ports: options.ports ?? [...new Set(seeds.map(({ ifindex }) => ifindex))],
@@ -136,8 +145,7 @@ class Search {
       full: false,
     };
     this.#nodes.push(root);
-    const seeds = this.#packets.slice();
-    for (const step of seeds)
+    for (const step of this.#seeds)
       for (const ifindex of this.#source.ports)
         this.#try({
           node: root,
@@ -146,7 +154,8 @@ class Search {
     let lastNews = 0;
     let nodes = this.#nodes.length;
     while (this.#tracer.runs < this.#budget) {
-      const next = this.#pending.pop();
+      // Suggestions first, but not only: there may be many that lead nowhere.
+      const next = this.#next();
       if (next === undefined) this.#explore();
       else this.#try(next);
       if (this.#nodes.length !== nodes) {
@@ -156,7 +165,11 @@ class Search {
       const idle = this.#tracer.runs - lastNews;
       const done = this.#edges.size === 2 * this.#tracer.sites.length;
       if (idle > this.#budget / (done ? 10 : 2)) break;
-      if (idle > 300 && this.#random.chance(0.02)) this.#probe();
+      if (idle > 300 && this.#probeRuns < this.#tracer.runs * probeShare) {
+        const before = this.#tracer.runs;
+        this.#probe();
+        this.#probeRuns += this.#tracer.runs - before;
+      }
     }
     return drawLine(root, this.#nodes, {
       tracer: this.#tracer,
@@ -190,6 +203,11 @@ class Search {
           full,
         });
         this.#packets.push(step);
+        // What user space wrote may matter to every kind of packet.
+        const newest = this.#nodes.at(-1);
+        if (newest !== undefined && done.some(({ kind }) => kind === "write"))
+          for (const seed of this.#seeds)
+            this.#queue({ node: newest, steps: [seed] });
       }
       if (index === steps.length - 1 || edges !== undefined) {
         const before = steps.slice(0, index);
@@ -228,8 +246,7 @@ class Search {
     trace: Trace,
   ): void {
     const add = (steps: readonly Step[]): void => {
-      if (this.#pending.length < pendingLimit)
-        this.#pending.push({ node, steps: [...before, ...steps] });
+      this.#queue({ node, steps: [...before, ...steps] });
     };
     if (before.length > 2) return;
     const open = new Set<Comparison>();
@@ -252,6 +269,21 @@ class Search {
         this.#mayWrite(map),
       ))
         if (this.#attempt(writeName(steps), 2)) add(steps);
+  }
+
+  /** The newest suggestions are tried first, the oldest forgotten when there are many. */
+  #queue(candidate: Candidate): void {
+    const writes = candidate.steps.some(({ kind }) => kind === "write");
+    const queue = writes ? this.#writes : this.#pending;
+    queue.push(candidate);
+    if (queue.length > pendingLimit) queue.splice(0, pendingLimit / 2);
+  }
+
+  #next(): Candidate | undefined {
+    const [first, second] = this.#random.chance(0.25)
+      ? [this.#writes, this.#pending]
+      : [this.#pending, this.#writes];
+    return first.pop() ?? second.pop();
   }
 
   /** Is there an edge of the branch that nothing reached? */
@@ -280,8 +312,13 @@ class Search {
     const own = node.steps.filter((step) => step.kind === "packet");
     const near = own.length > 0 && random.chance(0.6);
     const base = random.pick(near ? own : this.#packets);
-    if (random.chance(0.03)) {
+    if (
+      this.#burstRuns < this.#tracer.runs * burstShare &&
+      random.chance(0.1)
+    ) {
+      const before = this.#tracer.runs;
       this.#try({ node, steps: this.#burst(base) });
+      this.#burstRuns += this.#tracer.runs - before;
       return;
     }
     const changed = random.chance(0.1) ? base : mutate(this.#source, base);
