@@ -179,7 +179,7 @@ const isWritten = (one: Case, name: string): boolean => {
 // prettier-ignore
 const functions = ["policer", "firewall", "port-knock", "ddos-mitigator", "source-counter", "flow-counter"];
 // prettier-ignore
-const cases = ["arr", "calls", "hhh", "ipv6", "no-ihl", "plain-header", "psd", "r3", "r3-maps", "rewrites", "symmetric",
+const cases = ["arr", "calls", "hhh", "ipv6", "loops", "no-ihl", "plain-header", "psd", "r3", "r3-maps", "rewrites", "symmetric",
   "two-lengths", "vlan", "gcount", "ctrnat", "dbridge", "mac-count", "either", "hashed", "walk"];
 
 for (const name of [...functions, ...cases])

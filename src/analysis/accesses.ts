@@ -4,6 +4,7 @@
  */
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import type { Facts } from "./facts.ts";
+import { innerName } from "./calls.ts";
 import { guardOf, joinGuards } from "./guard.ts";
 import { isCpuNumber, resolveKey } from "./key.ts";
 import type {
@@ -44,8 +45,9 @@ export function objectsOf(
   return maps
     .filter((map) => !isConstantData(map))
     .map((map) => {
+      const names = aliasesOf(map, maps);
       const own = [
-        ...material.touches.filter(({ object }) => object === map.name),
+        ...material.touches.filter(({ object }) => names.has(object)),
         ...(map.readOnly || isChannel(map) ? [] : anywhere),
       ];
       const accesses = gather(own, map, material).map((access) => ({
@@ -68,6 +70,30 @@ export function objectsOf(
         accesses,
       };
     });
+}
+
+/**
+ * Names under which a map's cells may be touched: user space may put any map that
+ * fits into a map of maps, so that one cell has two names.
+ */
+function aliasesOf(
+  map: MapSpec,
+  maps: readonly MapSpec[],
+): ReadonlySet<string> {
+  const outers = maps.filter(({ inner }) => inner !== undefined);
+  const isAlike = (inner: MapSpec | undefined, other: MapSpec) =>
+    inner?.type === other.type &&
+    inner.keySize === other.keySize &&
+    inner.valueSize === other.valueSize;
+  const names = new Set([map.name]);
+  for (const { name, inner } of outers) {
+    if (!isAlike(inner, map)) continue;
+    names.add(innerName(name));
+    if (map.name === innerName(name))
+      for (const other of maps)
+        if (isAlike(inner, other)) names.add(other.name);
+  }
+  return names;
 }
 
 const isConstantData = (map: MapSpec): boolean =>

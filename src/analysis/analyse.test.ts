@@ -48,7 +48,7 @@ function program(text: string): ProgramSpec {
       map("outer", {
         type: "array_of_maps",
         valueSize: 4,
-        inner: map("inner"),
+        inner: map("inner", { valueSize: 16 }),
       }),
       settings,
       globals,
@@ -234,5 +234,34 @@ again:
   r6 += 1
   if r6 < 16 goto again${end}`),
     ["a lookup unknown | any packet"],
+  );
+});
+
+test("a map that could be an inner map shares the inner map's cells", () => {
+  const maps = [
+    map("inner1"),
+    map("other", { keySize: 8 }),
+    map("outer", { type: "array_of_maps", valueSize: 4, inner: map("inner") }),
+  ];
+  const text = `
+  *(u32 *)(r10 - 8) = 1${lookup("outer")}
+  if r0 == 0 goto out
+  *(u32 *)(r10 - 8) = 2
+  r2 = r10
+  r2 += -8
+  r1 = r0
+  call map_delete_elem
+  *(u32 *)(r10 - 8) = 3${lookup("inner1")}${end}`;
+  const { objects } = analyse({ ...program(text), maps });
+  deepEqual(
+    objects.map(({ name, accesses }) =>
+      [name, ...accesses.map(({ op, key }) => `${op} ${key.text}`)].join(", "),
+    ),
+    [
+      "inner1, delete 2, lookup 3",
+      "other",
+      "outer, lookup 1",
+      "outer[], delete 2, lookup 3",
+    ],
   );
 });

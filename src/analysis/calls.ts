@@ -15,6 +15,7 @@ import {
 import {
   bitsOfBytes,
   loseFrame,
+  loseReachable,
   loseSlots,
   readBytes,
   writeFrame,
@@ -53,7 +54,7 @@ export function call(
     }
     case "function": {
       step.calls(callee.name, state);
-      const after = args.some(isSlot) ? loseSlots(state, step.symbols) : state;
+      const after = loseReachable(state, args, step.symbols);
       return {
         state: loseFrame(after),
         result: opaqueWord(step.symbols.unknown(`result of ${callee.name}`)),
@@ -120,9 +121,10 @@ function describedCall(
     if (reads(kind)) readArgument(arg, step);
     if (writes(kind)) state = writeArgument(state, arg, size, step);
   }
+  state = callBack(state, kinds, { args, step });
   if (signature.name === "spin_lock") state = { ...state, locked: true };
   if (signature.name === "spin_unlock") state = { ...state, locked: false };
-  const keepsFront = /^xdp_adjust_(tail|meta)$/.test(signature.name);
+  const keepsFront = leavesBytes(signature.name, args[1]);
   if (
     !keepsFront &&
     signature.effects.some((effect) => effect.startsWith("packet"))
@@ -134,6 +136,34 @@ function describedCall(
       "a tail call leaves this program; what it calls is not in this report",
     );
   return { state, result: resultOf({ ...described, key }, step) };
+}
+
+/**
+ * Functions handed to a helper run with a state that we do not know, and may have
+ * written whatever they could reach from their context.
+ */
+function callBack(
+  state: State,
+  kinds: readonly HelperArgument[],
+  { args, step }: { readonly args: readonly Word[]; readonly step: Step },
+): State {
+  const at = kinds.findIndex(({ kind }) => kind === "callback");
+  const word = args[at];
+  if (word === undefined) return state;
+  if (word.kind === "pointer" && word.target.kind === "function")
+    step.calls(word.target.name, state);
+  else step.touch({ op: "other", object: ANY_OBJECT });
+  return loseFrame(loseReachable(state, args, step.symbols));
+}
+
+/** Cutting the tail and making room for metadata leave the frame's bytes where they are. */
+function leavesBytes(name: string, by: Word | undefined): boolean {
+  if (name === "xdp_adjust_meta") return true;
+  return (
+    name === "xdp_adjust_tail" &&
+    by?.kind === "number" &&
+    BigInt.asIntN(32, by.value) <= 0n
+  );
 }
 
 /** Records the touch; answers its key. */
@@ -265,10 +295,6 @@ function mapName(word: Word | undefined): string | undefined {
     : undefined;
 }
 
-const isSlot = (word: Word): boolean =>
-  word.kind !== "number" &&
-  (word.kind !== "pointer" || word.target.kind === "slot");
-
 function reads(kind: HelperArgument): boolean {
   if (kind.kind === "memory") return kind.access !== "write";
   if (kind.kind === "map-value") return kind.access === "read";
@@ -280,7 +306,6 @@ function writes(kind: HelperArgument): boolean {
   if (kind.kind === "map-value") return kind.access === "write";
   if (kind.kind === "member") return kind.of !== "lock";
   return (
-    kind.kind === "callback-context" ||
     kind.kind === "dynptr" ||
     kind.kind === "iterator" ||
     kind.kind === "unsafe-address"

@@ -189,6 +189,49 @@ export function loseSlots(state: State, symbols: Symbols): State {
   return { ...state, slots: state.slots.map((slot) => slot.map(() => lost)) };
 }
 
+/**
+ * Gives up the slots that these words point to, and those that pointers spilled
+ * there point to; all, where a byte there may be a pointer that was lost sight of.
+ */
+export function loseReachable(
+  state: State,
+  words: readonly Word[],
+  symbols: Symbols,
+): State {
+  const reached = new Set<number>();
+  const stack = [...words];
+  const never = symbols.unknown("never written");
+  for (let word = stack.pop(); word !== undefined; word = stack.pop()) {
+    if (word.kind === "number") continue;
+    if (word.kind === "bits") {
+      const lost = word.bits.find((form) => form < 0);
+      if (lost !== undefined && mayBeAddress(lost, never, symbols))
+        return loseSlots(state, symbols);
+      continue;
+    }
+    if (word.target.kind !== "slot" || reached.has(word.target.slot)) continue;
+    reached.add(word.target.slot);
+    for (const byte of state.slots[word.target.slot] ?? []) {
+      if (byte.kind === "part") stack.push(byte.word);
+      else if (byte.forms.some((form) => mayBeAddress(form, never, symbols)))
+        return loseSlots(state, symbols);
+    }
+  }
+  if (reached.size === 0) return state;
+  const lost = unknownByte(symbols.unknown("a stack byte that escaped"));
+  return {
+    ...state,
+    slots: state.slots.map((slot, index) =>
+      reached.has(index) ? slot.map(() => lost) : slot,
+    ),
+  };
+}
+
+/** Spilled pointers that were lost sight of are opaque for an unknown reason. */
+function mayBeAddress(form: Form, never: Form, symbols: Symbols): boolean {
+  return form < 0 && form !== never && symbols.reason(form).kind === "unknown";
+}
+
 /** Nothing is known of the frame's bytes any more. */
 export function loseFrame(state: State): State {
   return { ...state, frame: { ...state.frame, moved: true } };

@@ -280,12 +280,9 @@ function combineBytes(
     return unknownByte(unknown);
   return {
     kind: "forms",
-    forms: left.forms.map((form, index) => {
-      const other = right.forms[index] ?? unknown;
-      return form === other
-        ? form
-        : symbols.blame([form, other, unknown], "join");
-    }),
+    forms: left.forms.map((form, index) =>
+      symbols.join(form, right.forms[index] ?? unknown),
+    ),
   };
 }
 

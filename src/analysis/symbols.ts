@@ -142,6 +142,19 @@ export class Symbols {
     return carry >= 0 ? carry : this.blame([a, b, c], "a sum with carries");
   }
 
+  /**
+   * What one of two forms is. Where one of them is not understood, nothing more
+   * telling may hide that: it may be a part of an address.
+   */
+  join(left: Form, right: Form): Form {
+    if (left === right) return left;
+    const unknown = this.unknown("paths that disagree meet");
+    const isUnknown = (form: Form) =>
+      form < 0 && this.reason(form).kind === "unknown";
+    if (isUnknown(left) || isUnknown(right)) return unknown;
+    return this.blame([left, right, unknown], "join");
+  }
+
   /** An opaque form that names the most telling reason among its sources. */
   blame(sources: readonly Form[], operation: string): Form {
     let best: Form | undefined;

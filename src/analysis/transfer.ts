@@ -148,7 +148,6 @@ export function transfer(
     case "call": {
       const { state: after, result } = call(state, instruction, step);
       words.set(instruction.result, result);
-      callbacks(after, instruction, step);
       return after;
     }
   }
@@ -244,11 +243,12 @@ function typedWord(fn: IrFunction, value: number, symbols: Symbols): Word {
     case "map":
       return pointer({ kind: "map", map: type.region.map }, 0);
     case "kernel":
+    // A caller's frame: the caller has given up its slots at the call.
+    case "frame":
       return pointer({ kind: "kernel" }, undefined);
     case "packet-end":
     case "packet-meta":
     case "slot":
-    case "frame":
     case "function":
     case "unknown":
       return unknown;
@@ -503,19 +503,6 @@ function displaced(word: Word, offset: number, symbols: Symbols): Word {
   return word.kind === "pointer" && offset !== 0
     ? movePointer(word, number(BigInt(offset)), symbols)
     : word;
-}
-
-/** Functions handed to a helper run with a state that we do not know. */
-function callbacks(
-  state: State,
-  instruction: Extract<IrInstruction, { kind: "call" }>,
-  step: Step,
-): void {
-  for (const value of instruction.args) {
-    const word = step.word(value);
-    if (word.kind === "pointer" && word.target.kind === "function")
-      step.calls(word.target.name, state);
-  }
 }
 
 /** Line 0 is how compilers say that code belongs to no line. */

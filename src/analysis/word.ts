@@ -152,13 +152,7 @@ export function joinWords(left: Word, right: Word, symbols: Symbols): Word {
   }
   const a = bitsOf(left, symbols);
   const b = bitsOf(right, symbols);
-  return fromBits(
-    a.map((form, index) => {
-      const other = b[index] ?? 0;
-      if (form === other) return form;
-      return symbols.blame([form, other, joined], "join");
-    }),
-  );
+  return fromBits(a.map((form, index) => symbols.join(form, b[index] ?? 0)));
 }
 
 /** Everything that two words do not share becomes opaque at once. */

@@ -125,6 +125,20 @@ class Chooser {
       if (part === undefined) hopeless.push(object.name);
       else parts.push(part);
     }
+    const away = this.#report.notes.find(({ code }) => code === "tail-call");
+    if (away !== undefined) {
+      const refusal = refuse("R-tail-call", {
+        object: "",
+        strategy: "shard",
+        text: "a tail call leaves the program, and what it leads to may touch any state",
+        ...(away.at === undefined ? {} : { at: away.at }),
+        obligation: "all accesses to state are in the report",
+        slice: away.at === undefined ? [] : [away.at],
+        edit: "call the other program as a function",
+      });
+      this.#refusals.push(refusal);
+      return this.#onOneCore([refusal]);
+    }
     if (hopeless.length > 0)
       return this.#onOneCore(
         this.#refusals.filter(({ object }) => hopeless.includes(object)),
@@ -275,7 +289,10 @@ class Chooser {
         : {
             fallback: reason?.text ?? "no strategy of the accepted grade fits",
           }),
-      alternatives: chosen ? [] : this.#alternatives(),
+      alternatives:
+        chosen || because.some(({ code }) => code === "R-tail-call")
+          ? []
+          : this.#alternatives(),
     };
   }
 

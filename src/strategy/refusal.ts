@@ -15,6 +15,7 @@
  *   R-old-value-used   a merge of what somebody looks at
  *   R-global-data      a merge of a variable, which no per-CPU map can replace
  *   R-merge-type       a merge of a map type that has no per-CPU form
+ *   R-tail-call        the program goes on elsewhere
  *   rss-…              the NIC (codes of rss)
  */
 import type { Place } from "../base/index.ts";
