@@ -13,7 +13,7 @@ import {
 import { flipBit, hasBit, LinearSystem } from "./gf2.ts";
 import { viewsOf, type Problem } from "./member.ts";
 import { canonicalField, hashInput, type ClassInputs } from "./packet-class.ts";
-import { busiest, split, traffics } from "./quality.ts";
+import { busiest, split, spreadOf, trafficNames, traffics } from "./quality.ts";
 import { softwareDispatch, type RssRefusal } from "./refusal.ts";
 import { classesOf, type Conjunct, type Requirement } from "./requirement.ts";
 import type { KeySolution } from "./solution.ts";
@@ -106,8 +106,10 @@ export function fewKeys(
       tableBits,
     });
     if (view === undefined || table === undefined) return false;
-    return Object.values(traffics).every((traffic) => {
-      const load = busiest(view, traffic, table, cores);
+    const spread = spreadOf(view, 2 ** tableBits);
+    return trafficNames.every((name) => {
+      const traffic = traffics[name];
+      const load = busiest(spread[name], table, cores);
       if (load <= maxImbalance) return true;
       const { free, server } = split(view.class, view.fields, traffic);
       const rank = (positions: readonly number[]): number =>

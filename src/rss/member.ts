@@ -7,11 +7,13 @@ import { hasBit, span, spanBasis, type LinearSystem } from "./gf2.ts";
 import type { ClassInputs, PacketClass } from "./packet-class.ts";
 import {
   hashView,
-  imbalanceOf,
+  imbalanceUnder,
   split,
+  spreadOf,
   traffics,
   type HashView,
   type Imbalance,
+  type Spread,
 } from "./quality.ts";
 import { keyGroups, type Requirement } from "./requirement.ts";
 import type { KeyGroup } from "./solution.ts";
@@ -50,13 +52,13 @@ interface Sketch {
   readonly perfect: boolean;
 }
 
-const finalists = 16;
+const finalists = 8;
 
 /**
  * The best of `samples` drawn members. All are compared by ranks: of the whole
  * input first, then of the bits that each kind of traffic moves (with servers as
  * many as there could be). The load that 1,000 servers cause then decides among
- * the first sixteen. A perfect member ends the search: none is better.
+ * the first eight. A perfect member ends the search: none is better.
  */
 export function bestMember(
   problem: Problem,
@@ -143,9 +145,12 @@ function grade(problem: Problem, { keys, views, ranks }: Sketch): Member {
       (name) => views[requirement.ports.indexOf(name)] ?? [],
     );
     const { tables, reachable } = tablesOf(ofPorts.flat(), problem);
+    const spreads = ofPorts.map(([main]) =>
+      main === undefined ? undefined : spreadOf(main, 2 ** problem.tableBits),
+    );
     const best = tables
       .map((table) => {
-        const loads = ofPorts.map(([main]) => loadOf(main, table, problem));
+        const loads = spreads.map((spread) => loadOf(spread, table, problem));
         return { table, loads, worst: worst(worstOf(loads)) };
       })
       .reduce((left, right) => (right.worst < left.worst ? right : left));
@@ -165,12 +170,12 @@ function grade(problem: Problem, { keys, views, ranks }: Sketch): Member {
 }
 
 function loadOf(
-  view: HashView | undefined,
+  spread: Spread | undefined,
   table: IndirectionTable,
   problem: Problem,
 ): Imbalance {
-  if (view === undefined) return idle(problem);
-  return imbalanceOf(view, table, problem.cores);
+  if (spread === undefined) return idle(problem);
+  return imbalanceUnder(spread, table, problem.cores);
 }
 
 /** One core has it all. */

@@ -59,13 +59,35 @@ export function imbalanceOf(
   table: IndirectionTable,
   cores: number,
 ): Imbalance {
-  const load = (traffic: Traffic): number =>
-    busiest(view, traffic, table, cores);
-  const { uniform, one8, clientsAreSources, clientsAreDestinations } = traffics;
+  return imbalanceUnder(spreadOf(view, table.entries.length), table, cores);
+}
+
+/** How often each table entry is met, per kind of traffic. */
+export type Spread = Readonly<Record<keyof typeof traffics, Hits>>;
+
+export function spreadOf(view: HashView, entries: number): Spread {
+  const of = (traffic: Traffic): Hits => hitsOf(view, traffic, entries);
   return {
-    uniform: load(uniform),
-    one8: load(one8),
-    one16: Math.max(load(clientsAreSources), load(clientsAreDestinations)),
+    uniform: of(traffics.uniform),
+    one8: of(traffics.one8),
+    clientsAreSources: of(traffics.clientsAreSources),
+    clientsAreDestinations: of(traffics.clientsAreDestinations),
+  };
+}
+
+export function imbalanceUnder(
+  spread: Spread,
+  table: IndirectionTable,
+  cores: number,
+): Imbalance {
+  const load = (hits: Hits): number => busiest(hits, table, cores);
+  return {
+    uniform: load(spread.uniform),
+    one8: load(spread.one8),
+    one16: Math.max(
+      load(spread.clientsAreSources),
+      load(spread.clientsAreDestinations),
+    ),
   };
 }
 
@@ -82,6 +104,13 @@ export const traffics = {
   clientsAreSources:      ["prefix16", "server",   "free",  "https"],
   clientsAreDestinations: ["server",   "prefix16", "https", "free"],
 } as const satisfies Record<string, Traffic>;
+
+export const trafficNames = [
+  "uniform",
+  "one8",
+  "clientsAreSources",
+  "clientsAreDestinations",
+] as const;
 
 const serverCount = 1000;
 const servers4 = drawServers(4);
@@ -152,20 +181,38 @@ function fixedPrefix(shape: Shape, six: boolean): string {
   }
 }
 
+/** Hits per table entry; "even": all entries alike. */
+type Hits = Int32Array | "even";
+
 /** Load of the busiest core over the mean. */
 export function busiest(
-  view: HashView,
-  traffic: Traffic,
+  hits: Hits,
   table: IndirectionTable,
   cores: number,
 ): number {
+  if (hits === "even") return table.evenness;
+  const loads = new Float64Array(cores);
+  let total = 0;
+  for (let entry = 0; entry < hits.length; entry++) {
+    const count = hits[entry] ?? 0;
+    const queue = table.entries[entry] ?? 0;
+    loads[queue] = (loads[queue] ?? 0) + count;
+    total += count;
+  }
+  return (Math.max(...loads) * cores) / total;
+}
+
+function hitsOf(view: HashView, traffic: Traffic, entries: number): Hits {
   const { windows } = view;
   const { free, ones, server } = split(view.class, view.fields, traffic);
-  const basis = spanBasis(free.map((at) => windows[at] ?? 0));
-  // Every entry equally often, wherever the cosets start.
-  if (2 ** basis.length === table.entries.length) return table.evenness;
+  const basis = spanBasis(
+    free.map((at) => windows[at] ?? 0),
+    Math.log2(entries),
+  );
+  // Wherever the cosets start, they are the whole table.
+  if (2 ** basis.length === entries) return "even";
   const offset = ones.reduce((sum, at) => sum ^ (windows[at] ?? 0), 0);
-  const cosets = new Int32Array(table.entries.length);
+  const cosets = new Int32Array(entries);
   const serverWindows = server.map((at) => windows[at] ?? 0);
   if (serverWindows.every((window) => window === 0))
     cosets[reduce(offset, basis)] = 1;
@@ -176,19 +223,18 @@ export function busiest(
       cosets[coset] = (cosets[coset] ?? 0) + 1;
     }
   }
-  const loads = Array.from({ length: cores }, () => 0);
-  let total = 0;
+  if (basis.length === 0) return cosets;
+  const hits = new Int32Array(entries);
   const members = span(basis);
-  for (let coset = 0; coset < cosets.length; coset++) {
+  for (let coset = 0; coset < entries; coset++) {
     const count = cosets[coset] ?? 0;
     if (count === 0) continue;
     for (const member of members) {
-      const queue = table.entries[coset ^ member] ?? 0;
-      loads[queue] = (loads[queue] ?? 0) + count;
-      total += count;
+      const entry = coset ^ member;
+      hits[entry] = (hits[entry] ?? 0) + count;
     }
   }
-  return (Math.max(...loads) * cores) / total;
+  return hits;
 }
 
 /** The servers' contribution to the index, one number per server. */
