@@ -22,6 +22,7 @@ export class LinearSystem {
   readonly #words: number;
   readonly #rows: (Bits | undefined)[];
   #rank = 0;
+  #freeMask: Bits | undefined;
 
   constructor(columns: number) {
     this.columns = columns;
@@ -58,6 +59,7 @@ export class LinearSystem {
         if (known === undefined) {
           this.#rows[pivot] = row;
           this.#rank++;
+          this.#freeMask = undefined;
           return true;
         }
         for (let at = word; at < this.#words; at++)
@@ -96,14 +98,18 @@ export class LinearSystem {
   /** A uniformly drawn solution. */
   member(random: Random): Bits {
     const values = this.vector();
-    for (let word = 0; word < this.#words; word++) values[word] = random.u32();
-    for (let column = 0; column < 32 * this.#words; column++)
-      if (
-        hasBit(values, column) &&
-        (column >= this.columns || this.isPivot(column))
-      )
-        flipBit(values, column);
+    for (let word = 0; word < this.#words; word++)
+      values[word] = random.u32() & (this.#freeColumns()[word] ?? 0);
     return this.complete(values);
+  }
+
+  #freeColumns(): Bits {
+    if (this.#freeMask !== undefined) return this.#freeMask;
+    const mask = this.vector();
+    for (let column = 0; column < this.columns; column++)
+      if (!this.isPivot(column)) flipBit(mask, column);
+    this.#freeMask = mask;
+    return mask;
   }
 
   /** A basis of the solutions, one vector per free column. */

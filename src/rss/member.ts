@@ -91,9 +91,16 @@ export function bestMember(
 
 function drawKeys(problem: Problem, random: Random): readonly Uint8Array[] {
   const { requirement, system, keyBits, options } = problem;
+  const { keyBytes } = options.profile;
   const solution = system.member(random);
   return requirement.ports.map((_, port) => {
-    const key = random.bytes(options.profile.keyBytes);
+    const key = new Uint8Array(keyBytes);
+    // What lies behind the longest input's last window is free.
+    for (let at = keyBits >>> 3; at < keyBytes; at += 4) {
+      const word = random.u32();
+      for (let byte = 0; byte < 4 && at + byte < keyBytes; byte++)
+        key[at + byte] = word >>> (8 * byte);
+    }
     for (let bit = 0; bit < keyBits; bit++) {
       const mask = 0x80 >>> (bit & 7);
       const at = bit >>> 3;
