@@ -12,7 +12,7 @@ import { racesOf } from "./races.ts";
 import type { StateReport } from "./report.ts";
 import { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
-import type { Analysis } from "./transfer.ts";
+import type { Analysis } from "./step.ts";
 import { additionsOf, spotOf, type Additions } from "./uses.ts";
 import { withSettings } from "./settings.ts";
 

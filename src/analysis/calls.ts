@@ -24,7 +24,7 @@ import {
 import { unknownByte, type State } from "./state.ts";
 import type { Form } from "./symbols.ts";
 import { ANY_OBJECT } from "./touch.ts";
-import type { Step } from "./transfer.ts";
+import type { Step } from "./step.ts";
 import { inputWord } from "./input-word.ts";
 import { bitsOf, number, opaqueWord, pointer, type Word } from "./word.ts";
 

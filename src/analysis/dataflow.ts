@@ -24,7 +24,8 @@ import {
   widenStates,
   type State,
 } from "./state.ts";
-import { transfer, type Analysis } from "./transfer.ts";
+import type { Analysis } from "./step.ts";
+import { transfer } from "./transfer.ts";
 import { number, pointer, type Word } from "./word.ts";
 
 /** A block is visited this often before everything in it is given up. */
