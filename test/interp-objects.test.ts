@@ -23,9 +23,12 @@ const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const root = join(import.meta.dirname, "../..");
 
 function objectsIn(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((file) => file.endsWith(".o"))
-    .map((file) => join(folder, file));
+  return (
+    readdirSync(folder)
+      // xdpfilt_dny_* are xdpfilt_alw_* with the other verdict.
+      .filter((file) => file.endsWith(".o") && !file.includes("_dny_"))
+      .map((file) => join(folder, file))
+  );
 }
 
 function programsOf(path: string): ProgramSpec[] {
@@ -49,7 +52,7 @@ function cover(program: ProgramSpec): Cover {
   return coverProgram(program, {
     state: stateFor(program),
     seed,
-    budget: 10_000,
+    budget: 20_000,
     ports: [1, 2],
     userWrites: "read-only",
     environment: variedEnvironment,
@@ -94,5 +97,5 @@ for (const folder of folders)
         total += covering.branches.total;
       }
     ok(total > 100, `${total} edges seen`);
-    ok(hit >= 0.8 * total, `${hit} of ${total} branch edges, feasible or not`);
+    ok(hit >= 0.85 * total, `${hit} of ${total} branch edges, feasible or not`);
   });
