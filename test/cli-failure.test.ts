@@ -43,7 +43,7 @@ const cases: readonly Case[] = [
   { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--nic", "e801"], exit: 2, says: /e801[\s\S]*e810/ },
   { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--trace", "gen:zipff"], exit: 2, says: /zipff[\s\S]*zipf/ },
   { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--entry", "nopp"], exit: 2, says: /nopp/ },
-  { words: ["split", "nfs/c/firewall.o", "-o", join(folder, "o")], exit: 2, says: /--port/ },
+  { words: ["split", "nfs/c/firewall.o", "-o", join(folder, "o"), "--port", "inner=7"], exit: 2, says: /ingress interface 1[\s\S]*--port NAME=1/ },
   { words: ["rss", "solve", "--fields", "ipv4.scr"], exit: 2, says: /ipv4\.scr[\s\S]*ipv4\.src/ },
   { words: ["rss", "check", "--key", "xyz"], exit: 2, says: /hexadecimal/ },
   { words: ["trace", "stats", text], exit: 3, says: /text\.o/ },

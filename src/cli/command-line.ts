@@ -8,6 +8,7 @@ import { Command as Parser, CommanderError, Option } from "commander";
 import { InputError, nearest } from "../base/index.ts";
 import type { Command, Flag } from "./command.ts";
 import { commands, commonFlags } from "./commands.ts";
+import { encodeExit } from "./exit-code.ts";
 import { renderFailure } from "./failure.ts";
 import { renderAnswer, type Rendering } from "./render.ts";
 
@@ -18,24 +19,25 @@ process.on("uncaughtException", fail);
 process.on("unhandledRejection", fail);
 // A reader that closed its pipe has seen enough.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
+  if (error.code === "EPIPE") process.exit(encodeExit(0));
   fail(error);
 });
 
+process.exitCode = encodeExit(0);
 try {
   await build().parseAsync(words, { from: "user" });
 } catch (error) {
-  if (error instanceof CommanderError && error.exitCode === 0)
-    process.exitCode = 0;
-  else
-    process.exitCode = renderFailure(
-      error instanceof CommanderError ? usageError(error) : error,
-      rendering,
+  if (!(error instanceof CommanderError && error.exitCode === 0))
+    process.exitCode = encodeExit(
+      renderFailure(
+        error instanceof CommanderError ? usageError(error) : error,
+        rendering,
+      ),
     );
 }
 
 function fail(error: unknown): never {
-  process.exit(renderFailure(error, rendering));
+  process.exit(encodeExit(renderFailure(error, rendering)));
 }
 
 /** Known before parsing, so that a usage error is rendered as was asked. */
@@ -116,7 +118,7 @@ function addCommand(parser: Parser, command: Command): void {
     }
     const answer = await command.run({ args: parser.args, flags }, rendering);
     renderAnswer(answer, rendering);
-    process.exitCode = answer.exit;
+    process.exitCode = encodeExit(answer.exit);
   });
 }
 

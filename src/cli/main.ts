@@ -11,9 +11,9 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
+import { decodeExit } from "./exit-code.ts";
 import { writeReport } from "./report-file.ts";
 
-const contract = new Set([0, 1, 2, 3, 4, 5, 70]);
 const fromUser = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"] as const;
 
 const child = spawn(
@@ -37,8 +37,9 @@ child.on("error", (error) => {
 });
 
 child.on("exit", (code, signal) => {
-  if (code !== null && contract.has(code)) {
-    process.exitCode = code;
+  const decided = code === null ? undefined : decodeExit(code);
+  if (decided !== undefined) {
+    process.exitCode = decided;
     return;
   }
   if (signal !== null && fromUser.some((name) => name === signal)) {
