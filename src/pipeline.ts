@@ -22,22 +22,23 @@ import {
 import {
   applyCoreRelocations,
   hasVariable,
+  portVariables,
   programSpec,
   readBtf,
   readObject,
   setMapType,
   setVariable,
-  variableValue,
-  variableNames,
   writeObject,
   type ObjectSpec,
 } from "./object/index.ts";
 import {
   coverProgram,
+  deviceContents,
+  lanesOf,
   runDifferential,
+  toInitialise,
   type Certificate,
   type Episode,
-  type Lane,
   type MapContents,
   type Proved,
   type StateRule,
@@ -54,6 +55,7 @@ import {
 import {
   SteeringInputs,
   choosePlan,
+  filledByUser,
   portOfTrace,
   portsFor,
   steeringMutants,
@@ -62,7 +64,7 @@ import {
   type PlanOptions,
   type Port,
 } from "./strategy/index.ts";
-import { probes, type TracePacket } from "./traffic/index.ts";
+import { probesOf, type TracePacket } from "./traffic/index.ts";
 
 export interface LoadOptions {
   readonly file: string;
@@ -136,17 +138,8 @@ export interface Analysed extends Loaded {
 export function analyseLoaded(loaded: Loaded, options: LoadOptions): Analysed {
   const report = analyse(loaded.program, { userWrites: options.userWrites });
   const bound =
-    options.ports.length > 0 ? options.ports : portsOfObject(loaded.object);
+    options.ports.length > 0 ? options.ports : portVariables(loaded.object);
   return { ...loaded, report, ports: portsFor(report, bound) };
-}
-
-/** Read-only variables `lan_ifindex = 1` bind port lan. */
-function portsOfObject(object: ObjectSpec): Port[] {
-  return variableNames(object).flatMap((variable) => {
-    const name = /^([a-z][a-z0-9]*)_ifindex$/.exec(variable)?.[1];
-    const ifindex = Number(variableValue(object, variable) ?? 0n);
-    return name === undefined || ifindex === 0 ? [] : [{ name, ifindex }];
-  });
 }
 
 /** A parallel version: the edited object, its bytes, and the NIC's set-up. */
@@ -278,6 +271,9 @@ export function check(options: CheckOptions): Tested {
   });
 }
 
+/** Covering packets whose neighbours are tried: about a hundred each. */
+const probedPackets = 48;
+
 /**
  * Covering packets with their neighbours, then the trace; all interned. Maps that
  * only user space fills get what the coverage search wrote there, and device maps
@@ -290,15 +286,21 @@ function episodesOf(
   const episode = (name: string, packets: readonly PacketInput[]): Episode => ({
     name,
     packets,
-    steering: packets.map(({ data, ifindex }) =>
+    steering: packets.map((packet) =>
       seen.intern(
-        data,
-        ports.findIndex((port) => port.ifindex === ifindex),
+        packet.data,
+        ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
       ),
     ),
   });
   const inputs = toInputs(trace, ports);
-  const before = { ...portContents(sequential, ports), ...given.contents };
+  const before = {
+    ...deviceContents(
+      sequential,
+      ports.map(({ ifindex }) => ifindex),
+    ),
+    ...given.contents,
+  };
   const cover = coverProgram(sequential, {
     state: createState(sequential.maps, { cpus: cores, contents: before }),
     seeds: inputs.slice(0, 32),
@@ -309,7 +311,25 @@ function episodesOf(
   const contents: Record<string, MapContents[string]> = { ...before };
   for (const { map, key, value } of cover.writes)
     contents[map] = [...(contents[map] ?? []), { key, value }];
-  const coverage = [...cover.packets, ...neighbours(cover.packets, ports)];
+  const indexOf = (packet: PacketInput): number =>
+    ports.findIndex(({ ifindex }) => ifindex === packet.ifindex);
+  const neighbours = probesOf(
+    cover.packets.map((packet) => ({
+      data: packet.data,
+      wireLength: packet.data.length,
+      time: packet.time,
+      port: Math.max(indexOf(packet), 0),
+    })),
+    {
+      ports: ports.length,
+      after: cover.packets.at(-1)?.time ?? 0n,
+      limit: probedPackets,
+    },
+  );
+  const coverage = [
+    ...cover.packets,
+    ...toInputs([...neighbours], ports, (port) => port),
+  ];
   return {
     episodes: [
       episode("coverage", coverage),
@@ -319,46 +339,12 @@ function episodesOf(
   };
 }
 
-/** Slot i of a device map is port i, where the user says nothing else. */
-export function portContents(
-  program: ProgramSpec,
-  ports: readonly Port[],
-): MapContents {
-  const word = (number: number): Uint8Array =>
-    new Uint8Array(Uint32Array.of(number).buffer);
-  return Object.fromEntries(
-    program.maps
-      .filter(({ type, valueSize }) => type === "devmap" && valueSize === 4)
-      .map(({ name, maxEntries }) => [
-        name,
-        ports.slice(0, maxEntries).map(({ ifindex }, index) => ({
-          key: word(index),
-          value: word(ifindex),
-        })),
-      ]),
-  );
-}
-
-/** Maps with entries that the program itself never creates. */
-function filledByUser(report: StateReport): string[] {
-  const fixed = /^(hash|lru_hash|percpu_hash|lru_percpu_hash|lpm_trie|array)$/;
-  return report.objects
-    .filter(
-      ({ type, access, accesses, name }) =>
-        fixed.test(type) &&
-        !name.startsWith(".") &&
-        (type !== "array" || access === "read-only") &&
-        accesses.every(({ op }) => op !== "update"),
-    )
-    .map(({ name }) => name);
-}
-
 /** Packets of a trace as inputs of a run; ports by their interface. */
 export function toInputs(
   trace: readonly TracePacket[],
   ports: readonly Port[],
+  indexOf = portOfTrace(ports),
 ): PacketInput[] {
-  const indexOf = portOfTrace(ports);
   return trace.map((packet) => ({
     data: packet.data,
     ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
@@ -368,36 +354,6 @@ export function toInputs(
   }));
 }
 
-/** Probes of the covering packets, behind them in time. */
-function neighbours(
-  covering: readonly PacketInput[],
-  ports: readonly Port[],
-): PacketInput[] {
-  let time = covering.at(-1)?.time ?? 0n;
-  const distinct = new Map(
-    covering.map((packet) => [packet.data.join(), packet]),
-  );
-  return [...distinct.values()].slice(0, 48).flatMap((packet) => {
-    const port = ports.findIndex(({ ifindex }) => ifindex === packet.ifindex);
-    const base = {
-      data: packet.data,
-      wireLength: packet.data.length,
-      time,
-      port: Math.max(port, 0),
-    };
-    return [...probes(base, ports.length)].map((probe): PacketInput => {
-      time += 1000n;
-      return {
-        data: probe.data,
-        ifindex: ports[probe.port]?.ifindex ?? packet.ifindex,
-        rxQueue: 0,
-        cpu: 0,
-        time,
-      };
-    });
-  });
-}
-
 /** Merged objects compare by sums, and what was per-CPU already not at all. */
 function stateRules(
   program: ProgramSpec,
@@ -405,31 +361,14 @@ function stateRules(
   strategies: ReadonlyMap<string, string>,
 ): Map<string, StateRule> {
   const rules = new Map<string, StateRule>();
-  for (const object of report.objects) {
-    const map = program.maps.find(({ name }) => name === object.name);
-    if (object.access === "per-cpu" || object.cpuIndexed)
-      rules.set(object.name, { kind: "per-cpu" });
-    else if (strategies.get(object.name) === "merge" && map !== undefined)
-      rules.set(object.name, { kind: "merged", lanes: lanesOf(map) });
+  for (const { name, access, cpuIndexed } of report.objects) {
+    const map = program.maps.find((candidate) => candidate.name === name);
+    if (access === "per-cpu" || cpuIndexed)
+      rules.set(name, { kind: "per-cpu" });
+    else if (strategies.get(name) === "merge" && map !== undefined)
+      rules.set(name, { kind: "merged", lanes: lanesOf(map) });
   }
   return rules;
-}
-
-function lanesOf(map: ProgramSpec["maps"][number]): Lane[] {
-  const fields = (map.valueFields ?? []).filter(
-    ({ bits, bitOffset }) =>
-      [8, 16, 32, 64].includes(bits) && bitOffset % 8 === 0,
-  );
-  if (fields.length > 0)
-    return fields.map(({ bits, bitOffset }) => ({
-      offset: bitOffset / 8,
-      size: bits / 8,
-    }));
-  const size = map.valueSize % 8 === 0 ? 8 : map.valueSize % 4 === 0 ? 4 : 1;
-  return Array.from({ length: map.valueSize / size }, (_, index) => ({
-    offset: index * size,
-    size,
-  }));
 }
 
 /** The certificate over everything that is emitted. */
@@ -443,7 +382,7 @@ export function certify(
     proved: proofs(analysed, artifact),
     ...found,
     rewrittenCalls: [],
-    initialise: uninitialised(artifact.emitted),
+    initialise: toInitialise(artifact.emitted),
     deviations: artifact.plan.deviations.map(({ text }) => text),
   };
 }
@@ -478,18 +417,4 @@ function proofs({ program }: Analysed, artifact: Artifact): Proved[] {
         "packets that can reach one cell have one table index under the emitted keys, for all packets, as the analysis reads the keys and the profile reads the NIC",
     });
   return proved;
-}
-
-/** Maps that user space must fill before the program does anything useful. */
-function uninitialised(program: ProgramSpec): string[] {
-  const filled = new Set([
-    "devmap",
-    "devmap_hash",
-    "cpumap",
-    "xskmap",
-    "prog_array",
-  ]);
-  return program.maps
-    .filter(({ type, values }) => filled.has(type) && values === undefined)
-    .map(({ name }) => name);
 }

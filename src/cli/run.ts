@@ -12,8 +12,12 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { portContents, reread, toInputs } from "../pipeline.ts";
-import { mergedDigest, type MapContents } from "../proof/index.ts";
+import { reread, toInputs } from "../pipeline.ts";
+import {
+  deviceContents,
+  mergedDigest,
+  type MapContents,
+} from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
 import { SteeringInputs, type Port } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
@@ -60,7 +64,10 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
   const options = {
     seed: seedOf(words),
     contents: {
-      ...portContents(program, ports),
+      ...deviceContents(
+        program,
+        ports.map(({ ifindex }) => ifindex),
+      ),
       ...contentsOf(words, program)?.contents,
     },
   };
@@ -150,7 +157,10 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
       : seen.cores(setup.ports.map(({ name }) => portConfig(setup, name)));
   const program = reread(directory.core, analysed.program);
   const contents = {
-    ...portContents(program, plan.ports),
+    ...deviceContents(
+      program,
+      plan.ports.map(({ ifindex }) => ifindex),
+    ),
     ...(contentsOf(words, analysed.program)?.contents ?? directory.contents),
   };
   const result = await runParallel({

@@ -15,12 +15,7 @@ export {
 } from "./program.ts";
 export { readBtf } from "./read-btf.ts";
 export { readObject } from "./read-object.ts";
-export {
-  hasVariable,
-  setVariable,
-  variableNames,
-  variableValue,
-} from "./set-variable.ts";
+export { hasVariable, portVariables, setVariable } from "./set-variable.ts";
 export type {
   ExternSpec,
   ObjectSpec,

@@ -44,10 +44,7 @@ export function hasVariable(object: ObjectSpec, name: string): boolean {
 }
 
 /** First value of such a variable, unsigned. */
-export function variableValue(
-  object: ObjectSpec,
-  name: string,
-): bigint | undefined {
+function variableValue(object: ObjectSpec, name: string): bigint | undefined {
   const found = findVariable(object, name);
   if (found === undefined) return undefined;
   const { map, field } = found;
@@ -57,8 +54,19 @@ export function variableValue(
   return value;
 }
 
+/** Ports that the object itself binds: a variable `lan_ifindex = 1` names port lan. */
+export function portVariables(
+  object: ObjectSpec,
+): { readonly name: string; readonly ifindex: number }[] {
+  return variableNames(object).flatMap((variable) => {
+    const name = /^([a-z][a-z0-9]*)_ifindex$/.exec(variable)?.[1];
+    const ifindex = Number(variableValue(object, variable) ?? 0n);
+    return name === undefined || ifindex === 0 ? [] : [{ name, ifindex }];
+  });
+}
+
 /** Names that setVariable takes. */
-export function variableNames(object: ObjectSpec): string[] {
+function variableNames(object: ObjectSpec): string[] {
   return settable(object).flatMap((map) =>
     (map.valueFields ?? []).filter(isWhole).map(({ path }) => path),
   );

@@ -13,6 +13,7 @@ export {
   type Mismatch,
   type StateRule,
 } from "./compare.ts";
+export { deviceContents, lanesOf, toInitialise } from "./contents.ts";
 export {
   edgeName,
   runDifferential,

@@ -33,3 +33,4 @@ export {
   steeringMutants,
   type SteeringDemand,
 } from "./steering.ts";
+export { filledByUser } from "./user-maps.ts";

@@ -33,7 +33,7 @@ export {
   type SizeMix,
 } from "./generator.ts";
 export type { Trace, TracePacket } from "./packet.ts";
-export { probes } from "./probes.ts";
+export { probesOf } from "./probes.ts";
 export { mergeByPort, portsByPrefix } from "./ports.ts";
 export type { CaptureInterface } from "./window.ts";
 export {

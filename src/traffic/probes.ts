@@ -60,6 +60,32 @@ export function* probes(
   }
 }
 
+/**
+ * Probes of several packets, one base after the other, 1 µs apart and behind
+ * `after`. Of equal frames only the first is a base; at most `limit` are.
+ */
+export function* probesOf(
+  bases: Iterable<TracePacket>,
+  options: {
+    readonly ports: number;
+    readonly after: bigint;
+    readonly limit: number;
+  },
+): Generator<TracePacket> {
+  const seen = new Set<string>();
+  let time = options.after;
+  for (const base of bases) {
+    const name = base.data.join();
+    if (seen.has(name)) continue;
+    if (seen.size === options.limit) return;
+    seen.add(name);
+    for (const probe of probes(base, options.ports)) {
+      time += 1000n;
+      yield { ...probe, time };
+    }
+  }
+}
+
 function* bitFlips(data: Uint8Array): Generator<Uint8Array> {
   const parsed = parseFrame(data);
   for (const field of hashable) {

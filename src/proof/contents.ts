@@ -1,0 +1,61 @@
+/**
+ * Contents of maps that user space is responsible for: what a run assumes where
+ * the user gave none, and what must be filled before the program is of use.
+ */
+import type { MapSpec, ProgramSpec } from "../isa/index.ts";
+import type { Lane } from "./compare.ts";
+import type { MapContents } from "./record.ts";
+
+/** Slot i of a device map holds the i-th of `ifindexes`. */
+export function deviceContents(
+  program: ProgramSpec,
+  ifindexes: readonly number[],
+): MapContents {
+  const word = (number: number): Uint8Array =>
+    new Uint8Array(Uint32Array.of(number).buffer);
+  return Object.fromEntries(
+    program.maps
+      .filter(({ type, valueSize }) => type === "devmap" && valueSize === 4)
+      .map(({ name, maxEntries }) => [
+        name,
+        ifindexes
+          .slice(0, maxEntries)
+          .map((ifindex, slot) => ({ key: word(slot), value: word(ifindex) })),
+      ]),
+  );
+}
+
+const filledByUser: readonly MapSpec["type"][] = [
+  "devmap",
+  "devmap_hash",
+  "cpumap",
+  "xskmap",
+  "prog_array",
+];
+
+/** Maps without which the program does nothing useful, by name. */
+export function toInitialise(program: ProgramSpec): string[] {
+  return program.maps
+    .filter(
+      ({ type, values }) => filledByUser.includes(type) && values === undefined,
+    )
+    .map(({ name }) => name);
+}
+
+/** The counters inside a value: its members, or words where types are not known. */
+export function lanesOf(map: MapSpec): Lane[] {
+  const fields = (map.valueFields ?? []).filter(
+    ({ bits, bitOffset }) =>
+      [8, 16, 32, 64].includes(bits) && bitOffset % 8 === 0,
+  );
+  if (fields.length > 0)
+    return fields.map(({ bits, bitOffset }) => ({
+      offset: bitOffset / 8,
+      size: bits / 8,
+    }));
+  const size = map.valueSize % 8 === 0 ? 8 : map.valueSize % 4 === 0 ? 4 : 1;
+  return Array.from({ length: map.valueSize / size }, (_, index) => ({
+    offset: index * size,
+    size,
+  }));
+}
