@@ -76,8 +76,10 @@ for (const [name, want] of table)
   });
 
 test("a port bound by hand changes the name and the program's variable", () => {
-  const value = analyze("policer", "--port", "inner=7", "--port", "wan=9");
+  const value = analyze("policer", "--port", "lan=7", "--port", "wan=9");
   deepEqual(verdictsOf(value)["buckets"], { wan: "ipv4.dst" });
+  const { objects } = value;
+  match(JSON.stringify(objects), /ifindex 9/);
 });
 
 test("a refusal names code, line and edit", () => {

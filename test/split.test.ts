@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { applyScript, dpdkJson, undoScript, type NicSetup } from "#rss";
 import { divisi, root, temporaryFolder } from "./support/cli.ts";
@@ -78,6 +79,21 @@ test("port-knock: strong, equal, loadable", () => {
   );
   equal(load.status, 0, load.stderr);
   spawnSync("rm", ["-f", pin]);
+});
+
+test("what split says of port-knock, to the letter", () => {
+  const directory = join(folder, "golden");
+  // prettier-ignore
+  const run = divisi(["split", "nfs/c/port-knock.o", "--trace", "gen:zipf", "--cores", "4", "-o", directory]);
+  equal(run.status, 0, run.stderr);
+  const said = run.stdout
+    .replaceAll(directory, "out")
+    .replace(/accepted by Linux [\d.]+/, "accepted by Linux X");
+  const golden = join(root, "testdata/golden/split-port-knock.txt");
+  if (process.env["UPDATE"] === "1") writeFileSync(golden, said);
+  equal(said, readFileSync(golden, "utf8"));
+  const lines = said.trimEnd().split("\n");
+  ok(lines.length <= 30 && lines.every((line) => line.length <= 80));
 });
 
 test("the same command gives the same bytes", () => {

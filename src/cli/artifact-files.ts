@@ -1,6 +1,11 @@
 /** Everything that goes into DIR, and the certificate over it. */
 import { readFileSync } from "node:fs";
-import { certify, type Analysed, type Artifact } from "../pipeline.ts";
+import {
+  certify,
+  demandOf,
+  type Analysed,
+  type Artifact,
+} from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
 import { planJson } from "../strategy/index.ts";
@@ -39,7 +44,15 @@ export function artifactFiles(input: ArtifactInput): {
     traffic: input.traffic,
     ...planJson(artifact.plan),
     ports: analysed.ports,
-    ...(setup === undefined ? {} : { setup }),
+    ...(setup === undefined
+      ? {}
+      : {
+          steering: {
+            mode: artifact.plan.rss?.mode,
+            constrained: demandOf(artifact).constrained,
+          },
+          setup,
+        }),
   };
   const files: OutputFile[] = [
     { path: "plan.json", content: json(plan) },

@@ -89,12 +89,12 @@ function compiled(
   inputs: readonly PacketInput[],
   { seed, contents }: EngineOptions,
 ): Ran {
-  const loaded = loadPortable(program, { seed, contents });
+  const loaded = loadPortable(program, { cpus: 1, seed, contents });
   const outcomes = loaded.run(inputs);
   return {
     outcomes,
     cores: [{ packets: inputs.length, ns: Math.round(loaded.spent.ns) }],
-    stateDigest: loaded.digest(),
+    stateDigest: mergedDigest(program.maps, [loaded.contents()]),
   };
 }
 
@@ -103,7 +103,7 @@ function interpreted(
   inputs: readonly PacketInput[],
   { seed, contents }: EngineOptions,
 ): Ran {
-  const state = createState(program.maps, { contents });
+  const state = createState(program.maps, { cpus: 1, contents });
   const machine = new BytecodeMachine(program, state, { seed });
   const started = performance.now();
   const outcomes = inputs.map((input) => machine.run(input));
@@ -115,7 +115,11 @@ function interpreted(
         ns: Math.round((performance.now() - started) * 1e6),
       },
     ],
-    stateDigest: state.digest(),
+    stateDigest: mergedDigest(program.maps, [
+      Object.fromEntries(
+        program.maps.map(({ name }) => [name, state.entries(name)]),
+      ),
+    ]),
   };
 }
 

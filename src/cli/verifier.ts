@@ -23,7 +23,7 @@ export async function askVerifier(
       type: program.type,
     });
     kernel.load([spec], object.btf === undefined ? {} : { btf: object.btf });
-    return `accepted by Linux ${release()}`;
+    return `accepted by Linux ${release().split("-")[0]}`;
   } catch (error) {
     if (error instanceof UnsupportedError) return `not asked: ${error.message}`;
     throw error;

@@ -1,6 +1,6 @@
 /**
  * Programs as text with the whole r0 they leave; the machine must agree. The values
- * are RFC 9669's, worked out by hand or, where noted, measured on a kernel.
+ * are RFC 9669's, worked out by hand.
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";

@@ -42,6 +42,8 @@ export interface Tested {
     readonly total: number;
     readonly survivors: readonly string[];
   };
+  /** Entries that maps were given first, by the user or for want of his; by name. */
+  readonly contents: Readonly<Record<string, number>>;
   /** Packets whose outcome differs because a core's share of a table was full. */
   readonly capacityDeviation: number;
   readonly strength: "strong" | "weak";

@@ -129,6 +129,12 @@ export function runDifferential(options: DifferentialOptions): Tested {
     },
     coresUsed: used.size,
     mutants,
+    contents: Object.fromEntries(
+      Object.entries(options.contents ?? {}).map(([map, entries]) => [
+        map,
+        entries.length,
+      ]),
+    ),
     capacityDeviation: 0,
   };
   const weaknesses = weaknessesOf(body, {

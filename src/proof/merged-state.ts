@@ -7,7 +7,10 @@ import { createState } from "../interp/index.ts";
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import type { MapContents } from "./record.ts";
 
-/** Digest of the union, comparable with a sequential run's where keys are disjoint. */
+/**
+ * Digest of the union; of one core it is the sequential program's. Maps of maps,
+ * program arrays, queues and ways out for events are not in it.
+ */
 export function mergedDigest(
   maps: readonly MapSpec[],
   cores: readonly MapContents[],
@@ -35,7 +38,7 @@ export function mergedDigest(
 }
 
 function isLinked(type: MapSpec["type"]): boolean {
-  return /map$|_of_maps$|^prog_array$|devmap|xskmap|event|ringbuf|queue|stack|bloom/.test(
+  return /_of_maps$|^prog_array$|sock|event|ringbuf|queue|stack|bloom/.test(
     type,
   );
 }
