@@ -82,13 +82,13 @@ test("port-knock: strong, equal, loadable", () => {
 });
 
 test("what split says of port-knock, to the letter", () => {
-  const directory = join(folder, "golden");
   // prettier-ignore
-  const run = divisi(["split", "nfs/c/port-knock.o", "--trace", "gen:zipf", "--cores", "4", "-o", directory]);
+  const run = divisi(["split", join(root, "nfs/c/port-knock.o"), "--trace", "gen:zipf", "--cores", "4", "-o", "out"], { cwd: folder });
   equal(run.status, 0, run.stderr);
-  const said = run.stdout
-    .replaceAll(directory, "out")
-    .replace(/accepted by Linux [\d.]+/, "accepted by Linux X");
+  const said = run.stdout.replace(
+    /accepted by Linux [\d.]+/,
+    "accepted by Linux X",
+  );
   const golden = join(root, "testdata/golden/split-port-knock.txt");
   if (process.env["UPDATE"] === "1") writeFileSync(golden, said);
   equal(said, readFileSync(golden, "utf8"));

@@ -6,7 +6,7 @@ import { damagedCapture, fuzzCaptures } from "./fuzz.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 
-test("5,000 damaged captures give packets or an InputError", () => {
+test("8,500 damaged captures give packets or an InputError", () => {
   const report = fuzzCaptures({ seed, cases: 8500 });
   deepEqual(report.failures, [], `seed ${seed}`);
   ok(
