@@ -15,6 +15,8 @@
  * Chains are short but for ranges, which `widen` cuts. Sound as: a word that is
  * an address of the own frame is a pointer with that base and its offset in range.
  */
+import type { Operand, Register } from "../isa/index.ts";
+
 export type FrameValue =
   | { readonly kind: "any" }
   | { readonly kind: "number"; readonly low: number; readonly high: number }
@@ -27,6 +29,9 @@ export type FrameValue =
   | { readonly kind: "map"; readonly name: string }
   | { readonly kind: "function"; readonly name: string };
 
+/** Registers r0 … r9, then the 64 stack words. */
+export type FrameState = readonly FrameValue[];
+
 export const ownBase = 1;
 export const otherBase = 64;
 /** Parameter 0 … 4. */
@@ -35,6 +40,12 @@ export function parameterBase(index: number): number {
 }
 
 export const any: FrameValue = { kind: "any" };
+
+/** Around an address, everything: the bytes that unknown code may touch. */
+export const unbounded = [
+  Number.NEGATIVE_INFINITY,
+  Number.POSITIVE_INFINITY,
+] as const;
 
 export function number(low: number, high = low): FrameValue {
   if (!Number.isSafeInteger(low) || !Number.isSafeInteger(high)) return any;
@@ -156,4 +167,14 @@ export function truncate(value: FrameValue, bits: number): FrameValue {
 export function ownOffset(value: FrameValue): number | undefined {
   if (value.kind !== "pointer" || value.bases !== ownBase) return undefined;
   return value.low === value.high ? value.low : undefined;
+}
+
+export function read(state: FrameState, register: Register): FrameValue {
+  return register === 10 ? pointer(ownBase, 0) : (state[register] ?? any);
+}
+
+export function operand(state: FrameState, source: Operand): FrameValue {
+  return source.kind === "register"
+    ? read(state, source.register)
+    : number(source.value);
 }

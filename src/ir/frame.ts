@@ -31,15 +31,11 @@ import {
   ownOffset,
   parameterBase,
   pointer,
+  type FrameState,
   type FrameValue,
 } from "./frame-value.ts";
-import {
-  refine,
-  transfer,
-  wordCount,
-  type FrameSink,
-  type FrameState,
-} from "./frame-transfer.ts";
+import { refine } from "./frame-arithmetic.ts";
+import { transfer, wordCount, type FrameSink } from "./frame-transfer.ts";
 import { graphReversePostorder } from "./graph.ts";
 
 /** Bytes that a function touches around the address in one parameter. */
