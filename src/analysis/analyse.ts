@@ -14,13 +14,10 @@ import { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
 import type { Analysis } from "./step.ts";
 import { additionsOf, spotOf, type Additions } from "./uses.ts";
-import { withSettings } from "./settings.ts";
 
 export interface AnalyseOptions {
   /** Maps that user space changes while the program runs. */
   readonly userWrites?: readonly string[];
-  /** Values of read-only variables, by name. */
-  readonly set?: Readonly<Record<string, bigint>>;
 }
 
 /** Instructions that the entry may have once calls are inlined. */
@@ -30,8 +27,7 @@ export function analyse(
   program: ProgramSpec,
   options: AnalyseOptions = {},
 ): StateReport {
-  const set = withSettings(program, options.set ?? {});
-  const lifted = lift(set);
+  const lifted = lift(program);
   const ir =
     lifted.functions.length === 1
       ? lifted
