@@ -1,9 +1,16 @@
 /**
- * How long the state report takes: generated programs that parse a frame, then
- * look up, branch and count again and again, from 200 to 50,000 instructions.
+ * How long the state report takes, from decoded instructions on (lifting to SSA,
+ * then the analysis): generated programs that parse a frame, then look up, branch
+ * and count again and again, from 200 to 50,000 instructions. Each run is a fresh
+ * process, so that the compiler's warm-up is in it, as it is for a user. CPU time
+ * has the garbage collector's threads in it.
+ *
  * Target: at most 1 s for 2,000 instructions, near-linear up to 50,000.
  */
+import { spawnSync } from "node:child_process";
+import { cpus, loadavg } from "node:os";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { analyse } from "#analysis";
 import { parseFunction, type MapSpec, type ProgramSpec } from "#isa";
 
@@ -67,17 +74,88 @@ out:
   };
 }
 
-for (const instructions of [200, 2000, 2000, 10_000, 20_000, 50_000]) {
+const runs = 5;
+const load = Math.round((loadavg()[0] ?? 0) * 10) / 10;
+interface Run {
+  readonly instructions: number;
+  readonly accesses: number;
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+function once(instructions: number): Run {
   const spec = generated(Math.ceil(instructions / 18));
-  const count = spec.functions[0]?.instructions.length ?? 0;
-  const started = process.cpuUsage();
+  const before = process.cpuUsage();
+  const started = performance.now();
   const report = analyse(spec);
-  const ms = process.cpuUsage(started).user / 1000;
+  const wallMs = performance.now() - started;
+  const { user, system } = process.cpuUsage(before);
   const accesses = report.objects.reduce(
     (sum, object) => sum + object.accesses.length,
     0,
   );
+  const count = report.instructions;
+  return {
+    instructions: count,
+    accesses,
+    wallMs,
+    cpuMs: (user + system) / 1e3,
+  };
+}
+
+function fresh(instructions: number): Run {
+  const { stdout } = spawnSync(
+    process.execPath,
+    [fileURLToPath(import.meta.url), `${instructions}`],
+    { encoding: "utf8" },
+  );
+  return JSON.parse(stdout) as Run;
+}
+
+function spread(values: readonly number[]) {
+  const sorted = values.map(Math.round).sort((a, b) => a - b);
+  const median = sorted[sorted.length >> 1] ?? 0;
+  return { median, range: [sorted[0] ?? 0, sorted.at(-1) ?? 0] as const };
+}
+
+const [, , only] = process.argv;
+if (only !== undefined) console.log(JSON.stringify(once(Number(only))));
+else {
+  const points = [200, 2000, 10_000, 20_000, 50_000].map((size) => {
+    const all = Array.from({ length: runs }, () => fresh(size));
+    const { instructions = 0, accesses = 0 } = all[0] ?? {};
+    const wall = spread(all.map(({ wallMs }) => wallMs));
+    const cpu = spread(all.map(({ cpuMs }) => cpuMs));
+    console.error(
+      `  ${instructions} instructions: ${wall.median} ms (CPU ${cpu.median} ms), ${accesses} accesses`,
+    );
+    return {
+      instructions,
+      accesses,
+      wallMs: wall.median,
+      wallRange: wall.range,
+      cpuMs: cpu.median,
+      cpuRange: cpu.range,
+      usPerInstruction:
+        Math.round((1e4 * wall.median) / Math.max(1, instructions)) / 10,
+    };
+  });
   console.log(
-    `${count} instructions: ${ms.toFixed(0)} ms of CPU time, ${((1000 * ms) / count).toFixed(1)} us each, ${accesses} accesses`,
+    JSON.stringify({
+      schema: "divisi.bench-analyze/1",
+      machine: {
+        cpu: cpus()[0]?.model ?? "unknown",
+        cpus: cpus().length,
+        node: process.version,
+        loadAverage: load,
+      },
+      program:
+        "generated: one hash map, a look-up and a diamond per 18 instructions",
+      includes: "lift + analyse, cold process; no reading of the object file",
+      cores: 1,
+      real: true,
+      runs,
+      points,
+    }),
   );
 }

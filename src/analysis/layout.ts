@@ -22,7 +22,7 @@ import {
 } from "../packet/index.ts";
 import { excludedOf, valuesOf, type Facts } from "./facts.ts";
 import type { OpaqueReason } from "./report.ts";
-import type { AtomId, Symbols } from "./symbols.ts";
+import type { AtomId, Form, Symbols } from "./symbols.ts";
 
 export interface Layout {
   /** Where the network header starts, and what it is; undefined: not known. */
@@ -169,20 +169,20 @@ function lacking(layout: Layout): string {
   return "which a fragment may not have";
 }
 
-// Per layer, the narrowest field that covers each bit.
-const byBit = new Map<string, FieldName>();
+// Per layer and bit, the narrowest field that covers it.
+const byBit = new Map<Layer, FieldBit[]>();
 for (const [name, row] of Object.entries(fields)) {
-  for (let bit = row.bit; bit < row.bit + row.bits; bit++) {
-    const key = `${row.layer}.${bit}`;
-    const known = byBit.get(key);
-    if (known === undefined || fields[known].bits > row.bits)
-      byBit.set(key, name as FieldName);
+  const bits = byBit.get(row.layer) ?? [];
+  byBit.set(row.layer, bits);
+  for (let bit = 0; bit < row.bits; bit++) {
+    const known = bits[row.bit + bit];
+    if (known === undefined || fields[known.field].bits > row.bits)
+      bits[row.bit + bit] = { field: name as FieldName, bit };
   }
 }
 
 function find(layer: Layer, bit: number): FieldBit | undefined {
-  const field = byBit.get(`${layer}.${bit}`);
-  return field && { field, bit: bit - fields[field].bit };
+  return byBit.get(layer)?.[bit];
 }
 
 function l4Field(layout: Layout, bit: number): FieldBit | undefined {
@@ -199,21 +199,17 @@ function maskedValues(
   where: { readonly byte: number; readonly mask: readonly number[] },
   symbols: Symbols,
 ): readonly number[] | undefined {
-  const atoms: { readonly id: AtomId; readonly weight: number }[] = [];
-  const bits = 8 * where.mask.length;
-  for (let index = 0; index < bits; index++) {
-    const mask = where.mask[index >> 3] ?? 0;
-    if (((mask >> (7 - (index & 7))) & 1) === 0) continue;
-    const form = symbols.input(
-      "packet",
-      0,
-      where.byte + (index >> 3),
-      index & 7,
+  const group = groupOf(symbols, `${where.byte} ${where.mask.join()}`, () => {
+    const bits = 8 * where.mask.length;
+    return Array.from({ length: bits }, (_, index) => ({
+      form: symbols.input("packet", 0, where.byte + (index >> 3), index & 7),
+      weight: 2 ** (bits - 1 - index),
+    })).filter(
+      (_, index) =>
+        (((where.mask[index >> 3] ?? 0) >> (7 - (index & 7))) & 1) === 1,
     );
-    const id = symbols.single(form);
-    if (id !== undefined) atoms.push({ id, weight: 2 ** (bits - 1 - index) });
-  }
-  return weighted(facts, atoms)?.in;
+  });
+  return weighted(facts, group).in;
 }
 
 /** Values of a 32-bit word of the environment. */
@@ -222,30 +218,62 @@ function inputValues(
   space: "ifindex",
   symbols: Symbols,
 ): { in: readonly number[] | undefined; not: readonly number[] } {
-  const atoms: { id: AtomId; weight: number }[] = [];
-  for (let index = 0; index < 32; index++) {
-    const form = symbols.input(space, 0, index >> 3, 7 - (index & 7));
-    const id = symbols.single(form);
-    if (id !== undefined) atoms.push({ id, weight: 2 ** index });
+  const group = groupOf(symbols, space, () =>
+    Array.from({ length: 32 }, (_, index) => ({
+      form: symbols.input(space, 0, index >> 3, 7 - (index & 7)),
+      weight: 2 ** index,
+    })),
+  );
+  return weighted(facts, group);
+}
+
+/** Atoms in ascending order, and what each bit of a value weighs. */
+interface Group {
+  readonly ids: readonly AtomId[];
+  readonly weights: readonly number[];
+}
+
+/** The groups that are asked for again and again, once per table of symbols. */
+const groups = new WeakMap<Symbols, Map<string, Group>>();
+
+function groupOf(
+  symbols: Symbols,
+  name: string,
+  members: () => readonly { readonly form: Form; readonly weight: number }[],
+): Group {
+  let known = groups.get(symbols);
+  if (known === undefined) groups.set(symbols, (known = new Map()));
+  let group = known.get(name);
+  if (group === undefined) {
+    const sorted = members()
+      .flatMap(({ form, weight }) => {
+        const id = symbols.single(form);
+        return id === undefined ? [] : [{ id, weight }];
+      })
+      .sort((a, b) => a.id - b.id);
+    group = {
+      ids: sorted.map(({ id }) => id),
+      weights: sorted.map(({ weight }) => weight),
+    };
+    known.set(name, group);
   }
-  return weighted(facts, atoms);
+  return group;
 }
 
 function weighted(
   facts: Facts,
-  atoms: readonly { readonly id: AtomId; readonly weight: number }[],
+  { ids, weights }: Group,
 ): { in: readonly number[] | undefined; not: readonly number[] } {
-  const sorted = atoms.toSorted((a, b) => a.id - b.id);
-  const ids = sorted.map(({ id }) => id);
   const weigh = (code: number) =>
-    sorted.reduce(
-      (sum, { weight }, index) =>
+    weights.reduce(
+      (sum, weight, index) =>
         Math.floor(code / 2 ** index) % 2 === 1 ? sum + weight : sum,
       0,
     );
-  const inside = valuesOf(facts, ids)?.map(weigh);
   return {
-    in: inside?.sort((a, b) => a - b),
+    in: valuesOf(facts, ids)
+      ?.map(weigh)
+      .sort((a, b) => a - b),
     not: excludedOf(facts, ids)
       .map(weigh)
       .sort((a, b) => a - b),
