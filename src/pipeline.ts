@@ -12,6 +12,7 @@ import { portableRunner } from "./engine/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
 import { lift } from "./ir/index.ts";
 import {
+  mapTypeRow,
   printFunction,
   programTypeRow,
   programTypes,
@@ -36,6 +37,7 @@ import {
   deviceContents,
   lanesOf,
   runDifferential,
+  sharesOf,
   toInitialise,
   type Certificate,
   type Episode,
@@ -232,6 +234,7 @@ export function check(options: CheckOptions): Tested {
       ? (input: number) => input % cores
       : inputs.cores(configs);
   const ir = lift(sequential);
+  const shares = sharedCapacities(emitted, options.strategies, cores);
   const names = programTypeRow(sequential.type).verdicts;
   return runDifferential({
     sequential,
@@ -249,6 +252,13 @@ export function check(options: CheckOptions): Tested {
     ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
     runEmitted: (program = emitted) =>
       portableRunner(program, { contents, seed }),
+    shares,
+    runPrivate: (core) =>
+      portableRunner(emitted, {
+        contents,
+        seed,
+        capacities: coreCapacities(shares, core, contents),
+      }),
     steeringMutants:
       setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
     accesses: report.objects.flatMap((object) =>
@@ -352,6 +362,36 @@ export function toInputs(
     cpu: 0,
     time: packet.time,
   }));
+}
+
+/** What each core may hold of every sharded map, arrays excepted: they have all cells. */
+export function sharedCapacities(
+  program: ProgramSpec,
+  strategies: ReadonlyMap<string, string>,
+  cores: number,
+): Map<string, readonly number[]> {
+  return new Map(
+    program.maps
+      .filter(
+        ({ name, type }) =>
+          strategies.get(name) === "shard" && mapTypeRow(type).indexed !== true,
+      )
+      .map(({ name, maxEntries }) => [name, sharesOf(maxEntries, cores)]),
+  );
+}
+
+/** One core's shares, never less than its first contents take. */
+export function coreCapacities(
+  shares: ReadonlyMap<string, readonly number[]>,
+  core: number,
+  contents: MapContents,
+): Record<string, number> {
+  return Object.fromEntries(
+    [...shares].map(([name, row]) => [
+      name,
+      Math.max(row[core] ?? 1, contents[name]?.length ?? 0, 1),
+    ]),
+  );
 }
 
 /** Merged objects compare by sums, and what was per-CPU already not at all. */

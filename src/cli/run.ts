@@ -12,7 +12,12 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { reread, toInputs } from "../pipeline.ts";
+import {
+  coreCapacities,
+  reread,
+  sharedCapacities,
+  toInputs,
+} from "../pipeline.ts";
 import {
   deviceContents,
   mergedDigest,
@@ -167,6 +172,11 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     ),
     ...(contentsOf(words, analysed.program)?.contents ?? directory.contents),
   };
+  const shares = sharedCapacities(
+    program,
+    new Map(plan.objects.map(({ name, strategy }) => [name, strategy])),
+    plan.cores,
+  );
   const result = await runParallel({
     program,
     cores: plan.cores,
@@ -176,6 +186,9 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     seed: seedOf(words),
     keepOutputs: true,
     contents,
+    perCore: Array.from({ length: plan.cores }, (_, core) => ({
+      capacities: coreCapacities(shares, core, contents),
+    })),
   });
   return answer(
     path,

@@ -85,6 +85,12 @@ export function testedLines(tested: Tested): string[] {
       `${branches.hit} of ${branches.total} branch edges; ${count(tested.cells.contested)} cells met from several flows`,
     ),
     ...wrapped("", `verdicts: ${verdicts}`),
+    ...(tested.capacityDeviation === 0
+      ? []
+      : wrapped(
+          "",
+          `${count(tested.capacityDeviation)} packets differ where cores own their tables: a share was full`,
+        )),
     ...wrapped("", `mutants caught: ${mutants.killed} of ${mutants.total}`),
   ];
 }

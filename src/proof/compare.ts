@@ -58,9 +58,9 @@ export function compareRecords(
         packet,
         text: `verdict ${right}, sequential ${left}`,
       });
-    if (isDifferent(want.outputs, have.outputs, packet))
+    if (!sameWords(want.outputs, packet, have.outputs, packet))
       miss({ kind: "bytes", packet, text: "output bytes differ" });
-    if (isDifferent(want.effects, have.effects, packet))
+    if (!sameWords(want.effects, packet, have.effects, packet))
       miss({ kind: "effects", packet, text: "redirect or events differ" });
   }
   const excused = new Set(want.faults.map((fault) => fault.packet));
@@ -72,13 +72,30 @@ export function compareRecords(
   return { mismatches, first };
 }
 
-function isDifferent(
-  want: Uint32Array,
-  have: Uint32Array,
-  packet: number,
+/** Did packet `left` of one record end as packet `right` of another? */
+export function sameOutcome(
+  one: RunRecord,
+  left: number,
+  other: RunRecord,
+  right: number,
 ): boolean {
-  const at = 2 * packet;
-  return want[at] !== have[at] || want[at + 1] !== have[at + 1];
+  return (
+    one.verdicts[left] === other.verdicts[right] &&
+    sameWords(one.outputs, left, other.outputs, right) &&
+    sameWords(one.effects, left, other.effects, right)
+  );
+}
+
+function sameWords(
+  one: Uint32Array,
+  left: number,
+  other: Uint32Array,
+  right: number,
+): boolean {
+  return (
+    one[2 * left] === other[2 * right] &&
+    one[2 * left + 1] === other[2 * right + 1]
+  );
 }
 
 /** One sentence per cell that differs. */

@@ -5,7 +5,8 @@
  * Pass 1 runs the sequential program in the interpreter, one core, full
  * capacity, and records outcomes, touched cells and coverage. A sharded cell
  * that two cores touch is a failure (ownership.ts).
- * Pass 2 runs the emitted bytes with every packet on its core and compares.
+ * Pass 2 runs the emitted bytes with every packet on its core and compares: on
+ * one shared state, as the kernel holds it, and on private ones (private-runs.ts).
  * A packet counts as a mismatch at most once per kind of difference.
  *
  * What an episode is: packets in order on a fresh state. Coverage packets and
@@ -24,6 +25,7 @@ import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
 import { AccessCounter, weaknessesOf, type Tested } from "./certificate.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { Ownership, type Steering } from "./ownership.ts";
+import { runPrivately } from "./private-runs.ts";
 import { negatedBranches } from "./program-mutants.ts";
 import {
   Recorder,
@@ -68,6 +70,10 @@ export interface DifferentialOptions {
   readonly entries?: Steering;
   /** Runs a program of the emitted object on fresh state. */
   readonly runEmitted: (program?: ProgramSpec) => Runner;
+  /** Runs it on private state of one core, at that core's share of each capacity. */
+  readonly runPrivate: (core: number) => Runner;
+  /** Capacity per core of every sharded object. */
+  readonly shares: ReadonlyMap<string, readonly number[]>;
   /** The emitted program, for its mutants. */
   readonly emitted: ProgramSpec;
   readonly steeringMutants: readonly SteeringMutant[];
@@ -111,6 +117,14 @@ export function runDifferential(options: DifferentialOptions): Tested {
     note(found.mismatches, found.first, episode.name);
   }
 
+  const alone = runPrivately({
+    ...options,
+    records: reference.records,
+    ownership: reference.ownership,
+    runOf: options.runPrivate,
+  });
+  note(alone.mismatches, alone.first, "private state");
+
   const mutants = runMutants(options, reference);
   const body = {
     packets: episodes.reduce((sum, { packets }) => sum + packets.length, 0),
@@ -135,7 +149,7 @@ export function runDifferential(options: DifferentialOptions): Tested {
         entries.length,
       ]),
     ),
-    capacityDeviation: 0,
+    capacityDeviation: alone.capacityDeviation,
   };
   const weaknesses = weaknessesOf(body, {
     verdicts: options.verdicts,

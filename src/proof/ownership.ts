@@ -15,6 +15,7 @@ import type { Mismatch } from "./compare.ts";
 export type Steering = (steeringInput: number) => number;
 
 interface Owner {
+  readonly map: string;
   readonly inputs: Set<number>;
   writes: boolean;
   readonly at: Place;
@@ -36,7 +37,13 @@ export class Ownership {
     const name = `${touch.map}[${touch.cell}]`;
     let owner = this.#cells.get(name);
     if (owner === undefined) {
-      owner = { inputs: new Set(), writes: false, at: touch.at, packet };
+      owner = {
+        map: touch.map,
+        inputs: new Set(),
+        writes: false,
+        at: touch.at,
+        packet,
+      };
       this.#cells.set(name, owner);
     }
     owner.inputs.add(steeringInput);
@@ -81,6 +88,20 @@ export class Ownership {
       }
     }
     return { count, first };
+  }
+
+  /** Distinct cells that each core touches, by object: what its share must hold. */
+  cellsPerCore(steering: Steering): Map<string, number[]> {
+    const counts = new Map<string, number[]>();
+    for (const { map, inputs } of this.#cells.values()) {
+      const [first] = inputs;
+      if (first === undefined) continue;
+      const core = steering(first);
+      const row = counts.get(map) ?? [];
+      row[core] = (row[core] ?? 0) + 1;
+      counts.set(map, row);
+    }
+    return counts;
   }
 
   /** Is there any cell with two owners? Faster than counting. */

@@ -14,6 +14,8 @@ import { loadPortable } from "./program.ts";
 export interface RunnerOptions {
   readonly contents?: MapContents;
   readonly seed: number;
+  /** Entries of a map instead of its max_entries, by name. */
+  readonly capacities?: Readonly<Record<string, number>>;
 }
 
 export function portableRunner(
