@@ -180,7 +180,7 @@ const isWritten = (one: Case, name: string): boolean => {
 const functions = ["policer", "firewall", "port-knock", "ddos-mitigator", "source-counter", "flow-counter"];
 // prettier-ignore
 const cases = ["arr", "calls", "hhh", "ipv6", "loops", "no-ihl", "plain-header", "psd", "r3", "r3-maps", "rewrites", "symmetric",
-  "two-lengths", "vlan", "gcount", "ctrnat", "dbridge", "mac-count", "either", "hashed", "walk"];
+  "two-lengths", "vlan", "gcount", "ctrnat", "dbridge", "mac-count", "either", "hashed", "walk", "prefixes"];
 
 for (const name of [...functions, ...cases])
   test(

@@ -87,6 +87,11 @@ const cases: readonly (readonly [string, string, string])[] = [
   ["hashed", "sequential exact, cells sequential", "cells R4-opaque"],
   ["tail", "sequential exact, sources sequential; next sequential", " R-tail-call"],
   ["walk", "sequential exact, cells sequential", "cells R4-opaque"],
+  ["prefixes", "sequential exact, networks sequential", "networks R4-opaque"],
+  ["queue-verdict", "shard exact, sources shard R1 ipv4.src", ""],
+  ["short-ipv6", "shard exact, sources shard R1 ipv6.src", ""],
+  ["fixed-types", "sequential exact, inner sequential; outer sequential; outer[] sequential; locked sequential; mapped sequential",
+    "inner R4-constant-key, outer[] R4-constant-key, locked R4-constant-key, mapped R4-constant-key"],
 ];
 
 for (const [name, want, codes] of cases)
@@ -108,6 +113,32 @@ for (const [name, want, codes] of cases)
     }
     equal(plan.fallback === undefined, plan.strategy !== "sequential");
   });
+
+// What differs from one core's run is said, even where no check meets it.
+// prettier-ignore
+const deviations: readonly (readonly [string, string])[] = [
+  ["queue-verdict", "full-table core-number core-number"],
+  ["short-ipv6", "full-table malformed-header"],
+  ["ipv6", "full-table"],
+  ["vlan", "full-table"],
+];
+
+for (const [name, want] of deviations)
+  test(`${name} differs in ${want}`, { skip: noClang }, () => {
+    const plan = planOf(compiledCase(name));
+    equal(plan.deviations.map(({ code }) => code).join(" "), want);
+  });
+
+test("what cannot become per-CPU is not merged", { skip: noClang }, () => {
+  const { refusals } = planOf(compiledCase("fixed-types"));
+  const merges = refusals.filter(({ strategy }) => strategy === "merge");
+  const why = /spin lock|maps of maps|into memory/;
+  equal(merges.length, 4);
+  for (const { code, text } of merges) {
+    equal(code, "R-merge-type");
+    match(text, why);
+  }
+});
 
 test(
   "software dispatch is offered where a key exists that no NIC hashes",

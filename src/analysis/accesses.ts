@@ -66,6 +66,7 @@ export function objectsOf(
         ...(isChannel(map) ? { channel: true } : {}),
         ...(map.data === undefined ? {} : { global: true }),
         maxEntries: map.maxEntries,
+        ...fixedTypeOf(map, names.size > 1),
         userWrites: material.userWrites.has(map.name),
         accesses,
       };
@@ -96,6 +97,27 @@ function aliasesOf(
   return names;
 }
 
+/** What keeps a map from becoming one of another type. */
+function fixedTypeOf(
+  map: MapSpec,
+  hasAliases: boolean,
+): Pick<StateObject, "fixedType"> {
+  const held = map.valueFields?.find(
+    ({ kind }) => kind === "spin-lock" || kind === "timer",
+  );
+  if (held !== undefined)
+    return {
+      fixedType: `its values hold a ${held.kind === "timer" ? "timer" : "spin lock"}`,
+    };
+  if (hasAliases || map.name.endsWith(innerName("")))
+    return { fixedType: "maps of maps hold it, by its type" };
+  return (map.flags & BPF_F_MMAPABLE) !== 0
+    ? { fixedType: "user space maps its values into memory" }
+    : {};
+}
+
+const BPF_F_MMAPABLE = 1 << 10;
+
 const isConstantData = (map: MapSpec): boolean =>
   map.readOnly && map.data !== undefined;
 
@@ -110,7 +132,8 @@ function gather(
   const byKey = new Map<string, Gathered>();
   const keys = new KeyCache(symbols);
   for (const touch of touches) {
-    const { key, text } = keys.get(touch);
+    const { key: exact, text } = keys.get(touch);
+    const key = map.type === "lpm_trie" ? prefixKey(exact) : exact;
     const spot = spotOf(touch.where);
     const op = additions.stores.has(spot) ? "add" : touch.op;
     const identity = `${spot} ${op} ${text}`;
@@ -132,6 +155,17 @@ function gather(
     at: touch.at,
   }));
 }
+
+/** A lookup finds the cell of another key, if that is a prefix of its own. */
+const prefixKey = ({ bits, text }: Key): Key => ({
+  bits: bits.map(() => ({ kind: "opaque", why: longestPrefix })),
+  text,
+});
+
+const longestPrefix = {
+  kind: "nonlinear",
+  text: "a lookup finds the longest prefix of its key",
+} as const;
 
 /** Touches of one cell share the array of its key's forms. */
 class KeyCache {

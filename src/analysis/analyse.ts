@@ -9,7 +9,7 @@ import { innerName } from "./calls.ts";
 import { runDataflow } from "./dataflow.ts";
 import { joinFacts, noFacts, type Facts } from "./facts.ts";
 import { racesOf } from "./races.ts";
-import type { StateReport } from "./report.ts";
+import type { CoreNumber, StateReport } from "./report.ts";
 import { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
 import type { Analysis } from "./step.ts";
@@ -49,6 +49,7 @@ export function analyseIr(
   const touches: Touch[] = [];
   const notes = new Map<string, Diagnostic>();
   const called = new Map<string, Facts>();
+  const numbers = new Set<CoreNumber>();
   const analysis: Analysis = {
     symbols,
     type: ir.type,
@@ -57,6 +58,7 @@ export function analyseIr(
     note(code, message, at: Place) {
       notes.set(`${code} ${message}`, { code, severity: "note", message, at });
     },
+    reads: (what) => void numbers.add(what),
     calls(name, state) {
       const known = called.get(name);
       called.set(
@@ -96,6 +98,7 @@ export function analyseIr(
     notes: [...notes.values()],
     testsPort: testedPorts.length > 0,
     testedPorts,
+    ...(numbers.size === 0 ? {} : { coreNumbers: [...numbers].sort() }),
   };
 }
 

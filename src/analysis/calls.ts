@@ -242,7 +242,11 @@ function resultOf(
         0,
       );
     }
+    case "get_numa_node_id":
+      step.reads("cpu");
+      return opaqueWord(symbols.opaque({ kind: "environment", what: "cpu" }));
     case "get_smp_processor_id":
+      step.reads("cpu");
       return inputWord("cpu", step.symbols);
     case "ktime_get_ns":
     case "ktime_get_boot_ns":

@@ -31,10 +31,16 @@ export function guardOf(
     ...(layout.protocols === undefined ? {} : { protocols: layout.protocols }),
     unfragmented: layout.unfragmented,
     ipHeaderHonoured: !ignoring,
-    wellFormed: layout.wellFormed && reaches(layout, bounds, 20),
+    wellFormed: isWellFormed(layout, bounds),
     portsPresent: arePortsPresent(layout, bounds),
   };
   return { ...guard, text: guardText(guard) };
+}
+
+function isWellFormed(layout: Layout, bounds: State["bounds"]): boolean {
+  return layout.l3?.kind === "ipv6"
+    ? reaches(layout, bounds, 40)
+    : layout.wellFormed && reaches(layout, bounds, 20);
 }
 
 function reaches(

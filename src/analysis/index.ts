@@ -2,6 +2,7 @@ export type {
   Access,
   AccessGuard,
   AccessOp,
+  CoreNumber,
   Key,
   KeyBit,
   ObjectAccess,

@@ -106,6 +106,7 @@ function contextField(
     case "ingress-ifindex":
       return inputWord("ifindex", symbols);
     case "rx-queue":
+      step.reads("queue");
       return inputWord("queue", symbols);
     case "packet-length":
       return opaqueWord(

@@ -64,7 +64,7 @@ export interface AccessGuard {
   readonly unfragmented: boolean;
   /** True: header length is known to be 5 words, or honoured. */
   readonly ipHeaderHonoured: boolean;
-  /** True: an IPv4 header that is cut short or says fewer than 5 words does not get here. */
+  /** True: an IP header that is cut short, or IPv4 that says fewer than 5 words, does not get here. */
   readonly wellFormed?: boolean;
   /** True: the four bytes of the ports are in the frame. */
   readonly portsPresent?: boolean;
@@ -101,10 +101,14 @@ export interface StateObject {
   readonly global?: boolean;
   /** 0 = user space sizes it. */
   readonly maxEntries?: number;
+  /** Why it has to stay a map of its type: `its values hold a spin lock`. */
+  readonly fixedType?: string;
   /** User space writes it at run time (`--user-writes`, or cannot be excluded). */
   readonly userWrites: boolean;
   readonly accesses: readonly Access[];
 }
+
+export type CoreNumber = "cpu" | "queue";
 
 export interface StateReport {
   readonly program: string;
@@ -116,6 +120,8 @@ export interface StateReport {
   readonly testsPort?: boolean;
   /** Ingress ifindex values that its tests name, ascending. */
   readonly testedPorts?: readonly number[];
+  /** Numbers it reads that each core has another of. */
+  readonly coreNumbers?: readonly CoreNumber[];
   /** Things the analysis could not follow, with what it assumed. */
   readonly notes: readonly Diagnostic[];
 }

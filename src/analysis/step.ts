@@ -6,7 +6,7 @@ import { printPlace, type Place } from "../base/index.ts";
 import type { IrFunction, IrInstruction } from "../ir/index.ts";
 import type { MapSpec, ProgramTypeName } from "../isa/index.ts";
 import { constantAt } from "./memory.ts";
-import type { AccessOp } from "./report.ts";
+import type { AccessOp, CoreNumber } from "./report.ts";
 import type { State } from "./state.ts";
 import type { Form, Symbols } from "./symbols.ts";
 import type { Touch } from "./touch.ts";
@@ -22,6 +22,8 @@ export interface Analysis {
   readonly note: (code: string, message: string, at: Place) => void;
   /** A function that stays a call, with a state at the call. */
   readonly calls: (name: string, state: State) => void;
+  /** A number is read that each core has another of. */
+  readonly reads: (what: CoreNumber) => void;
 }
 
 /** Members of a touch that the place of the instruction does not imply. */
@@ -46,6 +48,7 @@ export interface Step {
   keyBehind(address: Word, size: number): readonly Form[] | undefined;
   note(code: string, message: string): void;
   calls(name: string, state: State): void;
+  reads(what: CoreNumber): void;
 }
 
 export interface Here {
@@ -127,6 +130,9 @@ export class InstructionStep implements Step {
   }
   calls(name: string, state: State): void {
     this.#here.analysis.calls(name, state);
+  }
+  reads(what: CoreNumber): void {
+    this.#here.analysis.reads(what);
   }
 }
 

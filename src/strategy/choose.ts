@@ -6,7 +6,11 @@
  * the plan says why first and what dispatching in software would cost.
  */
 import { InputError, nearest, printable } from "../base/index.ts";
-import type { StateObject, StateReport } from "../analysis/index.ts";
+import type {
+  CoreNumber,
+  StateObject,
+  StateReport,
+} from "../analysis/index.ts";
 import type { FieldName } from "../packet/index.ts";
 import {
   nicProfiles,
@@ -259,8 +263,13 @@ class Chooser {
     const { parts, answer, requirement } = best;
     const strategy = overall(parts);
     const free = requirement.conjuncts.length === 0;
+    const common = this.#common(parts);
     return {
-      ...this.#common(parts),
+      ...common,
+      deviations: [
+        ...common.deviations,
+        ...(this.#report.coreNumbers ?? []).map((what) => coreNumber[what]),
+      ],
       strategy,
       cores: this.#cores,
       dispatch: { kind: free ? "any" : "nic" },
@@ -356,6 +365,12 @@ class Chooser {
     };
   }
 }
+
+// prettier-ignore
+const coreNumber: Readonly<Record<CoreNumber, Deviation>> = {
+  cpu: { code: "core-number", text: "the program reads the number of its CPU: what depends on it differs from one core's run" },
+  queue: { code: "core-number", text: "the program reads the number of the receive queue: what depends on it differs from one core's run" },
+};
 
 /** Keys, or no need for any. */
 function accepted({ answer, requirement }: Attempt): boolean {

@@ -49,10 +49,15 @@ export function merge(object: StateObject): ObjectPart | Refusal {
       });
     return part(object, "its atomic additions commute: shared as it is", false);
   }
-  if (form === undefined)
+  const fixed =
+    object.fixedType ??
+    (form === undefined
+      ? `it is a ${object.type}, which has no per-CPU form`
+      : undefined);
+  if (form === undefined || fixed !== undefined)
     return refuse("R-merge-type", {
       ...common,
-      text: `${object.name} is a ${object.type}, which has no per-CPU form`,
+      text: `${object.name} cannot become per-CPU: ${fixed}`,
       slice: [],
       edit: "count in an array or hash map",
     });

@@ -2,7 +2,7 @@
  * From the guard of an access to the NIC's packet classes on which it can happen.
  * Over-approximate: a class that cannot be excluded is in.
  *
- * A frame whose EtherType says IPv4 but whose header is malformed is `non-ip` for
+ * A frame whose EtherType says IP but whose header is malformed is `non-ip` for
  * the NIC. It is left out here and declared instead (deviation malformed-header).
  */
 import type { AccessGuard } from "../analysis/index.ts";

@@ -223,6 +223,12 @@ function opaque(
   return undefined;
 }
 
+// prettier-ignore
+const malformed: readonly (readonly [number, string])[] = [
+  [0x0800, "IPv4 frames with a cut-off header or fewer than 5 header words are not hashed by NICs and go to queue 0"],
+  [0x86dd, "IPv6 frames with a cut-off header are not hashed by NICs and go to queue 0"],
+];
+
 function deviationsOf(object: StateObject): readonly Deviation[] {
   const out: Deviation[] = [];
   const inserts = object.accesses.some(({ op }) => op === "update");
@@ -238,15 +244,14 @@ function deviationsOf(object: StateObject): readonly Deviation[] {
       object: object.name,
       text: `which keys find ${object.name} full depends on the order across cores; equal while it does not fill`,
     });
-  const malformed = object.accesses.some(
-    ({ guard }) =>
-      guard.wellFormed !== true && guard.etherTypes?.includes(0x0800) === true,
-  );
-  if (malformed)
-    out.push({
-      code: "malformed-header",
-      object: object.name,
-      text: "IPv4 frames with a cut-off header or fewer than 5 header words are not hashed by NICs and go to queue 0",
-    });
+  for (const [etherType, text] of malformed)
+    if (
+      object.accesses.some(
+        ({ guard }) =>
+          guard.wellFormed !== true &&
+          guard.etherTypes?.includes(etherType) === true,
+      )
+    )
+      out.push({ code: "malformed-header", object: object.name, text });
   return out;
 }
