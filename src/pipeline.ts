@@ -12,7 +12,6 @@ import { portableRunner } from "./engine/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
 import { lift } from "./ir/index.ts";
 import {
-  mapTypeRow,
   printFunction,
   programTypeRow,
   programTypes,
@@ -34,10 +33,11 @@ import {
 } from "./object/index.ts";
 import {
   coverProgram,
+  coreCapacities,
   deviceContents,
   lanesOf,
   runDifferential,
-  sharesOf,
+  sharedCapacities,
   toInitialise,
   type Certificate,
   type Episode,
@@ -234,18 +234,19 @@ export function check(options: CheckOptions): Tested {
       ? (input: number) => input % cores
       : inputs.cores(configs);
   const ir = lift(sequential);
-  const shares = sharedCapacities(emitted, options.strategies, cores);
+  const sharded = new Set(
+    [...options.strategies].flatMap(([object, strategy]) =>
+      strategy === "shard" ? [object] : [],
+    ),
+  );
+  const shares = sharedCapacities(emitted, sharded, cores);
   const names = programTypeRow(sequential.type).verdicts;
   return runDifferential({
     sequential,
     emitted,
     episodes,
     contents,
-    sharded: new Set(
-      [...options.strategies].flatMap(([object, strategy]) =>
-        strategy === "shard" ? [object] : [],
-      ),
-    ),
+    sharded,
     rules: stateRules(sequential, report, options.strategies),
     cores,
     steering,
@@ -362,36 +363,6 @@ export function toInputs(
     cpu: 0,
     time: packet.time,
   }));
-}
-
-/** What each core may hold of every sharded map, arrays excepted: they have all cells. */
-export function sharedCapacities(
-  program: ProgramSpec,
-  strategies: ReadonlyMap<string, string>,
-  cores: number,
-): Map<string, readonly number[]> {
-  return new Map(
-    program.maps
-      .filter(
-        ({ name, type }) =>
-          strategies.get(name) === "shard" && mapTypeRow(type).indexed !== true,
-      )
-      .map(({ name, maxEntries }) => [name, sharesOf(maxEntries, cores)]),
-  );
-}
-
-/** One core's shares, never less than its first contents take. */
-export function coreCapacities(
-  shares: ReadonlyMap<string, readonly number[]>,
-  core: number,
-  contents: MapContents,
-): Record<string, number> {
-  return Object.fromEntries(
-    [...shares].map(([name, row]) => [
-      name,
-      Math.max(row[core] ?? 1, contents[name]?.length ?? 0, 1),
-    ]),
-  );
 }
 
 /** Merged objects compare by sums, and what was per-CPU already not at all. */

@@ -12,15 +12,12 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
+import { reread, toInputs } from "../pipeline.ts";
 import {
   coreCapacities,
-  reread,
-  sharedCapacities,
-  toInputs,
-} from "../pipeline.ts";
-import {
   deviceContents,
   mergedDigest,
+  sharedCapacities,
   type MapContents,
 } from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
@@ -174,7 +171,11 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
   };
   const shares = sharedCapacities(
     program,
-    new Map(plan.objects.map(({ name, strategy }) => [name, strategy])),
+    new Set(
+      plan.objects.flatMap(({ name, strategy }) =>
+        strategy === "shard" ? [name] : [],
+      ),
+    ),
     plan.cores,
   );
   const result = await runParallel({

@@ -24,7 +24,7 @@ export {
 } from "./differential.ts";
 export { mergedDigest } from "./merged-state.ts";
 export { Ownership, type Steering } from "./ownership.ts";
-export { sharesOf } from "./private-runs.ts";
+export { coreCapacities, sharedCapacities } from "./private-runs.ts";
 export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
 export {
   Recorder,

@@ -8,9 +8,10 @@
  * differing packets are counted as the capacity deviation instead.
  */
 import type { PacketInput } from "../interp/index.ts";
+import { mapTypeRow, type ProgramSpec } from "../isa/index.ts";
 import { sameOutcome, type Mismatch } from "./compare.ts";
 import type { Ownership, Steering } from "./ownership.ts";
-import type { Runner, RunRecord } from "./record.ts";
+import type { MapContents, Runner, RunRecord } from "./record.ts";
 
 /** Equal shares of a capacity; the first cores get what does not divide. They sum to it. */
 export function sharesOf(capacity: number, cores: number): number[] {
@@ -18,6 +19,36 @@ export function sharesOf(capacity: number, cores: number): number[] {
   return Array.from(
     { length: cores },
     (_, core) => least + (core < capacity % cores ? 1 : 0),
+  );
+}
+
+/** What each core may hold of every sharded map, arrays excepted: they have all cells. */
+export function sharedCapacities(
+  program: ProgramSpec,
+  sharded: ReadonlySet<string>,
+  cores: number,
+): Map<string, readonly number[]> {
+  return new Map(
+    program.maps
+      .filter(
+        ({ name, type }) =>
+          sharded.has(name) && mapTypeRow(type).indexed !== true,
+      )
+      .map(({ name, maxEntries }) => [name, sharesOf(maxEntries, cores)]),
+  );
+}
+
+/** One core's shares, never less than its first contents take. */
+export function coreCapacities(
+  shares: ReadonlyMap<string, readonly number[]>,
+  core: number,
+  contents: MapContents,
+): Record<string, number> {
+  return Object.fromEntries(
+    [...shares].map(([name, row]) => [
+      name,
+      Math.max(row[core] ?? 1, contents[name]?.length ?? 0, 1),
+    ]),
   );
 }
 
