@@ -5,15 +5,19 @@
  * the kernel would hash it.
  */
 import { errno } from "./errno.ts";
-import { Fault } from "./fault.ts";
-import type { Host } from "./host.ts";
+
+/** Bytes at an address of the program's memory; undefined where it may not be read. */
+export type ByteSource = (
+  address: number,
+  size: number,
+) => Uint8Array | undefined;
 
 const directive =
   /%(?:(%)|([-0]*)(\d*)(ll|l|)([diuxXoc])|([-0]*)(\d*)(s)|p([iI][46]|[KxsSB]?))/y;
 
 /** The text without its NUL, or a negated error number. */
 export function formatText(
-  host: Host,
+  source: ByteSource,
   format: Uint8Array,
   args: readonly bigint[],
 ): Uint8Array | number {
@@ -37,12 +41,16 @@ export function formatText(
     }
     const word = args[used++];
     if (word === undefined) return -errno.EINVAL;
-    out += piece(host, match, word);
+    out += piece(source, match, word);
   }
   return Uint8Array.from(out, (character) => character.charCodeAt(0));
 }
 
-function piece(host: Host, match: RegExpExecArray, word: bigint): string {
+function piece(
+  source: ByteSource,
+  match: RegExpExecArray,
+  word: bigint,
+): string {
   const [
     ,
     ,
@@ -58,8 +66,12 @@ function piece(host: Host, match: RegExpExecArray, word: bigint): string {
   if (kind !== undefined)
     return pad(number(kind, length ?? "", word), flags ?? "", width ?? "");
   if (isText !== undefined)
-    return pad(readText(host, Number(word)), textFlags ?? "", textWidth ?? "");
-  return pointerText(host, pointer ?? "", word);
+    return pad(
+      readText(source, Number(word)),
+      textFlags ?? "",
+      textWidth ?? "",
+    );
+  return pointerText(source, pointer ?? "", word);
 }
 
 function number(kind: string, length: string, word: bigint): string {
@@ -88,30 +100,21 @@ function pad(text: string, flags: string, width: string): string {
 }
 
 /** A NUL-terminated string, or what the kernel prints for a bad pointer. */
-function readText(host: Host, address: number): string {
+function readText(source: ByteSource, address: number): string {
   let text = "";
-  try {
-    for (let index = 0; index < 512; index++) {
-      const byte = host.memory.bytes(address + index, 1)[0] ?? 0;
-      if (byte === 0) break;
-      text += String.fromCharCode(byte);
-    }
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
+  for (let index = 0; index < 512; index++) {
+    const byte = source(address + index, 1)?.[0] ?? 0;
+    if (byte === 0) break;
+    text += String.fromCharCode(byte);
   }
   return text;
 }
 
-function pointerText(host: Host, kind: string, word: bigint): string {
+function pointerText(source: ByteSource, kind: string, word: bigint): string {
   if (!/^[iI]/.test(kind)) return word.toString(16).padStart(16, "0");
   const size = kind.endsWith("4") ? 4 : 16;
-  let bytes: Uint8Array;
-  try {
-    bytes = host.memory.bytes(Number(word), size);
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    return "";
-  }
+  const bytes = source(Number(word), size);
+  if (bytes === undefined) return "";
   if (size === 4) return bytes.join(".");
   const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0"));
   const groups = hex.flatMap((byte, index) =>

@@ -4,6 +4,8 @@
  */
 import type { Place, Random } from "../base/index.ts";
 import type { CellStore } from "./cell-store.ts";
+import { Fault } from "./fault.ts";
+import type { ByteSource } from "./format.ts";
 import type { Memory } from "./memory.ts";
 import type {
   AccessResult,
@@ -81,3 +83,15 @@ export interface Host {
 /** A number is sign-extended to 64 bits; nothing is 0. */
 export type HelperAnswer = number | bigint | void;
 export type HelperFunction = (host: Host) => HelperAnswer;
+
+/** The run's memory for readers that take a bad address as nothing to read. */
+export function readable(host: Host): ByteSource {
+  return (address, size) => {
+    try {
+      return host.memory.bytes(address, size);
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  };
+}

@@ -1,6 +1,7 @@
 export { BytecodeMachine, type BytecodeOptions } from "./bytecode-machine.ts";
 export { type MapEntry, updateFlag } from "./cell-store.ts";
 export { errno } from "./errno.ts";
+export { formatText, type ByteSource } from "./format.ts";
 export { IrMachine, type IrOptions } from "./ir-machine.ts";
 export { packetRandom, type MachineOptions } from "./machine.ts";
 export type {

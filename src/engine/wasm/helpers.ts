@@ -8,10 +8,9 @@
  */
 import { Bug, type Random } from "../../base/index.ts";
 import { cell, type HelperImport, type Layout } from "../../codegen/index.ts";
-import type { ProgramEvent } from "../../interp/index.ts";
-import { errno, type MemoryView } from "./memory-view.ts";
+import { errno, formatText, type ProgramEvent } from "../../interp/index.ts";
+import type { MemoryView } from "./memory-view.ts";
 import type { PacketArea } from "./packet-area.ts";
-import { printText } from "./print-text.ts";
 import { lockOffset, type ValueMap } from "./value-maps.ts";
 
 type Helper = (...args: number[]) => number | void;
@@ -219,7 +218,11 @@ const printk: Maker =
         (BigInt((halves[at + 1] ?? 0) >>> 0) << 32n) |
         BigInt((halves[at] ?? 0) >>> 0),
     );
-    const text = printText(memory, memory.copy(format, size), words);
+    const text = formatText(
+      (address, length) => memory.copy(address % 2 ** 32, length),
+      memory.copy(format, size),
+      words,
+    );
     if (typeof text === "number") return text;
     events().push({ kind: "print", data: text });
     return text.length;

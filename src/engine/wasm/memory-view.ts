@@ -44,9 +44,3 @@ export class MemoryView {
     return this.bytes.slice(from, from + size);
   }
 }
-
-/** Negated error numbers of helpers (include/uapi/asm-generic/errno*.h). */
-// prettier-ignore
-export const errno = {
-  ENOENT: 2, E2BIG: 7, EAGAIN: 11, EACCES: 13, EFAULT: 14, EEXIST: 17, EINVAL: 22, ENOSPC: 28,
-} as const;

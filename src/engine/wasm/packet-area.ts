@@ -10,8 +10,8 @@
  */
 import { InputError } from "../../base/index.ts";
 import { cell, context, descriptor, type Layout } from "../../codegen/index.ts";
-import type { PacketInput } from "../../interp/index.ts";
-import { errno, type MemoryView } from "./memory-view.ts";
+import { errno, type PacketInput } from "../../interp/index.ts";
+import type { MemoryView } from "./memory-view.ts";
 
 const headRoom = 256;
 const frameHeader = 40;

@@ -7,7 +7,8 @@
  */
 import { cell, type MapLayout } from "../../codegen/index.ts";
 import { Bug } from "../../base/index.ts";
-import { errno, type MemoryView } from "./memory-view.ts";
+import { errno } from "../../interp/index.ts";
+import type { MemoryView } from "./memory-view.ts";
 import { TableMap, updateFlag } from "./table-map.ts";
 
 export class PrefixMap {

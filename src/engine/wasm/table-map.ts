@@ -14,7 +14,8 @@
  * Source of error numbers: kernel/bpf/hashtab.c, devmap.c.
  */
 import { hashConstants, type MapLayout } from "../../codegen/index.ts";
-import { errno, type MemoryView } from "./memory-view.ts";
+import { errno } from "../../interp/index.ts";
+import type { MemoryView } from "./memory-view.ts";
 
 export const updateFlag = { noExist: 1, exist: 2, lock: 4 } as const;
 

@@ -7,8 +7,8 @@
  */
 import { InputError, toHex } from "../../base/index.ts";
 import type { Layout, MapLayout } from "../../codegen/index.ts";
-import type { MapEntry } from "../../interp/index.ts";
-import { errno, type MemoryView } from "./memory-view.ts";
+import { errno, type MapEntry } from "../../interp/index.ts";
+import type { MemoryView } from "./memory-view.ts";
 import { PrefixMap } from "./prefix-map.ts";
 import { TableMap, updateFlag } from "./table-map.ts";
 

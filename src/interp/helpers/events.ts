@@ -6,7 +6,7 @@
 import { errno } from "../errno.ts";
 import { fault } from "../fault.ts";
 import { formatText } from "../format.ts";
-import type { Host, HelperFunction } from "../host.ts";
+import { readable, type Host, type HelperFunction } from "../host.ts";
 import type { EventStore } from "../other-stores.ts";
 
 function channel(host: Host, register: number): EventStore {
@@ -87,7 +87,7 @@ const ringQuery: HelperFunction = (host) =>
 
 function print(host: Host, args: readonly bigint[]): number {
   const format = host.bytes(1, host.args.low(2));
-  const text = formatText(host, format, args);
+  const text = formatText(readable(host), format, args);
   if (typeof text === "number") return text;
   host.events.push({ kind: "print", data: text });
   return text.length;

@@ -5,7 +5,7 @@
 import { errno } from "../errno.ts";
 import { Fault } from "../fault.ts";
 import { formatText } from "../format.ts";
-import type { HelperFunction } from "../host.ts";
+import { readable, type HelperFunction } from "../host.ts";
 import { wordsOf } from "./events.ts";
 
 const probeRead: HelperFunction = (host) => {
@@ -65,7 +65,7 @@ const snprintf: HelperFunction = (host) => {
   for (let byte = -1; byte !== 0 && bytes.length < 4096; bytes.push(byte))
     byte = host.memory.bytes(formatAt + bytes.length, 1)[0] ?? 0;
   const args = dataSize === 0 ? [] : wordsOf(host.bytes(4, dataSize));
-  const text = formatText(host, Uint8Array.from(bytes), args);
+  const text = formatText(readable(host), Uint8Array.from(bytes), args);
   if (typeof text === "number") return text;
   if (size > 0) {
     const target = host.bytes(1, size, true);
