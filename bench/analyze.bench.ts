@@ -123,7 +123,9 @@ if (only !== undefined) console.log(JSON.stringify(once(Number(only))));
 else {
   const points = [200, 2000, 10_000, 20_000, 50_000].map((size) => {
     const all = Array.from({ length: runs }, () => fresh(size));
-    const { instructions = 0, accesses = 0 } = all[0] ?? {};
+    const [first] = all;
+    if (first === undefined) throw new Error("no run");
+    const { instructions, accesses } = first;
     const wall = spread(all.map(({ wallMs }) => wallMs));
     const cpu = spread(all.map(({ cpuMs }) => cpuMs));
     console.error(

@@ -40,6 +40,9 @@ const stride = 1024;
 /** Position `term % stride` of port `term / stride`; the coefficients sum to 0. */
 export type Condition = readonly number[];
 
+export function termOf(port: number, position: number): number {
+  return port * stride + position;
+}
 export function termPort(term: number): number {
   return Math.floor(term / stride);
 }
@@ -184,7 +187,7 @@ function solutionsOf(
       if (!hasBit(vector, column)) continue;
       const end = column < left.input.length ? left : right;
       const position = column - (end === left ? 0 : left.input.length);
-      const term = end.port * stride + position;
+      const term = termOf(end.port, position);
       // The same coefficient twice cancels.
       if (!terms.delete(term)) terms.add(term);
     }

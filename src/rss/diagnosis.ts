@@ -6,11 +6,12 @@
 import { fromHex } from "../base/index.ts";
 import {
   conditionsOf,
+  termOf,
   termPort,
   termPosition,
   type Condition,
 } from "./conditions.ts";
-import { flipBit, hasBit, LinearSystem } from "./gf2.ts";
+import { hasBit, LinearSystem } from "./gf2.ts";
 import { viewsOf, type Problem } from "./member.ts";
 import { canonicalField, hashInput, type ClassInputs } from "./packet-class.ts";
 import { busiest, split, spreadOf, trafficNames, traffics } from "./quality.ts";
@@ -97,7 +98,7 @@ export function fewKeys(
   },
 ): boolean {
   const { requirement, inputs, cores, tableBits } = problem;
-  const functionals = freeFunctionals(requirement, conditions);
+  const all = rankOutside(conditions, new Set());
   return requirement.ports.every((port, index) => {
     const key = best.ports[index]?.key ?? "";
     const table = best.groups.find(({ ports }) => ports.includes(port))?.table;
@@ -112,11 +113,12 @@ export function fewKeys(
       const load = busiest(spread[name], table, cores);
       if (load <= maxImbalance) return true;
       const { free, server } = split(view.class, view.fields, traffic);
-      const rank = (positions: readonly number[]): number =>
-        rankAt(
-          functionals,
-          positions.map((at) => index * width + at),
-        );
+      // Of the linear hashes that meet the conditions, cut to these positions:
+      // all of them, less what the conditions say about them alone.
+      const rank = (positions: readonly number[]): number => {
+        const inside = new Set(positions.map((at) => termOf(index, at)));
+        return inside.size - all + rankOutside(conditions, inside);
+      };
       const keys =
         2 ** Math.min(40, rank(free)) * Math.min(1000, 2 ** rank(server));
       const expected = Math.max(
@@ -128,18 +130,23 @@ export function fewKeys(
   });
 }
 
-/** Rank of the functionals restricted to some columns. */
-function rankAt(
-  functionals: readonly Uint32Array[],
-  columns: readonly number[],
+/** Rank of the conditions without some of their terms. */
+function rankOutside(
+  conditions: readonly Condition[],
+  inside: ReadonlySet<number>,
 ): number {
-  const system = new LinearSystem(columns.length);
-  for (const functional of functionals) {
-    const row = system.vector();
-    for (const [at, column] of columns.entries())
-      if (hasBit(functional, column)) flipBit(row, at);
-    system.addRow(row);
-  }
+  const columns = new Map<number, number>();
+  const rows = conditions.map((condition) =>
+    condition
+      .filter((term) => !inside.has(term))
+      .map((term) => {
+        const column = columns.get(term) ?? columns.size;
+        columns.set(term, column);
+        return column;
+      }),
+  );
+  const system = new LinearSystem(columns.size);
+  for (const row of rows) system.add(row);
   return system.rank;
 }
 

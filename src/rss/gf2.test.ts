@@ -57,6 +57,8 @@ test(`null space and members against brute force (seed ${seed})`, () => {
         (values) => !want.includes(values ^ (1 << column)),
       );
       equal(hasBit(system.mentioned(), column), breaks);
+      const isZero = want.every((values) => ((values >> column) & 1) === 0);
+      equal(system.forcesZero(column), isZero);
     }
   }
 });

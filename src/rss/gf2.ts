@@ -68,6 +68,20 @@ export class LinearSystem {
     return false;
   }
 
+  /** Is the column 0 in every solution? */
+  forcesZero(column: number): boolean {
+    const row = this.vector();
+    flipBit(row, column);
+    for (let word = column >>> 5; word < this.#words; word++)
+      for (let rest = row[word] ?? 0; rest !== 0; rest = row[word] ?? 0) {
+        const known = this.#rows[32 * word + 31 - Math.clz32(rest & -rest)];
+        if (known === undefined) return false;
+        for (let at = word; at < this.#words; at++)
+          row[at] = (row[at] ?? 0) ^ (known[at] ?? 0);
+      }
+    return true;
+  }
+
   isPivot(column: number): boolean {
     return this.#rows[column] !== undefined;
   }

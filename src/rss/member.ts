@@ -10,6 +10,7 @@ import {
   imbalanceUnder,
   split,
   spreadOf,
+  trafficNames,
   traffics,
   type HashView,
   type Imbalance,
@@ -58,7 +59,8 @@ const finalists = 8;
  * The best of `samples` drawn members. All are compared by ranks: of the whole
  * input first, then of the bits that each kind of traffic moves (with servers as
  * many as there could be). The load that 1,000 servers cause then decides among
- * the first eight. A perfect member ends the search: none is better.
+ * the first eight. A perfect member ends the search: none is better. So do eight
+ * that reach the ceiling, where no member can be perfect: none displaces them.
  */
 export function bestMember(
   problem: Problem,
@@ -66,6 +68,7 @@ export function bestMember(
   samples: number,
 ): Member {
   let kept: Sketch[] = [];
+  const most = ceiling(problem);
   for (let count = 0; count < Math.max(1, samples); count++) {
     const sketch = sketchOf(problem, drawKeys(problem, random));
     if (sketch.perfect) {
@@ -73,7 +76,10 @@ export function bestMember(
       break;
     }
     const last = kept.at(finalists - 1);
-    if (last !== undefined && last.score >= sketch.score) continue;
+    if (last !== undefined && last.score >= sketch.score) {
+      if (!most.perfect && last.score >= most.score) break;
+      continue;
+    }
     kept = [...kept, sketch]
       .sort((left, right) => right.score - left.score)
       .slice(0, finalists);
@@ -116,32 +122,85 @@ function sketchOf(problem: Problem, keys: readonly Uint8Array[]): Sketch {
   const views = keys.map((key, port) =>
     viewsOf(key, classes[port] ?? [], { inputs, tableBits }),
   );
-  const ranks = views.map(
-    ([main]) => spanBasis(main?.windows ?? [], tableBits).length,
+  const mains = views.map(([main]) => main);
+  const score = scoreOf(mains, tableBits, ({ windows }, positions, basis) => {
+    const moved = positions.map((at) => windows[at] ?? 0);
+    return spanBasis([...basis, ...moved], tableBits);
+  });
+  return { keys, views, ...score };
+}
+
+/** Ranks of the whole inputs and under each traffic, as one number to compare. */
+function scoreOf(
+  mains: readonly (HashView | undefined)[],
+  tableBits: number,
+  extend: (
+    view: HashView,
+    positions: readonly number[],
+    basis: readonly number[],
+  ) => readonly number[],
+): Pick<Sketch, "ranks" | "score" | "perfect"> {
+  const ranks = mains.map((main) =>
+    main === undefined ? 0 : extend(main, [...main.windows.keys()], []).length,
   );
   let least = tableBits;
   let sum = 0;
   let perfect = true;
-  for (const [main] of views) {
+  for (const main of mains) {
     if (main === undefined) {
       perfect = false;
       continue;
     }
-    for (const traffic of Object.values(traffics)) {
-      const { free, server } = split(main.class, main.fields, traffic);
-      const at = (position: number): number => main.windows[position] ?? 0;
-      const moved = spanBasis(free.map(at), tableBits);
+    for (const name of trafficNames) {
+      const { free, server } = split(main.class, main.fields, traffics[name]);
+      const moved = extend(main, free, []);
       if (moved.length < tableBits) perfect = false;
       const rank =
         moved.length === tableBits
           ? tableBits
-          : spanBasis([...moved, ...server.map(at)], tableBits).length;
+          : extend(main, server, moved).length;
       least = Math.min(least, rank);
       sum += rank;
     }
   }
-  const score = 1e6 * Math.min(...ranks) + 1e4 * least + sum;
-  return { keys, views, ranks, score, perfect };
+  return {
+    ranks,
+    perfect,
+    score: 1e6 * Math.min(...ranks) + 1e4 * least + sum,
+  };
+}
+
+/**
+ * What no member exceeds: the rank of some windows is at most the number of those
+ * that are not 0 in every member.
+ */
+function ceiling({
+  inputs,
+  classes,
+  system,
+  keyBits,
+  tableBits,
+  requirement,
+}: Problem): Pick<Sketch, "score" | "perfect"> {
+  const mains = requirement.ports.map((_, port) => {
+    const nothing = new Uint8Array((keyBits + 7) >>> 3);
+    const [main] = viewsOf(nothing, classes[port] ?? [], { inputs, tableBits });
+    if (main === undefined) return undefined;
+    const open = Array.from(
+      { length: keyBits },
+      (_, bit) => !system.forcesZero(port * keyBits + bit),
+    );
+    const windows = main.windows.map((_, at) =>
+      open.slice(at + 32 - tableBits, at + 32).some(Boolean) ? 1 : 0,
+    );
+    return { ...main, windows };
+  });
+  return scoreOf(mains, tableBits, ({ windows }, positions, basis) =>
+    [...basis, ...positions.filter((at) => windows[at] === 1)].slice(
+      0,
+      tableBits,
+    ),
+  );
 }
 
 function grade(problem: Problem, { keys, views, ranks }: Sketch): Member {

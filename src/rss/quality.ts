@@ -43,9 +43,16 @@ export function hashView(
   tableBits: number,
 ): HashView {
   const mask = 2 ** tableBits - 1;
+  const length = inputLength(name, fields);
   const windows: number[] = [];
-  for (let at = 0; at < inputLength(name, fields); at++)
-    windows.push(keyWindow(key, at) & mask);
+  // Each window is the one before it, moved on by one bit of the key.
+  let window = keyWindow(key, 0);
+  for (let at = 0; at < length; at++) {
+    windows.push(window & mask);
+    const next = at + 32;
+    const bit = ((key[next >>> 3] ?? 0) >>> (7 - (next & 7))) & 1;
+    window = (window << 1) | bit;
+  }
   return { class: name, fields, windows };
 }
 
@@ -113,8 +120,8 @@ export const trafficNames = [
 ] as const;
 
 const serverCount = 1000;
-const servers4 = drawServers(4);
-const servers6 = drawServers(16);
+let servers4: readonly Uint8Array[] | undefined;
+let servers6: readonly Uint8Array[] | undefined;
 
 /** The input bits under the traffic: free positions, ones, and server bits. */
 export interface Split {
@@ -217,10 +224,14 @@ function hitsOf(view: HashView, traffic: Traffic, entries: number): Hits {
   if (serverWindows.every((window) => window === 0))
     cosets[reduce(offset, basis)] = 1;
   else {
-    const indices = serverIndices(serverWindows);
-    for (let at = 0; at < serverCount; at++) {
-      const coset = reduce(offset ^ (indices[at] ?? 0), basis);
-      cosets[coset] = (cosets[coset] ?? 0) + 1;
+    const met = new Int32Array(entries);
+    for (const index of serverIndices(serverWindows))
+      met[offset ^ index] = (met[offset ^ index] ?? 0) + 1;
+    for (let entry = 0; entry < entries; entry++) {
+      const count = met[entry] ?? 0;
+      if (count === 0) continue;
+      const coset = reduce(entry, basis);
+      cosets[coset] = (cosets[coset] ?? 0) + count;
     }
   }
   if (basis.length === 0) return cosets;
@@ -241,8 +252,13 @@ function hitsOf(view: HashView, traffic: Traffic, entries: number): Hits {
 function serverIndices(windows: readonly number[]): Int32Array {
   const indices = new Int32Array(serverCount);
   const table = new Int32Array(256);
-  const columns = windows.length > 32 ? servers6 : servers4;
+  const columns =
+    windows.length > 32
+      ? (servers6 ??= drawServers(16))
+      : (servers4 ??= drawServers(4));
   for (const [at, column] of columns.entries()) {
+    if (windows.slice(8 * at, 8 * at + 8).every((window) => window === 0))
+      continue;
     for (let bit = 0; bit < 8; bit++) {
       const window = windows[8 * at + 7 - bit] ?? 0;
       const size = 1 << bit;
