@@ -14,6 +14,13 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import {
+  programSpec,
+  readObject,
+  replaceFunctions,
+  writeObject,
+} from "#object";
+import { negatedBranches } from "#proof";
 import { applyScript, dpdkJson, undoScript, type NicSetup } from "#rss";
 import { divisi, root, temporaryFolder } from "./support/cli.ts";
 
@@ -252,6 +259,32 @@ test("check refuses one constrained key bit flipped, and takes a free one", () =
     ...shortTrace,
   ]);
   equal(run.status, 0, run.stdout + run.stderr);
+});
+
+test("check refuses a core.o with one branch the other way round", () => {
+  const directory = split("firewall");
+  const copy = join(folder, "negated");
+  cpSync(directory, copy, { recursive: true });
+  const object = readObject(
+    new Uint8Array(readFileSync(join(directory, "core.o"))),
+    "core.o",
+  );
+  const mutants = negatedBranches(
+    programSpec(object),
+    () => true,
+    1,
+    Number.POSITIVE_INFINITY,
+  );
+  ok(mutants.length > 10);
+  // The test of the port: what comes from the LAN is taken for the WAN's.
+  const mutant = mutants[Math.floor(mutants.length / 2)];
+  writeFileSync(
+    join(copy, "core.o"),
+    writeObject(replaceFunctions(object, mutant?.program.functions ?? [])),
+  );
+  const run = divisi(["check", copy, ...shortTrace]);
+  equal(run.status, 1, `${mutant?.name}\n${run.stdout}${run.stderr}`);
+  match(run.stdout, /not equal/);
 });
 
 test("check refuses a script that does not say what the plan says", () => {
