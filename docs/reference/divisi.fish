@@ -58,6 +58,7 @@ complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcomma
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l nic -r -d 'generic x710 e810 mlx5 ixgbe ena virtio veth, or a JSON file'
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l cores -r -d 'cores to divide over (default: this machine\'s, at least 2)'
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l mode -r -a 'full index' -d 'what must be equal: the whole hash, or the table index'
+complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l hash -r -d 'hash only these fields (ethtool: s d f n), e.g. sdfn; default: searched'
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n '__fish_seen_subcommand_from rss' -a check -d 'Grades a key: rank, reachable entries, imbalance on three kinds of traffic.'
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from check' -l key -r -d 'the key, `:` between bytes allowed'

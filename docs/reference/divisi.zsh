@@ -18,7 +18,7 @@ _divisi() {
     "analyze") words="--entry --type --set --port --user-writes --fail-on --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --trace --inside --maps --port --cores --out --engine --seed --json --quiet --verbose" ;;
-    "rss solve") words="--fields --swap --nic --cores --mode --seed --json --quiet --verbose" ;;
+    "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;
     "trace stats") words="--key --cores --seed --json --quiet --verbose" ;;

@@ -261,6 +261,11 @@ export const commands: readonly Command[] = [
         text: "what must be equal: the whole hash, or the table index",
         choices: ["full", "index"],
       },
+      {
+        name: "hash",
+        value: "LETTERS",
+        text: "hash only these fields (ethtool: s d f n), e.g. sdfn; default: searched",
+      },
       seed,
     ],
     examples: [

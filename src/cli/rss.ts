@@ -1,5 +1,6 @@
 /** `divisi rss solve|check|queue`: values from the room, words from here. */
 import {
+  isHashFields,
   rssCheck as checkKey,
   rssQueue as queuesOf,
   rssSolve as solve,
@@ -26,6 +27,12 @@ export async function rssSolve(
   if (fields.length === 0)
     throw usage("--fields F[,F…] is missing", "e.g. --fields ipv4.src");
   const mode = choiceOf(words, "mode", ["full", "index"] as const);
+  const hash = valueOf(words, "hash");
+  if (hash !== undefined && (hash === "" || !isHashFields(hash)))
+    throw usage(
+      `--hash takes letters of sdfn in that order; not ${hash}`,
+      "s source, d destination, f source port, n destination port",
+    );
   const { answer, json } = solve(
     { fields, swap: isSet(words, "swap") },
     {
@@ -33,6 +40,7 @@ export async function rssSolve(
       cores: coresOf(words),
       seed: seedOf(words),
       ...(mode === undefined ? {} : { mode }),
+      ...(hash === undefined ? {} : { fieldSets: [hash] }),
     },
   );
   return {
