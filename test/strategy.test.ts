@@ -129,6 +129,19 @@ for (const [name, want] of deviations)
     equal(plan.deviations.map(({ code }) => code).join(" "), want);
   });
 
+test("sums that parts do not add up to", { skip: noClang }, () => {
+  const { refusals } = planOf(compiledCase("sums"));
+  const merges = refusals.filter(({ strategy }) => strategy === "merge");
+  deepEqual(
+    merges.map(({ object, code }) => `${object} ${code}`),
+    [
+      "crossing R-crossing-sums",
+      "narrow R-old-value-used",
+      "cut R-old-value-used",
+    ],
+  );
+});
+
 test("what cannot become per-CPU is not merged", { skip: noClang }, () => {
   const { refusals } = planOf(compiledCase("fixed-types"));
   const merges = refusals.filter(({ strategy }) => strategy === "merge");

@@ -152,6 +152,7 @@ function gather(
     ...(touch.offset === undefined || touch.size === 0
       ? {}
       : { bytes: { offset: touch.offset, size: touch.size } }),
+    ...(touch.size === 0 ? {} : { width: touch.size }),
     at: touch.at,
   }));
 }

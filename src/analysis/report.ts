@@ -83,6 +83,8 @@ export interface Access {
   readonly atomic: boolean;
   /** Which bytes of the value: first byte and size, where one instruction touches them. */
   readonly bytes?: { readonly offset: number; readonly size: number };
+  /** How many bytes that instruction touches, wherever they are. */
+  readonly width?: number;
   readonly at: Place;
 }
 

@@ -82,7 +82,7 @@ export function additionsOf(
       )
         unused.add(spot);
       if (instruction.kind !== "store" || !touches.has(spot)) continue;
-      const load = addedTo(instruction.value, graph);
+      const load = addedTo(instruction.value, instruction.size, graph);
       if (
         load !== undefined &&
         sameCell(touches.get(spot), touches.get(load))
@@ -103,40 +103,69 @@ interface Graph {
   readonly sources: ReadonlyMap<number, readonly number[]>;
 }
 
-/** The spot of the load whose value plus something else `value` is, used only so. */
-function addedTo(value: number, graph: Graph): Spot | undefined {
-  const sum = throughCasts(value, graph);
+/**
+ * The spot of the load whose value plus something else `value` is, used only so,
+ * as far as the `size` low bytes go.
+ */
+function addedTo(value: number, size: number, graph: Graph): Spot | undefined {
+  const sum = throughCasts(value, size, graph);
   if (sum === undefined) return undefined;
   const { instruction } = sum;
   if (instruction.kind !== "binary") return undefined;
   if (instruction.op !== "add" && instruction.op !== "sub") return undefined;
+  // A narrower sum loses the carry that the cell would keep.
+  if (instruction.width < 8 * size) return undefined;
   // x - cell is no addition to the cell.
   const candidates =
     instruction.op === "add"
       ? [instruction.left, instruction.right]
       : [instruction.left];
   for (const candidate of candidates) {
-    const found = throughCasts(candidate, graph);
+    const found = throughCasts(candidate, size, graph);
     if (found?.instruction.kind === "load") return found.spot;
   }
   return undefined;
 }
 
-/** The definition behind truncations and extensions, as long as nothing else uses any of it. */
-function throughCasts(value: number, graph: Graph): Definition | undefined {
+/**
+ * The definition behind truncations and extensions that keep the low bytes, as
+ * long as nothing else uses any of it.
+ */
+function throughCasts(
+  value: number,
+  bytes: number,
+  graph: Graph,
+): Definition | undefined {
   let at = value;
   for (let steps = 0; steps < 8; steps++) {
     if (graph.uses[at] !== 1) return undefined;
     const found = graph.definitions.get(at);
     if (found === undefined) return undefined;
     const { instruction } = found;
-    if (instruction.kind === "unary" && instruction.op.startsWith("zext"))
+    const kept = keptBytes(instruction);
+    if (kept === undefined) return found;
+    if (kept < bytes) return undefined;
+    if (instruction.kind === "unary" || instruction.kind === "extract")
       at = instruction.value;
-    else if (instruction.kind === "extract" && instruction.start === 0)
-      at = instruction.value;
-    else return found;
   }
   return undefined;
+}
+
+/** How many low bytes a cast keeps; undefined for what is no cast. */
+function keptBytes(instruction: IrInstruction): number | undefined {
+  if (instruction.kind === "extract" && instruction.start === 0)
+    return instruction.size;
+  if (instruction.kind !== "unary") return undefined;
+  switch (instruction.op) {
+    case "zext8":
+      return 1;
+    case "zext16":
+      return 2;
+    case "zext32":
+      return 4;
+    default:
+      return undefined;
+  }
 }
 
 /** Both touch one cell, and the same bytes of it, on every path. */

@@ -61,6 +61,15 @@ export function merge(object: StateObject): ObjectPart | Refusal {
       slice: [],
       edit: "count in an array or hash map",
     });
+  const pair = crossing(object.accesses.filter(({ op }) => op === "add"));
+  if (pair !== undefined)
+    return refuse("R-crossing-sums", {
+      ...common,
+      text: `${object.name}: additions of different widths meet in the same bytes, where one carries into the other`,
+      at: pair[0].at,
+      slice: pair.map(({ at }) => at),
+      edit: "give each counter bytes of its own",
+    });
   return part(
     object,
     `only added to: a copy per core (${form}), summed when read`,
@@ -90,6 +99,23 @@ function part(
         ]
       : [],
   };
+}
+
+/** Two additions that share some of their bytes only. */
+function crossing(
+  additions: readonly Access[],
+): readonly [Access, Access] | undefined {
+  for (const [index, left] of additions.entries())
+    for (const right of additions.slice(index + 1))
+      if (cross(left, right)) return [left, right];
+  return undefined;
+}
+
+function cross(left: Access, right: Access): boolean {
+  const [a, b] = [left.bytes, right.bytes];
+  if (a === undefined || b === undefined) return left.width !== right.width;
+  if (a.offset === b.offset && a.size === b.size) return false;
+  return a.offset < b.offset + b.size && b.offset < a.offset + a.size;
 }
 
 function isNoAddition({ op, valueUsed }: Access): boolean {
