@@ -33,12 +33,10 @@ export {
 export {
   analyseLoaded,
   certify,
-  check,
   generate,
   load,
   type Analysed,
   type Artifact,
-  type CheckOptions,
   type Loaded,
   type LoadOptions,
 } from "./pipeline.ts";
@@ -58,3 +56,4 @@ export {
   type PlanOptions,
 } from "./strategy/index.ts";
 export { generate as generateTrace, readCapture } from "./traffic/index.ts";
+export { check, coveringPackets, type CheckOptions } from "./trial.ts";

@@ -1,19 +1,11 @@
 /**
- * The list of verbs: load → analyse → plan → generate → check. Values in, values
- * out; files, clocks and terminals belong to `cli`.
+ * The list of verbs: load → analyse → plan → generate → certify; what a check runs
+ * is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
-import {
-  analyse,
-  returnedConstants,
-  type StateReport,
-} from "./analysis/index.ts";
+import { analyse, type StateReport } from "./analysis/index.ts";
 import { Bug, InputError, type Diagnostic } from "./base/index.ts";
-import { portableRunner } from "./engine/index.ts";
-import { createState, type PacketInput } from "./interp/index.ts";
-import { lift } from "./ir/index.ts";
 import {
   printFunction,
-  programTypeRow,
   programTypes,
   type MapTypeName,
   type ProgramSpec,
@@ -31,42 +23,22 @@ import {
   writeObject,
   type ObjectSpec,
 } from "./object/index.ts";
-import {
-  coverProgram,
-  coreCapacities,
-  deviceContents,
-  lanesOf,
-  runDifferential,
-  sharedCapacities,
-  toInitialise,
-  type Certificate,
-  type Episode,
-  type MapContents,
-  type Proved,
-  type StateRule,
-  type Tested,
-} from "./proof/index.ts";
+import { toInitialise, type Certificate, type Proved } from "./proof/index.ts";
 import {
   inputsOf,
   nicSetup,
-  portConfig,
   violated,
   type NicProfile,
   type NicSetup,
 } from "./rss/index.ts";
 import {
-  SteeringInputs,
   choosePlan,
-  filledByUser,
-  portOfTrace,
   portsFor,
-  steeringMutants,
   type SteeringDemand,
   type Plan,
   type PlanOptions,
   type Port,
 } from "./strategy/index.ts";
-import { probesOf, type TracePacket } from "./traffic/index.ts";
 
 export interface LoadOptions {
   readonly file: string;
@@ -204,182 +176,6 @@ export function demandOf({ plan }: Artifact): SteeringDemand {
     mode: plan.rss?.mode ?? "index",
     constrained: plan.rss?.ports.map(({ constrained }) => constrained) ?? [],
   };
-}
-
-export interface CheckOptions {
-  readonly sequential: ProgramSpec;
-  readonly emitted: ProgramSpec;
-  readonly report: StateReport;
-  /** Object → strategy, as emitted. */
-  readonly strategies: ReadonlyMap<string, string>;
-  readonly ports: readonly Port[];
-  readonly cores: number;
-  /** Absent: any spreading is right, or there is one core. */
-  readonly setup: NicSetup | undefined;
-  readonly demand: SteeringDemand;
-  readonly trace: readonly TracePacket[];
-  readonly contents?: MapContents;
-  readonly seed: number;
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
-/** Coverage packets and probes, then the trace: both passes and the mutants. */
-export function check(options: CheckOptions): Tested {
-  const { sequential, emitted, report, cores, setup, seed } = options;
-  const inputs = new SteeringInputs();
-  const { episodes, contents } = episodesOf(options, inputs);
-  const configs = setup?.ports.map(({ name }) => portConfig(setup, name));
-  const steering =
-    configs === undefined
-      ? (input: number) => input % cores
-      : inputs.cores(configs);
-  const ir = lift(sequential);
-  const sharded = new Set(
-    [...options.strategies].flatMap(([object, strategy]) =>
-      strategy === "shard" ? [object] : [],
-    ),
-  );
-  const shares = sharedCapacities(emitted, sharded, cores);
-  const names = programTypeRow(sequential.type).verdicts;
-  return runDifferential({
-    sequential,
-    emitted,
-    episodes,
-    contents,
-    sharded,
-    rules: stateRules(sequential, report, options.strategies),
-    cores,
-    steering,
-    ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
-    runEmitted: (program = emitted) =>
-      portableRunner(program, { contents, seed }),
-    shares,
-    runPrivate: (core) =>
-      portableRunner(emitted, {
-        contents,
-        seed,
-        capacities: coreCapacities(shares, core, contents),
-      }),
-    steeringMutants:
-      setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
-    accesses: report.objects.flatMap((object) =>
-      object.accesses.map(({ at, op }) => ({
-        at,
-        object: object.name,
-        writes:
-          object.access !== "read-only" &&
-          ["write", "add", "update", "delete"].includes(op),
-      })),
-    ),
-    verdicts: [...returnedConstants(ir)].flatMap((value) => {
-      const name = names[value];
-      return name === undefined ? [] : [name];
-    }),
-    seed,
-    ...(options.onProgress === undefined
-      ? {}
-      : { onProgress: options.onProgress }),
-  });
-}
-
-/** Covering packets whose neighbours are tried: about a hundred each. */
-const probedPackets = 48;
-
-/**
- * Covering packets with their neighbours, then the trace; all interned. Maps that
- * only user space fills get what the coverage search wrote there, and device maps
- * the ports, unless the user gave contents.
- */
-function episodesOf(
-  { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
-  seen: SteeringInputs,
-): { episodes: Episode[]; contents: MapContents } {
-  const episode = (name: string, packets: readonly PacketInput[]): Episode => ({
-    name,
-    packets,
-    steering: packets.map((packet) =>
-      seen.intern(
-        packet.data,
-        ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
-      ),
-    ),
-  });
-  const inputs = toInputs(trace, ports);
-  const before = {
-    ...deviceContents(
-      sequential,
-      ports.map(({ ifindex }) => ifindex),
-    ),
-    ...given.contents,
-  };
-  const cover = coverProgram(sequential, {
-    state: createState(sequential.maps, { cpus: cores, contents: before }),
-    seeds: inputs.slice(0, 32),
-    ports: ports.map(({ ifindex }) => ifindex),
-    userWrites: filledByUser(report).filter((name) => !(name in before)),
-    seed,
-  });
-  const contents: Record<string, MapContents[string]> = { ...before };
-  for (const { map, key, value } of cover.writes)
-    contents[map] = [...(contents[map] ?? []), { key, value }];
-  const indexOf = (packet: PacketInput): number =>
-    ports.findIndex(({ ifindex }) => ifindex === packet.ifindex);
-  const neighbours = probesOf(
-    cover.packets.map((packet) => ({
-      data: packet.data,
-      wireLength: packet.data.length,
-      time: packet.time,
-      port: Math.max(indexOf(packet), 0),
-    })),
-    {
-      ports: ports.length,
-      after: cover.packets.at(-1)?.time ?? 0n,
-      limit: probedPackets,
-    },
-  );
-  const coverage = [
-    ...cover.packets,
-    ...toInputs([...neighbours], ports, (port) => port),
-  ];
-  return {
-    episodes: [
-      episode("coverage", coverage),
-      ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
-    ],
-    contents,
-  };
-}
-
-/** Packets of a trace as inputs of a run; ports by their interface. */
-export function toInputs(
-  trace: readonly TracePacket[],
-  ports: readonly Port[],
-  indexOf = portOfTrace(ports),
-): PacketInput[] {
-  return trace.map((packet) => ({
-    data: packet.data,
-    ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
-    rxQueue: 0,
-    cpu: 0,
-    time: packet.time,
-  }));
-}
-
-/** Merged objects compare by sums, and what was per-CPU already not at all. */
-function stateRules(
-  program: ProgramSpec,
-  report: StateReport,
-  strategies: ReadonlyMap<string, string>,
-): Map<string, StateRule> {
-  const rules = new Map<string, StateRule>();
-  for (const { name, access, cpuIndexed } of report.objects) {
-    const map = program.maps.find((candidate) => candidate.name === name);
-    if (access === "per-cpu" || cpuIndexed)
-      rules.set(name, { kind: "per-cpu" });
-    else if (strategies.get(name) === "merge" && map !== undefined)
-      rules.set(name, { kind: "merged", lanes: lanesOf(map) });
-  }
-  return rules;
 }
 
 /** The certificate over everything that is emitted. */

@@ -3,8 +3,12 @@
  * sharding specification's table names, port by port.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { divisi } from "./support/cli.ts";
+import { parseFrame, readField } from "#packet";
+import { readCaptureBytes } from "#traffic";
+import { divisi, temporaryFolder } from "./support/cli.ts";
 
 interface Analyze {
   schema: string;
@@ -104,4 +108,34 @@ test("races of the sequential program, and the exit code for continuous integrat
   equal(gate.status, 1);
   match(gate.stdout, /lost-update/);
   equal(divisi(["analyze", "nfs/c/nop.o", "--fail-on", "race"]).status, 0);
+});
+
+test("races as SARIF, and two packets that meet in a racing cell", () => {
+  const folder = temporaryFolder("witness");
+  const file = join(folder, "witness.pcapng");
+  // prettier-ignore
+  const run = divisi(["analyze", "nfs/c/source-counter.o", "--witness", file, "--json"]);
+  equal(run.status, 0, run.stderr);
+  const { witnesses } = JSON.parse(run.stdout) as {
+    witnesses: { object: string; packets: number[] }[];
+  };
+  deepEqual(
+    witnesses.map(({ object, packets }) => [object, packets]),
+    [["sources", [1, 2]]],
+  );
+  const packets = [
+    ...readCaptureBytes(new Uint8Array(readFileSync(file)), file),
+  ].map(({ data }) => readField(parseFrame(data), "ipv4.src"));
+  equal(packets.length, 2);
+  equal(packets[0], packets[1]);
+  const sarif = divisi(["analyze", "nfs/c/source-counter.o", "--sarif"]);
+  const value = JSON.parse(sarif.stdout) as {
+    version: string;
+    runs: { results: { ruleId: string; locations: unknown[] }[] }[];
+  };
+  equal(value.version, "2.1.0");
+  deepEqual(
+    value.runs[0]?.results.map(({ ruleId }) => ruleId),
+    ["lost-update", "check-then-act"],
+  );
 });

@@ -31,7 +31,11 @@ const table: Readonly<Record<string, string>> = {
   report: "base packet analysis strategy engine offload traffic",
 };
 const all = Object.keys(table).join(" ");
-const verbs = { "pipeline.ts": all, "index.ts": `${all} pipeline.ts` };
+const verbs = {
+  "trial.ts": all,
+  "pipeline.ts": `${all} trial.ts`,
+  "index.ts": `${all} pipeline.ts trial.ts`,
+};
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));
 

@@ -7,15 +7,15 @@ _divisi() {
   case "$previous" in
     --type) COMPREPLY=($(compgen -W "xdp sched_cls tracepoint socket_filter" -- "$current")); return ;;
     --grade) COMPREPLY=($(compgen -W "exact reordered merged partitioned" -- "$current")); return ;;
-    --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
     --engine) COMPREPLY=($(compgen -W "wasm interp" -- "$current")); return ;;
+    --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
   esac
   case "$command" in rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
     "split") words="--output --entry --type --set --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
-    "check") words="--trace --inside --maps --allow-untested --seed --json --quiet --verbose" ;;
-    "analyze") words="--entry --type --set --port --user-writes --fail-on --json --quiet --verbose" ;;
+    "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
+    "analyze") words="--entry --type --set --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --trace --inside --maps --port --cores --out --engine --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;

@@ -1,10 +1,6 @@
 /** `divisi check`: the differential run of a directory that `split` wrote. */
-import {
-  check as differential,
-  demandOf,
-  generate,
-  reread,
-} from "../pipeline.ts";
+import { demandOf, generate, reread } from "../pipeline.ts";
+import { check as differential } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { nicProfile } from "../rss/index.ts";
@@ -14,7 +10,7 @@ import { readTrace, reasonsAgainst } from "./split.ts";
 import { testedLines } from "./split-text.ts";
 import { strategyNamed } from "./strategy-words.ts";
 import { trafficFrom } from "./traffic-input.ts";
-import { isSet, valuesOf } from "./words.ts";
+import { choiceOf, isSet, valuesOf } from "./words.ts";
 
 export async function check(
   words: Words,
@@ -58,6 +54,7 @@ export async function check(
     trace: traffic.coverageOnly ? [] : trace,
     ...(contents === undefined ? {} : { contents }),
     seed: plan.seed,
+    engine: choiceOf(words, "engine", ["wasm", "interp"] as const) ?? "wasm",
     onProgress: (done, total) => progress.update(done, total),
   });
   progress.finish();

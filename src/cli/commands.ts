@@ -146,7 +146,19 @@ export const commands: readonly Command[] = [
     summary:
       "Runs DIR against its sequential program, packet by packet, at the plan's grade.",
     args: [{ name: "DIR", text: "what split wrote" }],
-    flags: [trace, inside, maps, allowUntested, seed],
+    flags: [
+      trace,
+      inside,
+      maps,
+      allowUntested,
+      {
+        name: "engine",
+        value: "E",
+        text: "what runs the emitted bytes (default wasm)",
+        choices: ["wasm", "interp"],
+      },
+      seed,
+    ],
     examples: [
       ["divisi check out", "again, on the trace that split used"],
       [
@@ -172,6 +184,14 @@ export const commands: readonly Command[] = [
         text: "exit 1 when found",
         choices: ["race"],
       },
+      {
+        name: "witness",
+        value: "FILE.pcapng",
+        text: "write two packets that meet in a racing cell, for each race",
+        completes: "file",
+      },
+      { name: "sarif", text: "print the races as SARIF 2.1.0" },
+      seed,
     ],
     examples: [
       ["divisi analyze nfs/c/policer.o", "which state, keyed by what"],

@@ -116,6 +116,18 @@ export function writeDirectory(
   }
 }
 
+/** Writes one file to a sibling and renames it: a failure leaves what was there. */
+export function writeWhole(path: string, content: Uint8Array | string): void {
+  const temporary = `${path}.partial`;
+  try {
+    writeFileSync(temporary, content);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw fileError(error, path);
+  }
+}
+
 export function sha256(content: Uint8Array | string): string {
   return createHash("sha256").update(content).digest("hex");
 }

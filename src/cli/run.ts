@@ -12,7 +12,7 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { reread, toInputs } from "../pipeline.ts";
+import { reread } from "../pipeline.ts";
 import {
   coreCapacities,
   deviceContents,
@@ -23,13 +23,23 @@ import {
 import { portConfig } from "../rss/index.ts";
 import { SteeringInputs, type Port } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
+import {
+  asTracePacket,
+  coveringPackets,
+  toInputs,
+  type CoverRequest,
+} from "../trial.ts";
 import type { Words } from "./command.ts";
 import { isSplitDirectory, readSplitDirectory } from "./directory.ts";
 import { fileError } from "./files.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { readTrace } from "./split.ts";
-import { trafficFrom, trafficInput } from "./traffic-input.ts";
+import {
+  trafficFrom,
+  trafficInput,
+  type TrafficInput,
+} from "./traffic-input.ts";
 import {
   choiceOf,
   countOf,
@@ -56,29 +66,58 @@ export async function run(
 }
 
 async function runProgram(path: string, words: Words): Promise<Answer> {
-  const { program, ports } = loadAnalysed(path, words);
+  const { program, report, ports } = loadAnalysed(path, words);
   if (countOf(words, "cores", [1, 1024]) !== undefined)
     throw usage("--cores is for a directory that split wrote");
   const names = ports.map(({ name }) => name);
   const traffic = trafficInput(words, names);
-  const { trace } = await readTrace(traffic.read());
-  const inputs = toInputs(trace, ports);
-  const options = {
-    seed: seedOf(words),
-    contents: {
-      ...deviceContents(
-        program,
-        ports.map(({ ifindex }) => ifindex),
-      ),
-      ...contentsOf(words, program)?.contents,
-    },
-  };
+  const seed = seedOf(words);
+  const given = contentsOf(words, program)?.contents;
+  const { trace, inputs, contents } = await packetsFor(traffic, {
+    program,
+    report,
+    ports,
+    cpus: 1,
+    seeds: [],
+    seed,
+    ...(given === undefined ? {} : { contents: given }),
+  });
+  const options = { seed, contents };
   const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
   const ran =
     engine === "interp"
       ? interpreted(program, inputs, options)
       : compiled(program, inputs, options);
   return answer(path, program, { trace, ports }, ran, words);
+}
+
+/** The trace, or the program's own covering packets, with first contents of maps. */
+async function packetsFor(
+  traffic: TrafficInput,
+  request: CoverRequest,
+): Promise<{
+  trace: readonly TracePacket[];
+  inputs: readonly PacketInput[];
+  contents: MapContents;
+}> {
+  const { program, ports } = request;
+  if (traffic.coverageOnly) {
+    const { packets: inputs, contents } = coveringPackets(request);
+    const trace = inputs.map((input) => asTracePacket(input, ports));
+    return { trace, inputs, contents };
+  }
+  const { trace } = await readTrace(traffic.read());
+  return {
+    trace,
+    inputs: toInputs(trace, ports),
+    contents: {
+      ...deviceContents(
+        program,
+        ports.map(({ ifindex }) => ifindex),
+      ),
+      ...request.contents,
+    },
+  };
 }
 
 interface EngineOptions {
@@ -147,8 +186,18 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     words,
     names,
   );
-  const { trace } = await readTrace(traffic.read());
-  const inputs = toInputs(trace, plan.ports);
+  const program = reread(directory.core, analysed.program);
+  const before =
+    contentsOf(words, analysed.program)?.contents ?? directory.contents;
+  const { trace, inputs, contents } = await packetsFor(traffic, {
+    program: analysed.program,
+    report: analysed.report,
+    ports: plan.ports,
+    cpus: plan.cores,
+    seeds: [],
+    seed: seedOf(words),
+    ...(before === undefined ? {} : { contents: before }),
+  });
   const seen = new SteeringInputs();
   const numbers = trace.map((packet, index) =>
     seen.intern(
@@ -161,14 +210,6 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     setup === undefined
       ? (input: number) => input % plan.cores
       : seen.cores(setup.ports.map(({ name }) => portConfig(setup, name)));
-  const program = reread(directory.core, analysed.program);
-  const contents = {
-    ...deviceContents(
-      program,
-      plan.ports.map(({ ifindex }) => ifindex),
-    ),
-    ...(contentsOf(words, analysed.program)?.contents ?? directory.contents),
-  };
   const shares = sharedCapacities(
     program,
     new Set(

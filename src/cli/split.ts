@@ -1,7 +1,7 @@
 /** `divisi split`: analyse, choose, generate, check, write DIR. */
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { check, demandOf, generate, type Artifact } from "../pipeline.ts";
+import { demandOf, generate, type Artifact } from "../pipeline.ts";
 import type { Tested } from "../proof/index.ts";
 import {
   grades,
@@ -12,6 +12,7 @@ import {
   type StrategyName,
 } from "../strategy/index.ts";
 import type { TracePacket } from "../traffic/index.ts";
+import { check } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
 import { checkTarget, writeDirectory } from "./files.ts";

@@ -22,6 +22,7 @@ export {
   type KnownAccess,
   type SteeringMutant,
 } from "./differential.ts";
+export { interpRunner, type InterpRunnerOptions } from "./interp-runner.ts";
 export { mergedDigest } from "./merged-state.ts";
 export { Ownership, type Steering } from "./ownership.ts";
 export { coreCapacities, sharedCapacities } from "./private-runs.ts";
@@ -35,3 +36,4 @@ export {
   type StateDump,
 } from "./record.ts";
 export { dumpState, type Dumpable } from "./state-dump.ts";
+export { raceWitnesses, type Witness } from "./witness.ts";

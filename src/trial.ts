@@ -1,0 +1,241 @@
+/**
+ * The trial of an artifact: which packets it is run on, from which contents, and
+ * what must be equal. Covering packets and their neighbours come first, then the
+ * user's trace; the differential run itself is `proof`'s.
+ */
+import { returnedConstants, type StateReport } from "./analysis/index.ts";
+import { portableRunner } from "./engine/index.ts";
+import { createState, type PacketInput } from "./interp/index.ts";
+import { lift } from "./ir/index.ts";
+import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
+import {
+  coreCapacities,
+  coverProgram,
+  deviceContents,
+  interpRunner,
+  lanesOf,
+  runDifferential,
+  sharedCapacities,
+  type Episode,
+  type MapContents,
+  type StateRule,
+  type Tested,
+} from "./proof/index.ts";
+import { portConfig, type NicSetup } from "./rss/index.ts";
+import {
+  SteeringInputs,
+  filledByUser,
+  portOfTrace,
+  steeringMutants,
+  type Port,
+  type SteeringDemand,
+} from "./strategy/index.ts";
+import { probesOf, type TracePacket } from "./traffic/index.ts";
+
+export interface CheckOptions {
+  readonly sequential: ProgramSpec;
+  readonly emitted: ProgramSpec;
+  readonly report: StateReport;
+  /** Object → strategy, as emitted. */
+  readonly strategies: ReadonlyMap<string, string>;
+  readonly ports: readonly Port[];
+  readonly cores: number;
+  /** Absent: any spreading is right, or there is one core. */
+  readonly setup: NicSetup | undefined;
+  readonly demand: SteeringDemand;
+  readonly trace: readonly TracePacket[];
+  readonly contents?: MapContents;
+  readonly seed: number;
+  /** What runs the emitted bytes; default wasm. */
+  readonly engine?: "wasm" | "interp";
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Coverage packets and probes, then the trace: both passes and the mutants. */
+export function check(options: CheckOptions): Tested {
+  const { sequential, emitted, report, cores, setup, seed } = options;
+  const inputs = new SteeringInputs();
+  const { episodes, contents } = episodesOf(options, inputs);
+  const configs = setup?.ports.map(({ name }) => portConfig(setup, name));
+  const steering =
+    configs === undefined
+      ? (input: number) => input % cores
+      : inputs.cores(configs);
+  const ir = lift(sequential);
+  const runnerOf = options.engine === "interp" ? interpRunner : portableRunner;
+  const sharded = new Set(
+    [...options.strategies].flatMap(([object, strategy]) =>
+      strategy === "shard" ? [object] : [],
+    ),
+  );
+  const shares = sharedCapacities(emitted, sharded, cores);
+  const names = programTypeRow(sequential.type).verdicts;
+  return runDifferential({
+    sequential,
+    emitted,
+    episodes,
+    contents,
+    sharded,
+    rules: stateRules(sequential, report, options.strategies),
+    cores,
+    steering,
+    ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
+    runEmitted: (program = emitted) => runnerOf(program, { contents, seed }),
+    shares,
+    runPrivate: (core) =>
+      runnerOf(emitted, {
+        contents,
+        seed,
+        capacities: coreCapacities(shares, core, contents),
+      }),
+    steeringMutants:
+      setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
+    accesses: report.objects.flatMap((object) =>
+      object.accesses.map(({ at, op }) => ({
+        at,
+        object: object.name,
+        writes:
+          object.access !== "read-only" &&
+          ["write", "add", "update", "delete"].includes(op),
+      })),
+    ),
+    verdicts: [...returnedConstants(ir)].flatMap((value) => {
+      const name = names[value];
+      return name === undefined ? [] : [name];
+    }),
+    seed,
+    ...(options.onProgress === undefined
+      ? {}
+      : { onProgress: options.onProgress }),
+  });
+}
+
+export interface CoverRequest {
+  readonly program: ProgramSpec;
+  readonly report: StateReport;
+  readonly ports: readonly Port[];
+  readonly cpus: number;
+  readonly seeds: readonly PacketInput[];
+  readonly seed: number;
+  readonly contents?: MapContents;
+}
+
+/**
+ * Packets that reach the program's branches, and first contents: what the user
+ * gave, else the ports in device maps and, in maps that only user space fills,
+ * what the search wrote there.
+ */
+export function coveringPackets({
+  program,
+  report,
+  ports,
+  cpus,
+  seeds,
+  seed,
+  contents: given,
+}: CoverRequest): { packets: readonly PacketInput[]; contents: MapContents } {
+  const ifindexes = ports.map(({ ifindex }) => ifindex);
+  const before = { ...deviceContents(program, ifindexes), ...given };
+  const cover = coverProgram(program, {
+    state: createState(program.maps, { cpus, contents: before }),
+    seeds,
+    ports: ifindexes,
+    userWrites: filledByUser(report).filter((name) => !(name in before)),
+    seed,
+  });
+  const contents: Record<string, MapContents[string]> = { ...before };
+  for (const { map, key, value } of cover.writes)
+    contents[map] = [...(contents[map] ?? []), { key, value }];
+  return { packets: cover.packets, contents };
+}
+
+/** An input as a packet of a trace; its port is the index in `ports`. */
+export function asTracePacket(
+  { data, time, ifindex }: PacketInput,
+  ports: readonly Port[],
+): TracePacket {
+  const port = ports.findIndex((candidate) => candidate.ifindex === ifindex);
+  return { data, wireLength: data.length, time, port: Math.max(port, 0) };
+}
+
+/** Covering packets whose neighbours are tried: about a hundred each. */
+const probedPackets = 48;
+
+/** Covering packets with their neighbours, then the trace; all interned. */
+function episodesOf(
+  { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
+  seen: SteeringInputs,
+): { episodes: Episode[]; contents: MapContents } {
+  const episode = (name: string, packets: readonly PacketInput[]): Episode => ({
+    name,
+    packets,
+    steering: packets.map((packet) =>
+      seen.intern(
+        packet.data,
+        ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
+      ),
+    ),
+  });
+  const inputs = toInputs(trace, ports);
+  const cover = coveringPackets({
+    program: sequential,
+    report,
+    ports,
+    cpus: cores,
+    seeds: inputs.slice(0, 32),
+    seed,
+    ...given,
+  });
+  const { contents } = cover;
+  const neighbours = probesOf(
+    cover.packets.map((packet) => asTracePacket(packet, ports)),
+    {
+      ports: ports.length,
+      after: cover.packets.at(-1)?.time ?? 0n,
+      limit: probedPackets,
+    },
+  );
+  const coverage = [
+    ...cover.packets,
+    ...toInputs([...neighbours], ports, (port) => port),
+  ];
+  return {
+    episodes: [
+      episode("coverage", coverage),
+      ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
+    ],
+    contents,
+  };
+}
+
+/** Packets of a trace as inputs of a run; ports by their interface. */
+export function toInputs(
+  trace: readonly TracePacket[],
+  ports: readonly Port[],
+  indexOf = portOfTrace(ports),
+): PacketInput[] {
+  return trace.map((packet) => ({
+    data: packet.data,
+    ifindex: ports[indexOf(packet.port)]?.ifindex ?? 1,
+    rxQueue: 0,
+    cpu: 0,
+    time: packet.time,
+  }));
+}
+
+/** Merged objects compare by sums, and what was per-CPU already not at all. */
+function stateRules(
+  program: ProgramSpec,
+  report: StateReport,
+  strategies: ReadonlyMap<string, string>,
+): Map<string, StateRule> {
+  const rules = new Map<string, StateRule>();
+  for (const { name, access, cpuIndexed } of report.objects) {
+    const map = program.maps.find((candidate) => candidate.name === name);
+    if (access === "per-cpu" || cpuIndexed)
+      rules.set(name, { kind: "per-cpu" });
+    else if (strategies.get(name) === "merge" && map !== undefined)
+      rules.set(name, { kind: "merged", lanes: lanesOf(map) });
+  }
+  return rules;
+}
