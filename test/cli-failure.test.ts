@@ -4,12 +4,21 @@
  * shows, ends in 70.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { commands } from "#cli";
-import { divisi, temporaryFolder } from "./support/cli.ts";
+import { divisi, root, temporaryFolder } from "./support/cli.ts";
 
 interface Case {
   readonly words: readonly string[];
@@ -44,6 +53,13 @@ const cases: readonly Case[] = [
   { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--trace", "gen:zipff"], exit: 2, says: /zipff[\s\S]*zipf/ },
   { words: ["split", "nfs/c/nop.o", "-o", join(folder, "o"), "--entry", "nopp"], exit: 2, says: /nopp/ },
   { words: ["split", "nfs/c/firewall.o", "-o", join(folder, "o"), "--port", "inner=7"], exit: 2, says: /ingress interface 1[\s\S]*--port NAME=1/ },
+  { words: ["split", "nfs/c/policer.o", "-o", join(folder, "o"), "--user-writes", "bukets"], exit: 2, says: /no map bukets[\s\S]*did you mean buckets/ },
+  { words: ["split", "nfs/c/policer.o", "-o", join(folder, "o"), "--strategy", "xyz=shard"], exit: 2, says: /no map xyz[\s\S]*it has buckets, ports/ },
+  { words: ["check", "nfs"], exit: 3, says: /nfs: split did not write this/ },
+  { words: ["run", "nfs"], exit: 3, says: /nfs: split did not write this/ },
+  { words: ["check", "/nowhere"], exit: 3, says: /\/nowhere: no such folder/ },
+  { words: ["rss"], exit: 2, says: /a command is missing[\s\S]*divisi rss --help/ },
+  { words: ["trace", "gen", "gen:uniform", "-o", "/nowhere/x.pcap"], exit: 2, says: /folder \/nowhere does not exist/ },
   { words: ["rss", "solve", "--fields", "ipv4.scr"], exit: 2, says: /ipv4\.scr[\s\S]*ipv4\.src/ },
   { words: ["rss", "check", "--key", "xyz"], exit: 2, says: /hexadecimal/ },
   { words: ["trace", "stats", text], exit: 3, says: /text\.o/ },
@@ -65,6 +81,51 @@ for (const { words, exit, says } of cases)
     deepEqual([value.schema, value.error.exit], ["divisi.error/1", exit]);
     ok(!existsSync(join(folder, "o")), "something was written");
   });
+
+const few = ["--trace", "gen:uniform,packets=50"];
+
+test("`-` is the standard input and output", () => {
+  const input = readFileSync(join(root, "nfs/c/nop.o"));
+  for (const words of [["inspect"], ["analyze"], ["run", ...few]]) {
+    const result = divisi([...words, "-"], { input });
+    equal(result.status, 0, result.stderr);
+    match(result.stdout, /nop/);
+  }
+  const words = ["run", "nfs/c/nop.o", ...few, "--out", "-"];
+  const result = divisi(words);
+  equal(result.status, 0, result.stderr);
+  match(result.stdout, /^\n\r\r\n/, "not a pcapng file alone");
+  match(result.stderr, /nop: 50 packets/);
+  equal(divisi([...words, "--json"]).status, 2);
+  equal(existsSync(join(root, "-")), false);
+});
+
+test("a pipe or device is written to, never replaced", () => {
+  const pipe = join(folder, "pipe");
+  equal(spawnSync("bash", ["-c", `mkfifo ${pipe}`]).status, 0);
+  for (const words of [
+    ["trace", "gen", "gen:uniform,packets=50", "-o", pipe],
+    ["run", "nfs/c/nop.o", ...few, "--out", pipe],
+  ]) {
+    const reader = spawn("cat", [pipe], { stdio: "ignore" });
+    const result = divisi(words);
+    reader.kill();
+    equal(result.status, 0, result.stderr);
+    ok(statSync(pipe).isFIFO(), "the pipe was replaced");
+  }
+});
+
+test("a symbolic link stays, its target is replaced", () => {
+  const [link, target] = [join(folder, "link.pcap"), join(folder, "real.pcap")];
+  writeFileSync(target, "");
+  symlinkSync(target, link);
+  equal(
+    divisi(["trace", "gen", "gen:uniform,packets=5", "-o", link]).status,
+    0,
+  );
+  ok(lstatSync(link).isSymbolicLink());
+  equal(statSync(target).size, 24 + 5 * (16 + 64));
+});
 
 const faults: Readonly<Record<string, string>> = {
   exception: "setImmediate(() => { throw new Error('injected'); });",

@@ -597,6 +597,32 @@ test("names are harmless, embedded and as arguments", () => {
   }
 });
 
+test("one port's interface needs no name; --help changes nothing", () => {
+  const [one, two] = [{ lan: undefined }, { lan: undefined, wan: undefined }];
+  const [made, both] = [setup(ixgbe, one), setup(ixgbe, two)];
+  const here = lab(ixgbe, ["eth0"]);
+  const before = settings(here);
+  const [apply, undo] = [applyScript(made), undoScript(made)];
+  for (const [text, words, status, says] of [
+    [apply, ["--help"], 0, /usage: apply\.sh \[--check\] INTERFACE\n/],
+    [apply, [], 2, /no interface for port lan/],
+    [apply, ["--chek", "eth0"], 2, /usage/],
+    [applyScript(both), ["-h"], 0, /lan=INTERFACE wan=INTERFACE\n/],
+    [applyScript(both), ["eth0"], 2, /usage/],
+    [undo, ["--help"], 0, /usage: undo\.sh/],
+    [undo, ["eth0"], 2, /usage: undo\.sh/],
+  ] as const) {
+    const result = script(here, text, words);
+    equal(result.status, status, result.stderr);
+    match(result.stderr, says);
+    deepEqual(settings(here), before);
+  }
+  const applied = script(here, apply, ["eth0"]);
+  equal(applied.stderr, "applied: 4 queues on each of eth0\n");
+  equal(script(here, undo).status, 0);
+  deepEqual(settings(here), before);
+});
+
 test("what is no interface name is refused", () => {
   const here = lab(e810, ["eth0"]);
   const made = setup(e810, { lan: "eth0" });

@@ -15,7 +15,7 @@ _divisi() {
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
     "analyze") words="--entry --type --set --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
-    "run") words="--entry --type --set --trace --inside --maps --port --cores --out --engine --seed --json --quiet --verbose" ;;
+    "run") words="--entry --type --set --trace --inside --maps --port --out --engine --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;

@@ -6,9 +6,10 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command as Parser, CommanderError, Option } from "commander";
 import { InputError, nearest } from "../base/index.ts";
-import type { Command, Flag } from "./command.ts";
-import { commands, commonFlags } from "./commands.ts";
+import { flagText, type Command, type Flag } from "./command.ts";
+import { commands } from "./commands.ts";
 import { encodeExit } from "./exit-code.ts";
+import { commonFlags } from "./flags.ts";
 import { renderFailure } from "./failure.ts";
 import { renderAnswer, type Rendering } from "./render.ts";
 
@@ -81,6 +82,7 @@ function configured(parser: Parser): Parser {
     .exitOverride()
     .showSuggestionAfterError(true)
     .configureOutput({ writeErr: () => undefined })
+    .configureHelp({ minWidthToWrap: 20 })
     .helpCommand(false);
 }
 
@@ -89,6 +91,10 @@ function groupSummary(name: string): string {
     .filter((command) => command.name.startsWith(`${name} `))
     .map((command) => command.name.slice(name.length + 1))
     .join(", ");
+}
+
+function isGroup(word: string): boolean {
+  return commands.some(({ name }) => name.startsWith(`${word} `));
 }
 
 function addCommand(parser: Parser, command: Command): void {
@@ -129,7 +135,7 @@ function optionOf(flag: Flag): Option {
       : `-${flag.short}, --${flag.name}`;
   const option = new Option(
     flag.value === undefined ? names : `${names} <${flag.value}>`,
-    flag.text,
+    flagText(flag),
   );
   if (flag.value !== undefined || flag.repeatable === true)
     option.argParser((word: string, before: readonly string[] | undefined) => [
@@ -172,7 +178,7 @@ function usageError(error: CommanderError): InputError {
     return new InputError("a command is missing", {
       code: "usage",
       kind: "usage",
-      fix: "divisi --help lists them",
+      fix: `${["divisi", ...words.filter(isGroup).slice(0, 1)].join(" ")} --help lists them`,
     });
   return new InputError(first, {
     code: "usage",

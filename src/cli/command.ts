@@ -41,3 +41,8 @@ export interface Command {
   readonly examples: readonly (readonly [string, string])[];
   readonly run: (words: Words, rendering: Rendering) => Promise<Answer>;
 }
+
+/** What the flag does, and the words it takes. */
+export function flagText({ text, choices }: Flag): string {
+  return choices === undefined ? text : `${text}: ${choices.join(", ")}`;
+}

@@ -2,85 +2,20 @@
  * The commands: a row each. Parser, help, docs/reference/cli.md, man page and
  * completions derive from this table.
  */
-import type { Command, Flag } from "./command.ts";
-
-export const commonFlags: readonly Flag[] = [
-  { name: "json", short: "j", text: "print one JSON value on stdout" },
-  { name: "quiet", short: "q", text: "print nothing; the exit code answers" },
-  {
-    name: "verbose",
-    short: "v",
-    text: "more words on stderr (-vv: more still)",
-  },
-];
-
-const entry: Flag = {
-  name: "entry",
-  value: "NAME",
-  text: "entry function, if the object has several",
-};
-const type: Flag = {
-  name: "type",
-  value: "TYPE",
-  text: "program type, if the section name says nothing",
-  choices: ["xdp", "sched_cls", "tracepoint", "socket_filter"],
-};
-const set: Flag = {
-  name: "set",
-  value: "NAME=VALUE",
-  repeatable: true,
-  text: "value of a .rodata variable",
-};
-const maps: Flag = {
-  name: "maps",
-  value: "FILE.json",
-  text: "initial contents of maps (bpftool map dump -j)",
-  completes: "file",
-};
-const port: Flag = {
-  name: "port",
-  value: "NAME=IFINDEX",
-  repeatable: true,
-  text: "bind a port's name to an interface index",
-};
-const userWrites: Flag = {
-  name: "user-writes",
-  value: "MAP",
-  repeatable: true,
-  text: "user space changes this map at run time",
-};
-const trace: Flag = {
-  name: "trace",
-  value: "TRACE",
-  repeatable: true,
-  text: "pcap, pcapng (.gz too), gen:MODEL[,packets=N]…, or PORT=FILE",
-  completes: "file",
-};
-const inside: Flag = {
-  name: "inside",
-  value: "PREFIX",
-  text: "packets from this IPv4 prefix enter at port lan, others at wan",
-};
-const seed: Flag = {
-  name: "seed",
-  value: "N",
-  text: "seed of everything random (default 1)",
-};
-const cores: Flag = {
-  name: "cores",
-  value: "N",
-  text: "cores to divide over (default: this machine's, at least 2)",
-};
-const nic: Flag = {
-  name: "nic",
-  value: "PROFILE",
-  text: "generic x710 e810 mlx5 ixgbe ena virtio veth, or a JSON file",
-};
-const allowUntested: Flag = {
-  name: "allow-untested",
-  text: "exit 0 although a state access was never reached",
-};
-const program: readonly Flag[] = [entry, type, set];
+import type { Command } from "./command.ts";
+import {
+  maps,
+  port,
+  userWrites,
+  trace,
+  inside,
+  seed,
+  cores,
+  queues,
+  nic,
+  allowUntested,
+  program,
+} from "./flags.ts";
 
 export const commands: readonly Command[] = [
   {
@@ -108,7 +43,7 @@ export const commands: readonly Command[] = [
         name: "strategy",
         value: "S|OBJECT=S",
         repeatable: true,
-        text: "force a strategy for all or one object",
+        text: "force a strategy for all or one object: shard, merge, copy, sequential",
       },
       {
         name: "no-fallback",
@@ -233,17 +168,16 @@ export const commands: readonly Command[] = [
       inside,
       maps,
       port,
-      cores,
       {
         name: "out",
         value: "OUT.pcapng",
-        text: "write the packets as they leave, verdict as comment",
+        text: "write the packets as they leave, verdict as comment; `-` to stdout",
         completes: "file",
       },
       {
         name: "engine",
         value: "E",
-        text: "wasm (default) or interp",
+        text: "what runs it (default wasm)",
         choices: ["wasm", "interp"],
       },
       seed,
@@ -274,7 +208,7 @@ export const commands: readonly Command[] = [
       },
       { name: "swap", text: "same queue in both directions of a flow" },
       nic,
-      cores,
+      queues,
       {
         name: "mode",
         value: "M",
@@ -313,7 +247,7 @@ export const commands: readonly Command[] = [
       },
       { name: "swap", text: "also with source and destination swapped" },
       nic,
-      cores,
+      queues,
       seed,
     ],
     examples: [
@@ -336,13 +270,16 @@ export const commands: readonly Command[] = [
         text: "SRC:PORT>DST:PORT[/tcp|udp], or SRC>DST",
       },
     ],
-    flags: [{ name: "key", value: "HEX", text: "the key" }, nic, cores],
+    flags: [{ name: "key", value: "HEX", text: "the key" }, nic, queues],
     examples: [
       [
-        "divisi rss queue --key 6d5a… --cores 8 '66.9.149.187:2794>161.142.100.80:1766'",
+        "divisi rss queue --key $(cat key.hex) --cores 8 '66.9.149.187:2794>161.142.100.80:1766'",
         "hash, table entry and queue",
       ],
-      ["divisi rss queue --key 6d5a… '10.0.0.1>10.0.0.2'", "addresses only"],
+      [
+        "divisi rss queue --key $(cat key.hex) '10.0.0.1>10.0.0.2'",
+        "addresses only",
+      ],
     ],
     run: async (words, rendering) =>
       (await import("./rss.ts")).rssQueue(words, rendering),
@@ -350,10 +287,15 @@ export const commands: readonly Command[] = [
   {
     name: "trace stats",
     summary: "Flows, skew and load of a trace.",
-    args: [{ name: "TRACE", text: "pcap, pcapng or gen:MODEL" }],
+    args: [
+      {
+        name: "TRACE",
+        text: "pcap, pcapng (.gz too), gen:MODEL, or - for stdin",
+      },
+    ],
     flags: [
       { name: "key", value: "HEX", text: "also the queues this key gives" },
-      cores,
+      queues,
       seed,
     ],
     examples: [
@@ -375,7 +317,7 @@ export const commands: readonly Command[] = [
         name: "output",
         short: "o",
         value: "FILE",
-        text: "pcap, or pcapng if it ends so",
+        text: "pcap, or pcapng if it ends so; `-` to stdout",
         completes: "file",
       },
       seed,
@@ -402,7 +344,7 @@ export const commands: readonly Command[] = [
         name: "output",
         short: "o",
         value: "FILE",
-        text: "pcap, or pcapng if it ends so",
+        text: "pcap, or pcapng if it ends so; `-` to stdout",
         completes: "file",
       },
       seed,

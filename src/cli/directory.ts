@@ -25,15 +25,20 @@ export interface SplitDirectory {
   readonly disagreeing: readonly string[];
 }
 
-/** Is this a folder that `split` wrote? */
-export function isSplitDirectory(path: string): boolean {
-  return existsSync(join(path, "plan.json"));
-}
-
 export function readSplitDirectory(path: string): SplitDirectory {
   const file = (name: string): string => join(path, name);
   const text = (name: string): string =>
     new TextDecoder().decode(readInput(file(name)));
+  if (existsSync(path) && !existsSync(file("plan.json")))
+    throw new InputError("split did not write this: it has no plan.json", {
+      code: "directory-foreign",
+      file: path,
+    });
+  if (!existsSync(path))
+    throw new InputError("no such folder", {
+      code: "input-unreadable",
+      file: path,
+    });
   const plan = parsePlanFile(text("plan.json"), file("plan.json"));
   const source = readInput(file("source.o"));
   const options = {

@@ -4,12 +4,15 @@
  */
 import { createHash } from "node:crypto";
 import {
+  accessSync,
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,10 +21,10 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../base/index.ts";
 
-/** The whole file; what the file system says becomes an InputError. */
+/** The whole file, `-` the standard input; what the file system says becomes an InputError. */
 export function readInput(path: string): Uint8Array {
   try {
-    if (statSync(path).isDirectory())
+    if (path !== "-" && statSync(path).isDirectory())
       throw new InputError("is a directory, a file is expected", {
         code: "input-directory",
         file: path,
@@ -61,15 +64,8 @@ export interface OutputFile {
 
 /** Refuses an existing target unless forced; call before the long work starts. */
 export function checkTarget(directory: string, force: boolean): void {
-  if (!existsSync(directory)) {
-    const parent = dirname(resolve(directory));
-    if (!existsSync(parent))
-      throw new InputError(`the folder ${parent} does not exist`, {
-        code: "output-parent",
-        kind: "usage",
-      });
-    return;
-  }
+  checkParent(directory);
+  if (!existsSync(directory)) return;
   const ours =
     statSync(directory).isDirectory() &&
     (readdirSync(directory).length === 0 ||
@@ -85,6 +81,35 @@ export function checkTarget(directory: string, force: boolean): void {
       `${directory} was not written by divisi (it has no plan.json): not replaced`,
       { code: "output-foreign", kind: "usage" },
     );
+}
+
+/** Something is about to be created beside `path`: can it be? */
+function checkParent(path: string): void {
+  const parent = dirname(resolve(path));
+  if (!existsSync(parent))
+    throw new InputError(`the folder ${parent} does not exist`, {
+      code: "output-parent",
+      kind: "usage",
+    });
+  try {
+    accessSync(parent, constants.W_OK);
+  } catch (error) {
+    throw fileError(error, parent);
+  }
+}
+
+/**
+ * Where a file is written and what it is renamed to when it is whole. A device
+ * or a pipe is never replaced: undefined, it is written to as it is.
+ */
+export function staged(
+  path: string,
+): { readonly temporary: string; readonly target: string } | undefined {
+  const exists = existsSync(path);
+  if (exists && !statSync(path).isFile()) return undefined;
+  const target = exists ? realpathSync(path) : resolve(path);
+  checkParent(target);
+  return { temporary: `${target}.partial`, target };
 }
 
 /** Writes all files to a sibling folder, then puts it in place of `directory`. */
@@ -118,12 +143,12 @@ export function writeDirectory(
 
 /** Writes one file to a sibling and renames it: a failure leaves what was there. */
 export function writeWhole(path: string, content: Uint8Array | string): void {
-  const temporary = `${path}.partial`;
+  const place = staged(path);
   try {
-    writeFileSync(temporary, content);
-    renameSync(temporary, path);
+    writeFileSync(place?.temporary ?? path, content);
+    if (place !== undefined) renameSync(place.temporary, place.target);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (place !== undefined) rmSync(place.temporary, { force: true });
     throw fileError(error, path);
   }
 }

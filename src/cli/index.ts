@@ -1,3 +1,4 @@
-export { commands, commonFlags } from "./commands.ts";
+export { commands } from "./commands.ts";
+export { commonFlags } from "./flags.ts";
 export { completion, manPage, referencePage } from "./manual.ts";
 export type { Command, Flag } from "./command.ts";

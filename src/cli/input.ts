@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { InputError, UnsupportedError } from "../base/index.ts";
+import { InputError, nearest, UnsupportedError } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { readObject, setVariable, type ObjectSpec } from "../object/index.ts";
 import {
@@ -39,7 +39,29 @@ export function loadProgram(path: string, words: Words): Loaded {
 export function loadAnalysed(path: string, words: Words): Analysed {
   const bytes = objectBytes(path);
   const options = loadOptions(path, words);
-  return inFile(path, () => analyseLoaded(load(bytes, options), options));
+  return inFile(path, () => {
+    const loaded = load(bytes, options);
+    for (const name of options.userWrites)
+      mustBeMap("--user-writes", name, loaded.program);
+    return analyseLoaded(loaded, options);
+  });
+}
+
+/** A misspelt map must not pass as nothing said. */
+export function mustBeMap(
+  flag: string,
+  name: string,
+  program: ProgramSpec,
+): void {
+  const maps = program.maps.map((map) => map.name);
+  if (maps.includes(name)) return;
+  const near = nearest(name, maps);
+  throw usage(
+    `${flag}: the program has no map ${name}`,
+    near === undefined
+      ? `it has ${maps.join(", ") || "none"}`
+      : `did you mean ${near}?`,
+  );
 }
 
 function loadOptions(path: string, words: Words): LoadOptions {

@@ -69,7 +69,7 @@ function overview(object: ObjectSpec): string {
     "programs",
     ...object.programs.map(({ name, section, type }) => {
       const fn = object.functions.find((candidate) => candidate.name === name);
-      return `  ${name.padEnd(28)} ${(type ?? "unknown type").padEnd(14)} ${section.padEnd(20)} ${totalSlots(fn?.instructions ?? [])} instructions`;
+      return `  ${name.padEnd(28)} ${(type ?? "unknown type").padEnd(14)} ${section.padEnd(20)} ${sizeOf(fn?.instructions ?? [])}`;
     }),
   ];
   const entries = new Set(object.programs.map(({ name }) => name));
@@ -80,13 +80,18 @@ function overview(object: ObjectSpec): string {
       "subprograms",
       ...others.map(
         (fn) =>
-          `  ${fn.name.padEnd(28)} ${fn.linkage.padEnd(14)} ${fn.section.padEnd(20)} ${totalSlots(fn.instructions)} instructions`,
+          `  ${fn.name.padEnd(28)} ${fn.linkage.padEnd(14)} ${fn.section.padEnd(20)} ${sizeOf(fn.instructions)}`,
       ),
     );
   if (object.maps.length > 0)
     parts.push("", "maps", ...object.maps.map(mapLine));
   for (const note of object.notes) parts.push("", `note: ${note.message}`);
   return parts.join("\n");
+}
+
+/** Instructions as listings number them, and the kernel's count of 8-byte slots. */
+function sizeOf(instructions: FunctionSpec["instructions"]): string {
+  return `${instructions.length} instructions in ${totalSlots(instructions)} slots`;
 }
 
 function mapLine(map: MapSpec): string {

@@ -2,7 +2,7 @@
  * The reference page, the man page and the shell completions, from the table of
  * commands. Written to docs/reference by `npm run generate`.
  */
-import type { Command, Flag } from "./command.ts";
+import { flagText, type Command, type Flag } from "./command.ts";
 
 /** docs/reference/cli.md */
 export function referencePage(
@@ -52,7 +52,7 @@ function flagTable(flags: readonly Flag[]): string {
   if (flags.length === 0) return "";
   const rows = flags.map(
     (flag) =>
-      `| \`${flagWords(flag)}\` | ${escaped(flag.text)}${flag.repeatable === true ? " (repeatable)" : ""}${flag.choices === undefined ? "" : `: ${flag.choices.join(", ")}`} |`,
+      `| \`${flagWords(flag)}\` | ${escaped(flagText(flag))}${flag.repeatable === true ? " (repeatable)" : ""} |`,
   );
   return `| flag | meaning |\n|---|---|\n${rows.join("\n")}\n`;
 }
@@ -90,7 +90,7 @@ export function manPage(
         ".RS",
         ".TP",
         `.B ${roff(flag.short === undefined ? `--${flag.name}` : `-${flag.short}, --${flag.name}`)}${flag.value === undefined ? "" : ` ${roff(flag.value)}`}`,
-        roff(flag.text),
+        roff(flagText(flag)),
         ".RE",
       ]),
     ]),

@@ -2,7 +2,7 @@
  * `divisi run`: a program on one core, or a split directory with a worker per
  * core and private state, over a trace.
  */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { InputError } from "../base/index.ts";
 import { loadPortable, runParallel } from "../engine/index.ts";
 import {
@@ -30,24 +30,17 @@ import {
   type CoverRequest,
 } from "../trial.ts";
 import type { Words } from "./command.ts";
-import { isSplitDirectory, readSplitDirectory } from "./directory.ts";
-import { fileError } from "./files.ts";
+import { readSplitDirectory } from "./directory.ts";
+import { writeWhole } from "./files.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
-import type { Answer, Rendering } from "./render.ts";
+import { say, writeData, type Answer, type Rendering } from "./render.ts";
 import { readTrace } from "./split.ts";
 import {
   trafficFrom,
   trafficInput,
   type TrafficInput,
 } from "./traffic-input.ts";
-import {
-  choiceOf,
-  countOf,
-  seedOf,
-  usage,
-  valueOf,
-  valuesOf,
-} from "./words.ts";
+import { choiceOf, isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
 
 interface Ran {
   readonly outcomes: readonly Outcome[];
@@ -55,20 +48,23 @@ interface Ran {
   readonly stateDigest: string;
 }
 
-export async function run(
-  words: Words,
-  _rendering: Rendering,
-): Promise<Answer> {
+export async function run(words: Words, rendering: Rendering): Promise<Answer> {
   const [path = ""] = words.args;
-  return isSplitDirectory(path)
-    ? runDirectory(path, words)
-    : runProgram(path, words);
+  const isStream = valueOf(words, "out") === "-";
+  if (isStream && rendering.json)
+    throw usage("--json and `--out -` both want standard output");
+  const answer =
+    existsSync(path) && statSync(path).isDirectory()
+      ? await runDirectory(path, words)
+      : await runProgram(path, words);
+  if (!isStream) return answer;
+  // The packets are the data now, and the figures words for people.
+  if (!rendering.quiet) say(answer.text);
+  return { ...answer, text: "" };
 }
 
 async function runProgram(path: string, words: Words): Promise<Answer> {
   const { program, report, ports } = loadAnalysed(path, words);
-  if (countOf(words, "cores", [1, 1024]) !== undefined)
-    throw usage("--cores is for a directory that split wrote");
   const names = ports.map(({ name }) => name);
   const traffic = trafficInput(words, names);
   const seed = seedOf(words);
@@ -165,6 +161,11 @@ function interpreted(
 }
 
 async function runDirectory(path: string, words: Words): Promise<Answer> {
+  for (const flag of ["entry", "type", "set", "port"])
+    if (isSet(words, flag))
+      throw usage(
+        `--${flag} is for a program: ${path} has what split was given`,
+      );
   const directory = readSplitDirectory(path);
   const { plan, analysed } = directory;
   const wrong = [...directory.changed, ...directory.disagreeing];
@@ -256,13 +257,13 @@ interface Traffic {
   readonly ports: readonly Port[];
 }
 
-function answer(
+async function answer(
   path: string,
   program: ProgramSpec,
   { trace, ports }: Traffic,
   ran: Ran,
   words: Words,
-): Answer {
+): Promise<Answer> {
   const names = programTypeRow(program.type).verdicts;
   const nameOf = (verdict: number): string => names[verdict] ?? String(verdict);
   const verdicts: Record<string, number> = {};
@@ -273,7 +274,7 @@ function answer(
   );
   const output = valueOf(words, "out");
   if (output !== undefined)
-    writeOut(
+    await writeOut(
       output,
       trace.map((packet, index) => ({
         ...packet,
@@ -318,25 +319,17 @@ function answer(
   };
 }
 
-function writeOut(
+async function writeOut(
   output: string,
   packets: readonly TracePacket[],
   ports: readonly Port[],
   verdictOf: (index: number) => string,
-): void {
-  const temporary = `${output}.partial`;
-  try {
-    writeFileSync(
-      temporary,
-      pcapngBytes(packets, {
-        application: "divisi",
-        interfaces: ports.map(({ name }) => name),
-        comment: (_packet, index) => verdictOf(index),
-      }),
-    );
-    renameSync(temporary, output);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw fileError(error, output);
-  }
+): Promise<void> {
+  const bytes = pcapngBytes(packets, {
+    application: "divisi",
+    interfaces: ports.map(({ name }) => name),
+    comment: (_packet, index) => verdictOf(index),
+  });
+  if (output === "-") return writeData(bytes);
+  writeWhole(output, bytes);
 }

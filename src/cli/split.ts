@@ -1,6 +1,7 @@
 /** `divisi split`: analyse, choose, generate, check, write DIR. */
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import type { ProgramSpec } from "../isa/index.ts";
 import { demandOf, generate, type Artifact } from "../pipeline.ts";
 import type { Tested } from "../proof/index.ts";
 import {
@@ -16,7 +17,7 @@ import { check } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
 import { checkTarget, writeDirectory } from "./files.ts";
-import { contentsOf, loadAnalysed, profileOf } from "./input.ts";
+import { contentsOf, loadAnalysed, mustBeMap, profileOf } from "./input.ts";
 import { Progress, say, type Answer, type Rendering } from "./render.ts";
 import { splitText } from "./split-text.ts";
 import { strategyNamed } from "./strategy-words.ts";
@@ -59,7 +60,7 @@ export async function split(
     profile,
     ports: analysed.ports,
     seed,
-    ...forced(words),
+    ...forced(words, analysed.program),
     ...(accepted === undefined ? {} : { grade: accepted }),
   };
   const artifact = generate(analysed, profile, options);
@@ -105,8 +106,8 @@ export async function split(
   return {
     exit: no.length === 0 ? 0 : 1,
     json: {
-      schema: "divisi.split/1",
       ...plan,
+      schema: "divisi.split/1",
       reasons: no,
       certificate,
       files: no.length === 0 ? list.map((file) => file.path) : [],
@@ -147,7 +148,10 @@ function coresOf(words: Words): number {
   );
 }
 
-function forced(words: Words): Pick<PlanOptions, "force"> {
+function forced(
+  words: Words,
+  program: ProgramSpec,
+): Pick<PlanOptions, "force"> {
   const given = valuesOf(words, "strategy");
   if (given.length === 0) return {};
   const objects: Record<string, StrategyName> = {};
@@ -156,7 +160,10 @@ function forced(words: Words): Pick<PlanOptions, "force"> {
     const at = word.lastIndexOf("=");
     const name = strategyNamed(word.slice(at + 1));
     if (at < 0) all = name;
-    else objects[word.slice(0, at)] = name;
+    else {
+      mustBeMap("--strategy", word.slice(0, at), program);
+      objects[word.slice(0, at)] = name;
+    }
   }
   if (all !== undefined && Object.keys(objects).length > 0)
     throw usage("--strategy is given for all and for one object");

@@ -30,7 +30,7 @@ import {
   type TraceStatistics,
 } from "../traffic/index.ts";
 import type { Words } from "./command.ts";
-import { fileError } from "./files.ts";
+import { fileError, staged } from "./files.ts";
 import { Progress, writeData, type Answer, type Rendering } from "./render.ts";
 import { readCaptureFile, trafficFrom } from "./traffic-input.ts";
 import { countOf, usage, valueOf } from "./words.ts";
@@ -44,7 +44,7 @@ export async function traceStats(
   refuseCoverage(input.coverageOnly);
   const counter = new FlowCounter();
   const key = valueOf(words, "key");
-  const queues = countOf(words, "cores", [1, 1024]) ?? 8;
+  const queues = countOf(words, "cores", [1, 1024]) ?? 16;
   const steer = key === undefined ? undefined : genericNic(key, queues);
   const load = Array<number>(queues).fill(0);
   const progress = new Progress("packets", rendering);
@@ -210,9 +210,9 @@ async function write(
     for await (const chunk of chunks) await writeData(chunk);
     return { exit: 0, json: undefined, text: "" };
   }
-  const temporary = `${output}.partial`;
+  const place = staged(output);
   try {
-    const stream = createWriteStream(temporary);
+    const stream = createWriteStream(place?.temporary ?? output);
     const done = finished(stream);
     // A failure to open is seen by the await below.
     done.catch(() => undefined);
@@ -226,9 +226,9 @@ async function write(
         ]);
     stream.end();
     await done;
-    renameSync(temporary, output);
+    if (place !== undefined) renameSync(place.temporary, place.target);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (place !== undefined) rmSync(place.temporary, { force: true });
     if (error instanceof InputError || !isSystemError(error)) throw error;
     throw fileError(error, output);
   }

@@ -10,6 +10,8 @@
  *
  *   apply.sh [--check] [PORT=INTERFACE …]     exit 0 done, 1 refused, 2 usage
  *   undo.sh                                   exit 0 restored, 1 not all of it
+ *
+ * Where there is one port its name may be left out: apply.sh INTERFACE.
  */
 import type { NicSetup, PortSetup } from "./nic-setup.ts";
 import { scriptLibrary } from "./script-library.ts";
@@ -85,9 +87,14 @@ function array(name: string, values: readonly string[]): string {
 }
 
 const applyBody = `usage() {
-  say "usage: apply.sh [--check] [PORT=INTERFACE ...]"
-  say "ports:$(printf ' %q' "\${ports[@]}")"
-  exit 2
+  if ((\${#ports[@]} == 1)); then
+    say "usage: apply.sh [--check] INTERFACE"
+  else
+    say "usage: apply.sh [--check]$(printf ' %q=INTERFACE' "\${ports[@]}")"
+  fi
+  say "sets the network card up as plan.json says; undo.sh restores what was there"
+  say "--check changes nothing and says (0 or 1) whether all of it is set"
+  exit "$1"
 }
 
 # Is everything as wanted? Says nothing itself.
@@ -187,14 +194,17 @@ check_only=0
 for word in "$@"; do
   case $word in
     --check) check_only=1 ;;
-    -*) usage ;;
+    -h | --help) usage 0 ;;
+    -*) usage 2 ;;
     *=*)
       known=0
       for index in "\${!ports[@]}"; do
         [[ \${ports[index]} == "\${word%%=*}" ]] && { ifaces[index]=\${word#*=}; known=1; }
       done
-      ((known)) || usage ;;
-    *) usage ;;
+      ((known)) || usage 2 ;;
+    *)
+      ((\${#ports[@]} == 1)) || usage 2
+      ifaces[0]=$word ;;
   esac
 done
 
@@ -203,7 +213,7 @@ for index in "\${!ports[@]}"; do
   iface=\${ifaces[index]}
   if [[ -z $iface ]]; then
     say "no interface for port $(shown "\${ports[index]}")"
-    usage
+    usage 2
   fi
   case $iface in
     -* | . | .. | */* | *:* | *[[:space:]]*) say "$(shown "$iface") is no interface name"; exit 2 ;;
@@ -245,7 +255,13 @@ trap - INT TERM HUP
 say "applied: $cores queues on each of$(printf ' %q' "\${ifaces[@]}")"
 `;
 
-const undoBody = `if [[ ! -f $state ]]; then
+const undoBody = `if (($# > 0)); then
+  say 'usage: undo.sh'
+  say 'restores the settings of the network card that apply.sh found'
+  [[ $1 == -h || $1 == --help ]] && exit 0
+  exit 2
+fi
+if [[ ! -f $state ]]; then
   say 'nothing to undo'
   exit 0
 fi
