@@ -4,7 +4,8 @@
  * user's trace; the differential run itself is `proof`'s.
  */
 import { returnedConstants, type StateReport } from "./analysis/index.ts";
-import { portableRunner } from "./engine/index.ts";
+import { UnsupportedError } from "./base/index.ts";
+import { loadPortable, portableRunner } from "./engine/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
 import { lift } from "./ir/index.ts";
 import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
@@ -16,6 +17,7 @@ import {
   lanesOf,
   runDifferential,
   sharedCapacities,
+  widened,
   type Episode,
   type MapContents,
   type StateRule,
@@ -46,7 +48,7 @@ export interface CheckOptions {
   readonly trace: readonly TracePacket[];
   readonly contents?: MapContents;
   readonly seed: number;
-  /** What runs the emitted bytes; default wasm. */
+  /** What runs the emitted bytes; default: the portable engine, if it can. */
   readonly engine?: "wasm" | "interp";
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -62,7 +64,9 @@ export function check(options: CheckOptions): Tested {
       ? (input: number) => input % cores
       : inputs.cores(configs);
   const ir = lift(sequential);
-  const runnerOf = options.engine === "interp" ? interpRunner : portableRunner;
+  const emittedContents = widened(contents, emitted, cores);
+  const engine = options.engine ?? engineFor(emitted);
+  const runnerOf = engine === "interp" ? interpRunner : portableRunner;
   const sharded = new Set(
     [...options.strategies].flatMap(([object, strategy]) =>
       strategy === "shard" ? [object] : [],
@@ -71,6 +75,7 @@ export function check(options: CheckOptions): Tested {
   const shares = sharedCapacities(emitted, sharded, cores);
   const names = programTypeRow(sequential.type).verdicts;
   return runDifferential({
+    engine,
     sequential,
     emitted,
     episodes,
@@ -80,11 +85,12 @@ export function check(options: CheckOptions): Tested {
     cores,
     steering,
     ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
-    runEmitted: (program = emitted) => runnerOf(program, { contents, seed }),
+    runEmitted: (program = emitted) =>
+      runnerOf(program, { contents: emittedContents, seed }),
     shares,
     runPrivate: (core) =>
       runnerOf(emitted, {
-        contents,
+        contents: emittedContents,
         seed,
         capacities: coreCapacities(shares, core, contents),
       }),
@@ -221,6 +227,17 @@ export function toInputs(
     cpu: 0,
     time: packet.time,
   }));
+}
+
+/** The portable engine, or the interpreter for what that does not have. */
+function engineFor(program: ProgramSpec): "wasm" | "interp" {
+  try {
+    loadPortable(program);
+    return "wasm";
+  } catch (error) {
+    if (error instanceof UnsupportedError) return "interp";
+    throw error;
+  }
 }
 
 /** Merged objects compare by sums, and what was per-CPU already not at all. */

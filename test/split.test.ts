@@ -45,6 +45,7 @@ interface CertificateJson {
 }
 
 const folder = temporaryFolder("split");
+const shortTrace = ["--trace", "gen:bidirectional,packets=20k"];
 const json = <T>(...path: string[]): T =>
   JSON.parse(readFileSync(join(folder, ...path), "utf8")) as T;
 
@@ -142,6 +143,25 @@ for (const [name, grade, strategies] of verdicts)
     ok(tested.coresUsed > 1);
   });
 
+test("a merged map that user space fills keeps its first contents", () => {
+  const object = join(folder, "preloaded.o");
+  // prettier-ignore
+  const clang = spawnSync("clang", ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "-I", join(root, "nfs/c"), "-I/usr/include/x86_64-linux-gnu", "-c", join(root, "testdata/strategy/preloaded.c"), "-o", object], { encoding: "utf8" });
+  equal(clang.status, 0, clang.stderr);
+  const directory = join(folder, "preloaded");
+  // prettier-ignore
+  const run = divisi(["split", object, "--cores", "4", "--port", "lan=1", "--port", "wan=2", "-o", directory, ...shortTrace]);
+  equal(run.status, 0, run.stdout + run.stderr);
+  const plan = json<PlanJson>("preloaded", "plan.json");
+  deepEqual(
+    plan.objects.map((o) => o.strategy),
+    ["merge"],
+  );
+  const { tested } = json<CertificateJson>("preloaded", "certificate.json");
+  equal(tested.mismatches, 0);
+  ok((tested.verdicts["pass"] ?? 0) > 0 && (tested.verdicts["drop"] ?? 0) > 0);
+});
+
 /** A copy of a split directory with another NIC set-up, its scripts in step. */
 function withSetup(
   name: string,
@@ -170,8 +190,6 @@ function flip(key: string, bit: number): string {
     key.slice(0, at) + byte.toString(16).padStart(2, "0") + key.slice(at + 2)
   );
 }
-
-const shortTrace = ["--trace", "gen:bidirectional,packets=20k"];
 
 function expectRefused(directory: string): void {
   const run = divisi(["check", directory, ...shortTrace]);

@@ -39,6 +39,7 @@ export async function check(
     ),
   });
   const { trace } = await readTrace(traffic.read());
+  const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
   const progress = new Progress("checking", rendering);
   const tested = differential({
     sequential: analysed.program,
@@ -54,7 +55,7 @@ export async function check(
     trace: traffic.coverageOnly ? [] : trace,
     ...(contents === undefined ? {} : { contents }),
     seed: plan.seed,
-    engine: choiceOf(words, "engine", ["wasm", "interp"] as const) ?? "wasm",
+    ...(engine === undefined ? {} : { engine }),
     onProgress: (done, total) => progress.update(done, total),
   });
   progress.finish();

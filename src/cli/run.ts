@@ -18,6 +18,7 @@ import {
   deviceContents,
   mergedDigest,
   sharedCapacities,
+  widened,
   type MapContents,
 } from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
@@ -228,7 +229,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     cpus: plan.cores,
     seed: seedOf(words),
     keepOutputs: true,
-    contents,
+    contents: widened(contents, program, plan.cores),
     perCore: Array.from({ length: plan.cores }, (_, core) => ({
       capacities: coreCapacities(shares, core, contents),
     })),

@@ -24,6 +24,8 @@ export interface AccessCoverage {
 export interface Tested {
   readonly packets: number;
   readonly seed: number;
+  /** What ran the emitted bytes. */
+  readonly engine: "wasm" | "interp";
   readonly mismatches: number;
   /** The first few mismatches, for people. */
   readonly first: readonly Mismatch[];

@@ -2,7 +2,7 @@
  * Contents of maps that user space is responsible for: what a run assumes where
  * the user gave none, and what must be filled before the program is of use.
  */
-import type { MapSpec, ProgramSpec } from "../isa/index.ts";
+import { mapTypeRow, type MapSpec, type ProgramSpec } from "../isa/index.ts";
 import type { Lane } from "./compare.ts";
 import type { MapContents } from "./record.ts";
 
@@ -22,6 +22,34 @@ export function deviceContents(
           .slice(0, maxEntries)
           .map((ifindex, slot) => ({ key: word(slot), value: word(ifindex) })),
       ]),
+  );
+}
+
+/**
+ * The same contents for a program in which some maps became per-CPU: the first
+ * copy holds the value, the others nothing, so that the copies sum to it.
+ */
+export function widened(
+  contents: MapContents,
+  program: ProgramSpec,
+  cpus: number,
+): MapContents {
+  return Object.fromEntries(
+    Object.entries(contents).map(([name, entries]) => {
+      const map = program.maps.find((candidate) => candidate.name === name);
+      if (map === undefined || mapTypeRow(map.type).perCpu !== true)
+        return [name, entries];
+      const size = cpus * ((map.valueSize + 7) & ~7);
+      return [
+        name,
+        entries.map(({ key, value }) => {
+          if (value.length !== map.valueSize) return { key, value };
+          const copies = new Uint8Array(size);
+          copies.set(value);
+          return { key, value: copies };
+        }),
+      ];
+    }),
   );
 }
 

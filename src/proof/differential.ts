@@ -83,6 +83,8 @@ export interface DifferentialOptions {
   /** Edges that analysis excludes, as `function+instruction:taken`. */
   readonly infeasible?: ReadonlySet<string>;
   readonly seed: number;
+  /** Name of what `runEmitted` runs on. */
+  readonly engine: "wasm" | "interp";
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -129,6 +131,7 @@ export function runDifferential(options: DifferentialOptions): Tested {
   const body = {
     packets: episodes.reduce((sum, { packets }) => sum + packets.length, 0),
     seed: options.seed,
+    engine: options.engine,
     mismatches,
     first,
     branches: reference.branches,

@@ -13,7 +13,7 @@ export {
   type Mismatch,
   type StateRule,
 } from "./compare.ts";
-export { deviceContents, lanesOf, toInitialise } from "./contents.ts";
+export { deviceContents, lanesOf, toInitialise, widened } from "./contents.ts";
 export {
   edgeName,
   runDifferential,
