@@ -65,13 +65,18 @@ export function corpusAbsence(): string | undefined {
 /** Every object of the corpus; a missing package or tool is an error that names it. */
 export function corpusObjects(): readonly CorpusObject[] {
   const corpus = readCorpus();
-  const installed = corpus.packages.flatMap(packageObjects);
+  const installed = installedObjects();
   const folder = compiled(corpus);
   const built = corpus.objects.map(({ name }) => ({
     name,
     path: join(folder, name),
   }));
   return [...installed, ...built];
+}
+
+/** Those that packages install. */
+export function installedObjects(): readonly CorpusObject[] {
+  return readCorpus().packages.flatMap(packageObjects);
 }
 
 /** Source lines of an object whose tests have an edge that nothing takes. */
