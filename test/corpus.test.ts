@@ -33,7 +33,7 @@ const corpus = (absence === undefined ? corpusObjects() : []).map(
   }),
 );
 
-/** Entries of a type that we lift; docs/decisions/0007-corpus.md argues the others. */
+/** Entries of a type that we lift; docs/decisions/0004-corpus.md argues the others. */
 function entries(object: ObjectSpec): string[] {
   return object.programs
     .filter(({ type }) => type !== undefined)

@@ -8,6 +8,7 @@ import {
   operandsOf,
   type IrFunction,
   type IrInstruction,
+  type UnaryOp,
 } from "../ir/index.ts";
 import type { Touch } from "./touch.ts";
 
@@ -155,18 +156,16 @@ function throughCasts(
 function keptBytes(instruction: IrInstruction): number | undefined {
   if (instruction.kind === "extract" && instruction.start === 0)
     return instruction.size;
-  if (instruction.kind !== "unary") return undefined;
-  switch (instruction.op) {
-    case "zext8":
-      return 1;
-    case "zext16":
-      return 2;
-    case "zext32":
-      return 4;
-    default:
-      return undefined;
-  }
+  return instruction.kind === "unary"
+    ? zeroExtensions.get(instruction.op)
+    : undefined;
 }
+
+const zeroExtensions: ReadonlyMap<UnaryOp, number> = new Map([
+  ["zext8", 1],
+  ["zext16", 2],
+  ["zext32", 4],
+]);
 
 /** Both touch one cell, and the same bytes of it, on every path. */
 function sameCell(
