@@ -146,8 +146,14 @@ function configured(
   const values: Readonly<Record<string, string>> = {
     lan_ifindex: String(ports[0]),
     wan_ifindex: String(ports[1]),
-    // libxdp's dispatcher: all ten programs.
+    // libxdp's dispatcher: all ten programs, each followed by the next.
     "conf.num_progs_enabled": "10",
+    ...Object.fromEntries(
+      Array.from({ length: 10 }, (_, at) => [
+        `conf.chain_call_actions[${at}]`,
+        String(2 ** 32 - 1),
+      ]),
+    ),
     ...set,
   };
   let changed = object;
