@@ -22,6 +22,7 @@ export interface ArtifactInput {
   readonly command: readonly string[];
   readonly traffic: readonly string[];
   readonly seed: number;
+  readonly userWrites: readonly string[];
 }
 
 export function artifactFiles(input: ArtifactInput): {
@@ -42,6 +43,7 @@ export function artifactFiles(input: ArtifactInput): {
     command: ["divisi", ...input.command],
     seed: input.seed,
     traffic: input.traffic,
+    userWrites: input.userWrites,
     ...planJson(artifact.plan),
     ports: analysed.ports,
     ...(setup === undefined

@@ -47,7 +47,7 @@ export function readSplitDirectory(path: string): SplitDirectory {
     type: plan.program.type,
     set: [],
     ports: plan.ports,
-    userWrites: [],
+    userWrites: plan.userWrites ?? [],
     kernelBtf,
   };
   const loaded = load(source, options);

@@ -21,6 +21,8 @@ export interface PlanFile {
     readonly layoutChanged: boolean;
   }[];
   readonly setup?: NicSetup;
+  /** Maps that user space changes at run time. */
+  readonly userWrites?: readonly string[];
   readonly seed: number;
   readonly traffic: readonly string[];
 }
@@ -51,6 +53,10 @@ export function parsePlanFile(text: string, file: string): PlanFile {
     [Array.isArray(plan.objects), "objects"],
     [Number.isInteger(plan.seed), "seed"],
     [Array.isArray(plan.traffic), "traffic"],
+    [
+      plan.userWrites === undefined || Array.isArray(plan.userWrites),
+      "userWrites",
+    ],
     [plan.setup === undefined || isSetup(plan.setup), "setup"],
   ];
   for (const [holds, member] of checks)

@@ -21,7 +21,7 @@ import {
   widened,
   type MapContents,
 } from "../proof/index.ts";
-import { portConfig } from "../rss/index.ts";
+import { NicModel, portConfig, type NicSetup } from "../rss/index.ts";
 import { SteeringInputs, type Port } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
 import {
@@ -47,6 +47,8 @@ interface Ran {
   readonly outcomes: readonly Outcome[];
   readonly cores: readonly { readonly packets: number; readonly ns: number }[];
   readonly stateDigest: string;
+  /** Packets on another core than the NIC's model gives them; 0 where one core runs all. */
+  readonly misdirected: number;
 }
 
 export async function run(words: Words, rendering: Rendering): Promise<Answer> {
@@ -132,6 +134,7 @@ function compiled(
   return {
     outcomes,
     cores: [{ packets: inputs.length, ns: Math.round(loaded.spent.ns) }],
+    misdirected: 0,
     stateDigest: mergedDigest(program.maps, [loaded.contents()]),
   };
 }
@@ -153,6 +156,7 @@ function interpreted(
         ns: Math.round((performance.now() - started) * 1e6),
       },
     ],
+    misdirected: 0,
     stateDigest: mergedDigest(program.maps, [
       Object.fromEntries(
         program.maps.map(({ name }) => [name, state.entries(name)]),
@@ -221,11 +225,12 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     ),
     plan.cores,
   );
+  const steer = Uint8Array.from(numbers, (number) => steering(number));
   const result = await runParallel({
     program,
     cores: plan.cores,
     packets: inputs,
-    steer: Uint8Array.from(numbers, steering),
+    steer,
     cpus: plan.cores,
     seed: seedOf(words),
     keepOutputs: true,
@@ -240,6 +245,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     { trace, ports: plan.ports },
     {
       outcomes: result.outcomes,
+      misdirected: setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer),
       cores: result.cores.map(({ packets, ns }) => ({
         packets,
         ns: Math.round(ns),
@@ -251,6 +257,26 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     },
     words,
   );
+}
+
+/** Asks the model for every packet by itself: were equal ones steered alike? */
+function misdirected(
+  setup: NicSetup,
+  ports: readonly Port[],
+  inputs: readonly PacketInput[],
+  steer: Uint8Array,
+): number {
+  const models = setup.ports.map(
+    ({ name }) => new NicModel(portConfig(setup, name)),
+  );
+  let count = 0;
+  for (const [index, { data, ifindex }] of inputs.entries()) {
+    const port = ports.findIndex((candidate) => candidate.ifindex === ifindex);
+    const model = models[port] ?? models[0];
+    if (model !== undefined && model.queueOf(data).queue !== steer[index])
+      count++;
+  }
+  return count;
 }
 
 interface Traffic {
@@ -296,7 +322,7 @@ async function answer(
       packets: total,
       verdicts,
       cores: ran.cores,
-      misdirected: 0,
+      misdirected: ran.misdirected,
       faults: faults.slice(0, 20),
       stateDigest: ran.stateDigest,
     },

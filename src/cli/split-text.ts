@@ -6,7 +6,7 @@ import { printable } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import type { Analysed, Artifact } from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
-import { printPlan } from "../strategy/index.ts";
+import { analyzeJson, printPlan } from "../strategy/index.ts";
 
 const width = 80;
 const mostLines = 30;
@@ -16,7 +16,8 @@ export interface SplitSummary {
   readonly program: ProgramSpec;
   readonly artifact: Artifact;
   readonly certificate: Certificate;
-  readonly explain: boolean;
+  /** Given: say for each object why each strategy was taken or not. */
+  readonly explain?: Analysed;
   /** Why the answer is no; empty: yes. */
   readonly no: readonly string[];
   readonly files: readonly string[];
@@ -37,21 +38,44 @@ export function splitText(summary: SplitSummary): string {
   ];
   const room = mostLines - checked.length - 1;
   const shown =
-    explain || plan.length <= room
+    explain !== undefined || plan.length <= room
       ? plan
       : [
           ...plan.slice(0, room - 1),
           `… ${plan.length - room + 1} more lines with --explain`,
         ];
-  const rejected = explain
-    ? artifact.plan.rejected.flatMap(({ strategy, object, reason }) =>
-        wrapped(
-          "instead",
-          `${object === undefined ? "" : `${object} `}${strategy}: ${reason}`,
-        ),
-      )
-    : [];
+  const rejected = explain === undefined ? [] : explanation(explain, artifact);
   return [...shown, ...rejected, "", ...checked].join("\n");
+}
+
+/** Per object every strategy with its answer, then what was rejected as a whole. */
+function explanation(
+  { report, program, ports }: Analysed,
+  { plan }: Artifact,
+): string[] {
+  const { objects } = analyzeJson(report, { type: program.type, ports, ms: 0 });
+  return [
+    "",
+    ...objects.flatMap(({ name, strategies }) =>
+      strategies.flatMap((strategy) => {
+        const [reason] = strategy.reasons;
+        const code =
+          reason === undefined || reason.code === "fits"
+            ? ""
+            : ` [${reason.code}]`;
+        return wrapped(
+          "explain",
+          `${name} ${strategy.name}: ${strategy.verdict}: ${reason?.text ?? ""}${code}`,
+        );
+      }),
+    ),
+    ...plan.rejected.flatMap(({ strategy, object, reason }) =>
+      wrapped(
+        "instead",
+        `${object === undefined ? "" : `${object} `}${strategy}: ${reason}`,
+      ),
+    ),
+  ];
 }
 
 /** The tested part for people: strength first, then figures. */

@@ -99,6 +99,7 @@ export async function split(
     ...(contents === undefined ? {} : { mapsFile: contents.text }),
     command: process.argv.slice(2),
     traffic: traffic.words,
+    userWrites: valuesOf(words, "user-writes"),
     seed,
   });
   const no = reasonsAgainst(tested, isSet(words, "allow-untested"));
@@ -117,7 +118,7 @@ export async function split(
       program: analysed.program,
       artifact,
       certificate,
-      explain: isSet(words, "explain"),
+      ...(isSet(words, "explain") ? { explain: analysed } : {}),
       no,
       files: list.map((file) => file.path),
     }),
