@@ -7,7 +7,7 @@
  * The packets are a covering sequence, so that most branch edges are really compared.
  * Redirect targets, which a test run does not show, are made visible by worlds in
  * which the device map lacks a port: then the verdict tells which one was meant.
- * docs/decisions/0008-three-machines.md says where the kernel's environment differs.
+ * docs/decisions/0005-three-machines.md says where the kernel's environment differs.
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";

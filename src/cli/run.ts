@@ -245,7 +245,8 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     { trace, ports: plan.ports },
     {
       outcomes: result.outcomes,
-      misdirected: setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer),
+      misdirected:
+        setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer),
       cores: result.cores.map(({ packets, ns }) => ({
         packets,
         ns: Math.round(ns),

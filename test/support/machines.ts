@@ -10,7 +10,7 @@
  *                             r0 = *(u64 *)(r0 + 0)
  *
  * A test run has a verdict and a frame, no redirect target; a trail of the kernel
- * has none. docs/decisions/0008-three-machines.md says how targets are seen anyway.
+ * has none. docs/decisions/0005-three-machines.md says how targets are seen anyway.
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { toHex } from "#base";
