@@ -20,6 +20,7 @@
 import { Bug } from "../base/index.ts";
 import type { FieldBit } from "../packet/index.ts";
 import { hasBit, LinearSystem } from "./gf2.ts";
+import { matchedPairs } from "./matched-pairs.ts";
 import {
   canonicalField,
   hashInput,
@@ -140,6 +141,14 @@ function solutionsOf(
   left: End,
   right: End,
 ): readonly Condition[] | undefined {
+  const pairs = matchedPairs(conjunct, left.input, right.input);
+  if (pairs !== undefined)
+    return pairs.map((sum) =>
+      conditionOf([
+        ...sum.left.map((position) => termOf(left.port, position)),
+        ...sum.right.map((position) => termOf(right.port, position)),
+      ]),
+    );
   const unknowns = new Map<string, number>();
   const name = (side: string, { field, bit }: FieldBit): string =>
     `${side} ${canonicalField(field)} ${bit}`;
@@ -182,17 +191,22 @@ function solutionsOf(
   )
     return undefined;
   return basis.map((vector) => {
-    const terms = new Set<number>();
+    const terms: number[] = [];
     for (let column = 0; column < hashed; column++) {
       if (!hasBit(vector, column)) continue;
       const end = column < left.input.length ? left : right;
       const position = column - (end === left ? 0 : left.input.length);
-      const term = termOf(end.port, position);
-      // The same coefficient twice cancels.
-      if (!terms.delete(term)) terms.add(term);
+      terms.push(termOf(end.port, position));
     }
-    return [...terms].sort((a, b) => a - b);
+    return conditionOf(terms);
   });
+}
+
+/** Sorted; the same coefficient twice cancels. */
+function conditionOf(terms: readonly number[]): Condition {
+  const kept = new Set<number>();
+  for (const term of terms) if (!kept.delete(term)) kept.add(term);
+  return [...kept].sort((a, b) => a - b);
 }
 
 // prettier-ignore
