@@ -53,13 +53,13 @@ interface Sketch {
   readonly perfect: boolean;
 }
 
-const finalists = 8;
+const finalists = 4;
 
 /**
  * The best of `samples` drawn members. All are compared by ranks: of the whole
  * input first, then of the bits that each kind of traffic moves (with servers as
  * many as there could be). The load that 1,000 servers cause then decides among
- * the first eight. A perfect member ends the search: none is better. So do eight
+ * the first four. A perfect member ends the search: none is better. So do four
  * that reach the ceiling, where no member can be perfect: none displaces them.
  */
 export function bestMember(
