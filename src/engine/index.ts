@@ -5,7 +5,8 @@ export {
   type LoadedPrograms,
   type LoadProgramsOptions,
 } from "./kernel/kernel.ts";
-export { possibleCpus, type KernelMap } from "./kernel/kernel-map.ts";
+export { possibleCpus } from "./kernel/create-map.ts";
+export type { KernelMap, MapEntry } from "./kernel/kernel-map.ts";
 export type {
   KernelProgram,
   TestRunOptions,

@@ -1,52 +1,72 @@
 /**
  * One map of the running kernel: made from its specification, read and written
- * by key. Values of per-CPU types come as one array per possible CPU.
+ * by key, or as a whole. Values of per-CPU types come as one array per possible
+ * CPU. What speaks of all elements goes in batches where the type has them.
+ *
+ * The element's attributes, key and cell are made once: a lookup is one system
+ * call and a copy.
  */
-import { readFileSync } from "node:fs";
-import { InputError, UnsupportedError } from "../../base/index.ts";
-import { mapTypeRow, type MapSpec } from "../../isa/index.ts";
-import { attributes, command, kernelName } from "./attributes.ts";
+import { InputError } from "../../base/index.ts";
+import type { MapSpec, MapTypeName } from "../../isa/index.ts";
+import { attributes, command } from "./attributes.ts";
+import {
+  createMap,
+  isPerCpu,
+  possibleCpus,
+  sized,
+  valueSizeOf,
+} from "./create-map.ts";
+import {
+  deleteBatch,
+  updateBatch,
+  walkBatch,
+  type BatchMap,
+  type Visit,
+} from "./map-batch.ts";
 import { memory, type Syscalls } from "./syscalls.ts";
 
 const ENOENT = 2;
-const EPERM = 1;
-const EINVAL = 22;
-const ENOTSUPP = 524;
-/** BPF_F_RDONLY_PROG: the verifier then knows the contents. */
-const readOnlyProgram = 1 << 7;
-const numaNode = 1 << 2;
 
-// Types whose maps take BTF ids for key and value.
 // prettier-ignore
-const typed: ReadonlySet<string> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "sk_storage", "task_storage", "inode_storage", "cgrp_storage"]);
+const writtenByPrograms: ReadonlySet<MapTypeName> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "queue", "stack"]);
 
-/** CPUs that may ever exist: how many values a per-CPU cell has. */
-export function possibleCpus(): number {
-  const text = readFileSync("/sys/devices/system/cpu/possible", "utf8");
-  return text
-    .trim()
-    .split(",")
-    .reduce((count, range) => {
-      const [first = "0", last = first] = range.split("-");
-      return count + Number(last) - Number(first) + 1;
-    }, 0);
-}
+/** A key with its values: one, or one per possible CPU. */
+export type MapEntry = readonly [
+  key: Uint8Array,
+  values: readonly Uint8Array[],
+];
 
 export class KernelMap {
   readonly spec: MapSpec;
   readonly fd: number;
   readonly #syscalls: Syscalls;
-  readonly #cpus: number;
+  /** Values of a cell. */
+  readonly #copies: number;
   /** Bytes of one value as the kernel copies it. */
   readonly #stride: number;
+  readonly #valueSize: number;
+  readonly #key: Buffer;
+  readonly #cell: Buffer;
+  readonly #attributes: Buffer;
 
   private constructor(syscalls: Syscalls, spec: MapSpec, fd: number) {
     this.#syscalls = syscalls;
     this.spec = spec;
     this.fd = fd;
-    this.#cpus = isPerCpu(spec) ? possibleCpus() : 0;
-    this.#stride =
-      this.#cpus > 0 ? Math.ceil(spec.valueSize / 8) * 8 : valueSizeOf(spec);
+    this.#valueSize = valueSizeOf(spec);
+    const perCpu = isPerCpu(spec);
+    this.#copies = perCpu ? possibleCpus() : 1;
+    this.#stride = perCpu
+      ? Math.ceil(this.#valueSize / 8) * 8
+      : this.#valueSize;
+    this.#key = memory(Math.max(1, spec.keySize));
+    this.#cell = memory(Math.max(1, this.#stride * this.#copies));
+    this.#attributes = attributes(syscalls, "mapElement", {
+      fd,
+      // Queues have no keys, and the kernel wants none.
+      ...(spec.keySize === 0 ? {} : { key: this.#key }),
+      value: this.#cell,
+    });
   }
 
   /** Creates it, fills it with its data section and freezes read-only data. */
@@ -55,7 +75,8 @@ export class KernelMap {
     spec: MapSpec,
     btfFd: number | undefined,
   ): KernelMap {
-    const map = new KernelMap(syscalls, spec, createFd(syscalls, spec, btfFd));
+    const fd = createMap(syscalls, spec, btfFd);
+    const map = new KernelMap(syscalls, sized(spec), fd);
     try {
       if (spec.data !== undefined) {
         map.update(Uint8Array.of(0, 0, 0, 0), spec.data);
@@ -68,66 +89,47 @@ export class KernelMap {
     return map;
   }
 
+  /** A map that stands already, as `spec` describes it; the descriptor becomes ours. */
+  static open(syscalls: Syscalls, spec: MapSpec, fd: number): KernelMap {
+    return new KernelMap(syscalls, spec, fd);
+  }
+
   /** The value under `key` (the first CPU's of per-CPU types), or undefined. */
   lookup(key: Uint8Array): Uint8Array | undefined {
-    return this.lookupAll(key)?.[0];
+    return this.#read(key) ? this.#value(this.#cell, 0) : undefined;
   }
 
   /** One value per possible CPU, or the one value. */
   lookupAll(key: Uint8Array): readonly Uint8Array[] | undefined {
-    const { bytes, buffer } = this.#cell();
-    const held = this.#key(key);
-    const attr = this.#element(held, buffer, 0);
-    const code = this.#syscalls.bpf(command.mapLookup, attr);
-    if (code === -ENOENT) return undefined;
-    if (code < 0) throw this.#failure("lookup", -code);
-    return Array.from({ length: Math.max(1, this.#cpus) }, (_, cpu) => {
-      const at = cpu * this.#stride;
-      return Uint8Array.from(buffer.subarray(at, at + bytes));
-    });
+    return this.#read(key) ? this.#values(this.#cell) : undefined;
   }
 
   /** Writes the value, on every CPU alike for per-CPU types. */
   update(key: Uint8Array, value: Uint8Array, flags = 0): void {
-    this.updateAll(
-      key,
-      Array.from({ length: Math.max(1, this.#cpus) }, () => value),
-      flags,
-    );
+    this.updateAll(key, this.#everywhere(value), flags);
   }
 
-  /** Writes one value per possible CPU. */
+  /** Writes one value per possible CPU; zero where there are fewer. */
   updateAll(key: Uint8Array, values: readonly Uint8Array[], flags = 0): void {
-    const { bytes, buffer } = this.#cell();
-    for (const [cpu, value] of values.entries()) {
-      if (value.length !== bytes || cpu >= Math.max(1, this.#cpus))
-        throw new InputError(
-          `map ${this.spec.name}: ${value.length} bytes given for a value of ${bytes}`,
-          { code: "map-value-size" },
-        );
-      buffer.set(value, cpu * this.#stride);
-    }
-    const held = this.#key(key);
-    const attr = this.#element(held, buffer, flags);
-    const code = this.#syscalls.bpf(command.mapUpdate, attr);
-    if (code < 0) throw this.#failure("update", -code);
+    this.#setKey(key, this.#key);
+    this.#setValues(values, this.#cell);
+    this.#call(command.mapUpdate, "update", flags);
   }
 
   /** Puts another map or program into a cell. */
   setDescriptor(index: number, fd: number): void {
-    const key = memory(4);
-    key.writeUInt32LE(index);
-    const value = memory(4);
-    value.writeUInt32LE(fd);
-    const attr = this.#element(key, value, 0);
-    const code = this.#syscalls.bpf(command.mapUpdate, attr);
-    if (code < 0) throw this.#failure("update", -code);
+    this.#key.writeUInt32LE(index);
+    this.#cell.writeUInt32LE(fd);
+    this.#call(command.mapUpdate, "update");
   }
 
   /** False when the key was not there. */
   delete(key: Uint8Array): boolean {
-    const held = this.#key(key);
-    const attr = this.#element(held, undefined, 0);
+    this.#setKey(key, this.#key);
+    const attr = attributes(this.#syscalls, "mapElement", {
+      fd: this.fd,
+      key: this.#key,
+    });
     const code = this.#syscalls.bpf(command.mapDelete, attr);
     if (code === -ENOENT) return false;
     if (code < 0) throw this.#failure("delete", -code);
@@ -136,6 +138,9 @@ export class KernelMap {
 
   keys(): readonly Uint8Array[] {
     const keys: Uint8Array[] = [];
+    const isWalked = this.#walk(false, (key) => keys.push(copyOf(key)));
+    if (isWalked) return keys;
+    keys.length = 0;
     const next = memory(Math.max(1, this.spec.keySize));
     let previous: Buffer | undefined;
     for (;;) {
@@ -147,48 +152,168 @@ export class KernelMap {
       const code = this.#syscalls.bpf(command.mapNextKey, attr);
       if (code === -ENOENT) return keys;
       if (code < 0) throw this.#failure("walk", -code);
-      keys.push(Uint8Array.from(next));
+      keys.push(copyOf(next));
       previous ??= memory(next.length);
       previous.set(next);
     }
   }
 
   /** Every key with its values, in the kernel's order. */
-  entries(): readonly (readonly [Uint8Array, readonly Uint8Array[]])[] {
+  entries(): readonly MapEntry[] {
+    const entries: MapEntry[] = [];
+    const isWalked = this.#walk(false, (key, cell) =>
+      entries.push([copyOf(key), this.#values(cell)]),
+    );
+    if (isWalked) return entries;
     return this.keys().flatMap((key) => {
       const values = this.lookupAll(key);
       return values === undefined ? [] : [[key, values] as const];
     });
   }
 
+  /** Writes every entry; what stands under other keys stays. */
+  load(entries: readonly MapEntry[]): void {
+    if (entries.length === 0) return;
+    const code = updateBatch(
+      this.#batch(),
+      entries.length,
+      (index, key, cell) => {
+        const [bytes, values] = entries[index] ?? [new Uint8Array(), []];
+        this.#setKey(bytes, key);
+        this.#setValues(values, cell);
+      },
+    );
+    if (code === undefined)
+      for (const [key, values] of entries) this.updateAll(key, values);
+    else if (code > 0) throw this.#failure("update", code);
+  }
+
+  /** Every entry, removed: of a queue or stack the elements in their order, under empty keys. */
+  drain(): readonly MapEntry[] {
+    const entries: MapEntry[] = [];
+    if (this.spec.keySize === 0) {
+      while (this.#call(command.mapLookupAndDelete, "pop"))
+        entries.push([new Uint8Array(), this.#values(this.#cell)]);
+      return entries;
+    }
+    const isWalked = this.#walk(true, (key, cell) =>
+      entries.push([copyOf(key), this.#values(cell)]),
+    );
+    if (isWalked) return entries;
+    const standing = this.entries();
+    this.#deleteAll(standing.map(([key]) => key));
+    return standing;
+  }
+
+  /** Empties it; cells that always exist become zero. */
+  clear(): void {
+    if (this.spec.keySize === 0) {
+      while (this.#call(command.mapLookupAndDelete, "pop"));
+      return;
+    }
+    if (this.spec.type === "array" || this.spec.type === "percpu_array") {
+      this.#zero();
+      return;
+    }
+    if (!this.#walk(true, () => undefined)) this.#deleteAll(this.keys());
+  }
+
+  /** What it was after loading, where programs can write it; a bloom filter cannot forget. */
+  reset(): void {
+    const { data, readOnly, type } = this.spec;
+    if (readOnly) return;
+    if (data !== undefined) this.update(Uint8Array.of(0, 0, 0, 0), data);
+    else if (writtenByPrograms.has(type)) this.clear();
+  }
+
   close(): void {
     this.#syscalls.close(this.fd);
   }
 
-  #cell(): { bytes: number; buffer: Buffer } {
-    const bytes = valueSizeOf(this.spec);
-    // prettier-ignore
-    return { bytes, buffer: memory(Math.max(1, this.#stride * Math.max(1, this.#cpus))) };
+  #zero(): void {
+    const count = this.spec.maxEntries;
+    const code = updateBatch(this.#batch(), count, (index, key) => {
+      key.writeUInt32LE(index);
+    });
+    if (code !== undefined && code > 0) throw this.#failure("update", code);
+    if (code === 0) return;
+    const zero = new Uint8Array(this.#valueSize);
+    for (const key of this.keys()) this.update(key, zero);
   }
 
-  #key(key: Uint8Array): Buffer {
+  #deleteAll(keys: readonly Uint8Array[]): void {
+    if (keys.length === 0) return;
+    const code = deleteBatch(this.#batch(), keys);
+    if (code === undefined) for (const key of keys) this.delete(key);
+    else if (code > 0) throw this.#failure("delete", code);
+  }
+
+  /** False where the type has no batches. */
+  #walk(remove: boolean, visit: Visit): boolean {
+    const code = walkBatch(this.#batch(), { remove }, visit);
+    if (code !== undefined && code > 0) throw this.#failure("walk", code);
+    return code === 0;
+  }
+
+  #batch(): BatchMap {
+    return {
+      syscalls: this.#syscalls,
+      fd: this.fd,
+      keySize: this.spec.keySize,
+      cellSize: this.#stride * this.#copies,
+      maxEntries: this.spec.maxEntries,
+    };
+  }
+
+  /** Fetches the cell of `key`; false when there is none. */
+  #read(key: Uint8Array): boolean {
+    this.#setKey(key, this.#key);
+    return this.#call(command.mapLookup, "lookup");
+  }
+
+  /** One call on the held key and cell; false for ENOENT. */
+  #call(what: number, name: string, flags = 0): boolean {
+    this.#attributes.writeUInt32LE(flags, 24);
+    const code = this.#syscalls.bpf(what, this.#attributes);
+    if (code >= 0) return true;
+    if (code === -ENOENT && what !== command.mapUpdate) return false;
+    throw this.#failure(name, -code);
+  }
+
+  #value(cell: Buffer, copy: number): Uint8Array {
+    const at = copy * this.#stride;
+    return copyOf(cell.subarray(at, at + this.#valueSize));
+  }
+
+  #values(cell: Buffer): readonly Uint8Array[] {
+    return Array.from({ length: this.#copies }, (_, copy) =>
+      this.#value(cell, copy),
+    );
+  }
+
+  #everywhere(value: Uint8Array): readonly Uint8Array[] {
+    return Array.from({ length: this.#copies }, () => value);
+  }
+
+  #setKey(key: Uint8Array, to: Buffer): void {
     if (key.length !== this.spec.keySize)
       throw new InputError(
         `map ${this.spec.name}: ${key.length} bytes given for a key of ${this.spec.keySize}`,
         { code: "map-key-size" },
       );
-    const held = memory(Math.max(1, key.length));
-    held.set(key);
-    return held;
+    to.set(key);
   }
 
-  #element(key: Buffer, value: Buffer | undefined, flags: number): Buffer {
-    return attributes(this.#syscalls, "mapElement", {
-      fd: this.fd,
-      key,
-      ...(value === undefined ? {} : { value }),
-      flags,
-    });
+  #setValues(values: readonly Uint8Array[], to: Buffer): void {
+    for (const [copy, value] of values.entries()) {
+      if (value.length !== this.#valueSize || copy >= this.#copies)
+        throw new InputError(
+          `map ${this.spec.name}: ${value.length} bytes given for a value of ${this.#valueSize}`,
+          { code: "map-value-size" },
+        );
+      to.set(value, copy * this.#stride);
+    }
+    to.fill(0, values.length * this.#stride);
   }
 
   #freeze(): void {
@@ -205,83 +330,6 @@ export class KernelMap {
   }
 }
 
-function isPerCpu(spec: MapSpec): boolean {
-  return "perCpu" in mapTypeRow(spec.type);
-}
-
-/** What user space reads: descriptors and ids have 4 bytes. */
-function valueSizeOf(spec: MapSpec): number {
-  return "ofMaps" in mapTypeRow(spec.type) ? 4 : spec.valueSize;
-}
-
-function createFd(
-  syscalls: Syscalls,
-  spec: MapSpec,
-  btfFd: number | undefined,
-): number {
-  if (spec.section === ".kconfig")
-    throw new UnsupportedError(
-      "values of the kernel configuration (.kconfig) are not filled in",
-      { feature: "extern __kconfig" },
-    );
-  const inner =
-    spec.inner === undefined
-      ? undefined
-      : createFd(syscalls, spec.inner, btfFd);
-  try {
-    const types =
-      btfFd !== undefined &&
-      typed.has(spec.type) &&
-      spec.data === undefined &&
-      spec.btfKey !== undefined &&
-      spec.btfValue !== undefined
-        ? { btfFd, btfKey: spec.btfKey, btfValue: spec.btfValue }
-        : {};
-    const create = (more: object): number =>
-      syscalls.bpf(
-        command.mapCreate,
-        attributes(syscalls, "mapCreate", {
-          type: mapTypeRow(spec.type).number,
-          keySize: spec.keySize,
-          valueSize: valueSizeOf(spec),
-          maxEntries: entriesOf(spec),
-          // prettier-ignore
-          flags: spec.flags | (spec.data !== undefined && spec.readOnly ? readOnlyProgram : 0) | (spec.numaNode === undefined ? 0 : numaNode),
-          numaNode: spec.numaNode ?? 0,
-          name: kernelName(spec.name),
-          extra: spec.extra ?? 0n,
-          ...(inner === undefined ? {} : { innerFd: inner }),
-          ...more,
-        }),
-      );
-    let code = create(types);
-    // Types that the kernel refuses are only needed for locks and timers.
-    if (code === -EINVAL || code === -ENOTSUPP) code = create({});
-    if (code >= 0) return code;
-    const name = syscalls.errorName(-code);
-    if (code === -EPERM)
-      throw new UnsupportedError(`map ${spec.name}: no permission (${name})`, {
-        feature: "CAP_BPF",
-        fix: "run as root, or with CAP_BPF and CAP_NET_ADMIN",
-      });
-    throw new InputError(
-      `map ${spec.name}: the kernel refused ${spec.type} with key ${spec.keySize}, value ${spec.valueSize}, ${entriesOf(spec)} entries, flags 0x${spec.flags.toString(16)}: ${name}`,
-      { code: "map-refused" },
-    );
-  } finally {
-    if (inner !== undefined) syscalls.close(inner);
-  }
-}
-
-// Local storage has no size at all.
-// prettier-ignore
-const sizeless: ReadonlySet<string> = new Set(["sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"]);
-
-/** A map that user space would size gets one entry per possible CPU. */
-function entriesOf(spec: MapSpec): number {
-  return isUnsized(spec) ? possibleCpus() : spec.maxEntries;
-}
-
-export function isUnsized(spec: MapSpec): boolean {
-  return spec.maxEntries === 0 && !sizeless.has(spec.type);
+function copyOf(bytes: Buffer): Uint8Array {
+  return Uint8Array.from(bytes);
 }

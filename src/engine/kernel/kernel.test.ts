@@ -19,7 +19,8 @@ import {
 } from "../../isa/index.ts";
 import { readObject, type Btf } from "../../object/index.ts";
 import { attributes, result } from "./attributes.ts";
-import { possibleCpus } from "./kernel-map.ts";
+import { possibleCpus } from "./create-map.ts";
+import type { MapEntry } from "./kernel-map.ts";
 import { haveBpf, openKernel, type Kernel } from "./kernel.ts";
 import { linkProgram, placeFunctions, placeOfSlot } from "./layout.ts";
 import { measureOverhead, measureTestRun } from "./measure.ts";
@@ -165,6 +166,131 @@ kernelTest(
     throws(() => loaded.map("none"), InputError);
   },
 );
+
+kernelTest(
+  "maps as a whole: loaded, dumped, drained and cleared, more than a batch, with and without one",
+  (kernel) => {
+    const types = [
+      "hash",
+      "percpu_hash",
+      "lru_hash",
+      "lru_percpu_hash",
+      "lpm_trie",
+      "array",
+      "percpu_array",
+      "queue",
+      "stack",
+    ] as const;
+    const count = 2500;
+    const loaded = kernel.load([
+      program(
+        `${types.map((name) => `r1 = map ${name} ll`).join("\n")}\nr0 = 2\nexit`,
+        types.map((name) =>
+          map(name, name, {
+            maxEntries: count,
+            ...(name === "lpm_trie" ? { keySize: 8, flags: 1 } : {}),
+            ...(name === "queue" || name === "stack" ? { keySize: 0 } : {}),
+          }),
+        ),
+      ),
+    ]);
+    const keyOf = (name: string, index: number): Uint8Array =>
+      name === "lpm_trie"
+        ? Uint8Array.of(32, 0, 0, 0, 0, 0, index >> 8, index)
+        : u32(index);
+    const sorted = (entries: readonly MapEntry[]): unknown[] =>
+      entries
+        .map(([key, values]) => [Buffer.from(key).readUIntBE(0, 4), values])
+        .sort(([a], [b]) => Number(a) - Number(b));
+    for (const type of types.slice(0, 7)) {
+      const each = loaded.map(type);
+      const copies = type.includes("percpu") ? possibleCpus() : 1;
+      const entries = Array.from({ length: count }, (_, index): MapEntry => [
+        keyOf(type, index),
+        Array.from({ length: copies }, (_, cpu) =>
+          u64(BigInt(1 + index + cpu * 1e6)),
+        ),
+      ]);
+      each.load(entries);
+      const have = each.entries();
+      // LRU maps forget when full.
+      if (type.startsWith("lru")) ok(have.length > count / 2, type);
+      else deepEqual(sorted(have), sorted(entries), type);
+      equal(each.keys().length, have.length);
+      each.clear();
+      const left = each.entries();
+      if (!type.endsWith("array")) deepEqual(left, [], type);
+      equal(
+        left.filter(([, values]) =>
+          values.some((value) => value.some((byte) => byte !== 0)),
+        ).length,
+        0,
+        type,
+      );
+      if (type.endsWith("array")) {
+        equal(left.length, count);
+        continue;
+      }
+      each.load(entries.slice(0, 5));
+      deepEqual(sorted(each.drain()), sorted(entries.slice(0, 5)), type);
+      deepEqual(each.entries(), []);
+    }
+    for (const type of ["queue", "stack"] as const) {
+      const each = loaded.map(type);
+      for (const value of [1n, 2n, 3n])
+        each.update(new Uint8Array(), u64(value));
+      const values = each.drain().map(([, [value]]) => value?.[0]);
+      deepEqual(values, type === "queue" ? [1, 2, 3] : [3, 2, 1]);
+      each.update(new Uint8Array(), u64(1n));
+      each.clear();
+      deepEqual(each.drain(), []);
+    }
+  },
+);
+
+kernelTest(
+  "a walk takes more room where one bucket holds more than a call",
+  (kernel) => {
+    const valueSize = 2_500_000;
+    const large = { maxEntries: 8, valueSize, flags: 1 };
+    const loaded = kernel.load([
+      program("r1 = map h ll\nr0 = 2\nexit", [map("h", "hash", large)]),
+    ]);
+    const each = loaded.map("h");
+    for (let key = 0; key < 8; key++)
+      each.update(u32(key), new Uint8Array(valueSize).fill(key));
+    deepEqual(
+      each
+        .entries()
+        .map(([key, [value]]) => [key[0], value?.[0], value?.at(-1)])
+        .sort(([a = 0], [b = 0]) => a - b),
+      Array.from({ length: 8 }, (_, key) => [key, key, key]),
+    );
+    equal(each.drain().length, 8);
+    equal(each.keys().length, 0);
+  },
+);
+
+kernelTest("reset: maps as they were when loaded", (kernel) => {
+  const maps = [
+    map("h", "hash"),
+    map(".data", "array", { section: ".data", maxEntries: 1, data: u64(5n) }),
+    map("jumps", "prog_array", {
+      valueSize: 4,
+      maxEntries: 2,
+      values: [{ index: 1, target: { kind: "function", name: "main" } }],
+    }),
+  ];
+  const text = maps.map(({ name }) => `r1 = map ${name} ll`).join("\n");
+  const loaded = kernel.load([program(`${text}\nr0 = 2\nexit`, maps)]);
+  loaded.map("h").update(u32(1), u64(1n));
+  loaded.map(".data").update(u32(0), u64(1n));
+  const before = loaded.map("jumps").lookup(u32(1));
+  loaded.reset();
+  deepEqual(loaded.map("h").entries(), []);
+  deepEqual(loaded.map(".data").lookup(u32(0)), u64(5n));
+  deepEqual(loaded.map("jumps").lookup(u32(1)), before);
+});
 
 kernelTest(
   "data sections are filled, read-only ones frozen and constant",

@@ -18,7 +18,8 @@ import type { MapSpec, ProgramSpec } from "../../isa/index.ts";
 import { programSpec, type Btf, type ObjectSpec } from "../../object/index.ts";
 import { onCpu } from "./affinity.ts";
 import { attributes, command } from "./attributes.ts";
-import { isUnsized, KernelMap } from "./kernel-map.ts";
+import { isUnsized } from "./create-map.ts";
+import { KernelMap } from "./kernel-map.ts";
 import { KernelProgram } from "./kernel-program.ts";
 import { kernelFunctionId, kernelVariableId } from "./kernel-symbols.ts";
 import type { PlacedFunction } from "./layout.ts";
@@ -145,6 +146,14 @@ export class LoadedPrograms {
     throw new InputError(`no program ${name ?? ""} is loaded`, {
       code: "program-missing",
     });
+  }
+
+  /**
+   * Maps that programs write become what they were after loading. Maps of records
+   * (ring and perf buffers) are not touched, nor those that only user space fills.
+   */
+  reset(): void {
+    for (const map of this.maps.values()) map.reset();
   }
 
   close(): void {
