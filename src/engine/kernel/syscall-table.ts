@@ -35,17 +35,15 @@ export const syscallTable = {
 
 export type SyscallName = keyof typeof syscallTable;
 
+const columns: Partial<Readonly<Record<NodeJS.Architecture, 0 | 1>>> = {
+  x64: 0,
+  arm64: 1,
+  riscv64: 1,
+};
+
 /** Column of the table for an architecture in Node's words. */
 export function syscallNumbers(
   architecture: NodeJS.Architecture,
 ): 0 | 1 | undefined {
-  switch (architecture) {
-    case "x64":
-      return 0;
-    case "arm64":
-    case "riscv64":
-      return 1;
-    default:
-      return undefined;
-  }
+  return columns[architecture];
 }
