@@ -12,6 +12,8 @@ export type {
   TestRunOptions,
   TestRunResult,
 } from "./kernel/kernel-program.ts";
+export type { AttachOptions, ReplacedProgram, XdpLink } from "./kernel/link.ts";
+export type { InterfaceXdp, XdpMode } from "./kernel/netlink.ts";
 export {
   measureOverhead,
   measureTestRun,

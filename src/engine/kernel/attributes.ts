@@ -30,7 +30,7 @@ const places = {
     contextSizeIn: [40, 4], contextSizeOut: [44, 4], contextIn: [48, 8], contextOut: [56, 8], flags: [64, 4], cpu: [68, 4], batch: [72, 4],
   },
   mapBatch: { inBatch: [0, 8], outBatch: [8, 8], keys: [16, 8], values: [24, 8], count: [32, 4], fd: [36, 4], elementFlags: [40, 8], flags: [48, 8] },
-  pin: { path: [0, 8], fd: [8, 4], fileFlags: [12, 4] },
+  pin: { path: [0, 8], fd: [8, 4], fileFlags: [12, 4], folderFd: [16, 4] },
   objectInfo: { fd: [0, 4], size: [4, 4], info: [8, 8] },
   id: { id: [0, 4], next: [4, 4], openFlags: [8, 4] },
   linkCreate: { programFd: [0, 4], target: [4, 4], attachType: [8, 4], flags: [12, 4] },

@@ -23,6 +23,15 @@ import { KernelMap } from "./kernel-map.ts";
 import { KernelProgram } from "./kernel-program.ts";
 import { kernelFunctionId, kernelVariableId } from "./kernel-symbols.ts";
 import type { PlacedFunction } from "./layout.ts";
+import {
+  attachXdp,
+  restoreReplaced,
+  type AttachableProgram,
+  type AttachOptions,
+  type ReplacedProgram,
+  type XdpLink,
+} from "./link.ts";
+import { interfaces, type InterfaceXdp } from "./netlink.ts";
 import { memory, openSyscalls, type Syscalls } from "./syscalls.ts";
 import {
   kernelBtfBytes,
@@ -105,6 +114,31 @@ export class Kernel {
       programs,
       object.btf === undefined ? {} : { btf: object.btf },
     );
+  }
+
+  /**
+   * Puts the program on the interface, until the link is closed. Throws an
+   * InputError that names what is there already.
+   */
+  attachXdp(
+    program: AttachableProgram,
+    ifindex: number,
+    options: AttachOptions = {},
+  ): XdpLink {
+    return attachXdp(this.#syscalls, program, ifindex, options);
+  }
+
+  /** Puts a program that `attachXdp` replaced back; the kernel's words if that fails. */
+  restoreReplaced(
+    ifindex: number,
+    replaced: ReplacedProgram,
+  ): string | undefined {
+    return restoreReplaced(this.#syscalls, ifindex, replaced);
+  }
+
+  /** Every interface of the calling thread's network namespace, with its XDP programs. */
+  interfaces(): readonly InterfaceXdp[] {
+    return interfaces(this.#syscalls);
   }
 
   /** Runs `work` with this thread bound to one CPU. */

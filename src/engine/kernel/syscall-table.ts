@@ -31,6 +31,10 @@ export const syscallTable = {
   sched_setaffinity:  [203, 122],
   sched_getaffinity:  [204, 123],
   perf_event_open:    [298, 241],
+  move_mount:         [429, 429],
+  fsopen:             [430, 430],
+  fsconfig:           [431, 431],
+  fsmount:            [432, 432],
 } as const satisfies Record<string, readonly [number, number]>;
 
 export type SyscallName = keyof typeof syscallTable;
