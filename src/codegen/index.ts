@@ -4,11 +4,16 @@ export {
   type CompiledProgram,
   type CompileOptions,
   type HelperImport,
+  type Sharing,
 } from "./wasm/compile.ts";
 export {
-  cell,
   context,
   descriptor,
+  innerMaps,
+  mapHandle,
+  scratchSize,
+  type Cells,
+  type CoreOf,
   type Layout,
   type MapLayout,
 } from "./wasm/layout.ts";

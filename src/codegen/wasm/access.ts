@@ -25,13 +25,7 @@ import {
   type Fact,
   type Knowledge,
 } from "./facts.ts";
-import {
-  context,
-  cell,
-  frameSize,
-  type Layout,
-  type MapLayout,
-} from "./layout.ts";
+import { context, frameSize, type Layout, type MapLayout } from "./layout.ts";
 import { faultNumber } from "./program-context.ts";
 
 /** Locals of every translated function; parameters r1 … r5 come first. */
@@ -155,7 +149,7 @@ export class AccessWriter {
   /** Loads what the packet checks compare with. */
   loadPacketBounds(code: Code): void {
     const at = (field: number): Code =>
-      code.i32Const(0).memory(op.i64Load32U, cell.context + field);
+      code.i32Const(0).memory(op.i64Load32U, this.#layout.cell.context + field);
     at(context.dataMeta).set(local.packetStart);
     at(context.dataEnd).get(local.packetStart).byte(op.i64Sub);
     code.set(local.packetLength);
@@ -183,7 +177,7 @@ export class AccessWriter {
   #context(at: number, access: Access): Address {
     if (at < 0 || at + access.size > context.size || access.write)
       return this.#never(access);
-    return this.#constant(cell.context + at);
+    return this.#constant(this.#layout.cell.context + at);
   }
 
   #packet(access: Access): void {
@@ -296,7 +290,7 @@ export function writeGeneralCheck(code: Code, layout: Layout): void {
   const constant = (value: number) => () => code.i64Const(value);
   const accept = (): unknown => code.if().byte(op.return).end();
   const field = (at: number): unknown =>
-    code.i32Const(0).memory(op.i64Load32U, cell.context + at);
+    code.i32Const(0).memory(op.i64Load32U, layout.cell.context + at);
   within(
     () => field(context.dataMeta),
     () => {
@@ -310,7 +304,7 @@ export function writeGeneralCheck(code: Code, layout: Layout): void {
     within(constant(start), constant(end - start));
     accept();
   }
-  within(constant(cell.context), constant(context.size));
+  within(constant(layout.cell.context), constant(context.size));
   code.get(write).ops(op.i32Eqz, op.i32And);
   accept();
   for (const map of layout.maps) {

@@ -13,7 +13,7 @@ import { writeBudget } from "./budget.ts";
 import { i32, i64, op, type Code } from "./encoder.ts";
 import { factOf, type Fact, type Knowledge } from "./facts.ts";
 import { helperCall, type HelperCall } from "./helper-calls.ts";
-import { cell, descriptor, type MapLayout } from "./layout.ts";
+import { descriptor, type MapLayout } from "./layout.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 
 interface CallPlace {
@@ -99,7 +99,8 @@ export class CallWriter {
     const isWrong =
       helper.name === "redirect_map"
         ? !["devmap", "devmap_hash", "cpumap", "xskmap"].includes(type)
-        : helper.name.startsWith("map_") && map.kind === "foreign";
+        : helper.name.startsWith("map_") &&
+          (map.kind === "foreign" || map.held !== "values");
     if (isWrong)
       return this.#refuse(
         place,
@@ -120,7 +121,8 @@ export class CallWriter {
     const pushes = helper.args.map((_, at) =>
       this.#argument(helper, at, { know, place, map }),
     );
-    code.i32Const(0).i32Const(place.site).memory(op.i32Store, cell.site);
+    code.i32Const(0).i32Const(place.site);
+    code.memory(op.i32Store, this.#about.layout.cell.site);
     for (const push of pushes) push();
     code.callByName(calleeOf(helper, map));
     switch (helper.result) {
@@ -132,7 +134,7 @@ export class CallWriter {
         code.byte(op.i64ExtendI32U);
         return;
       case "wide":
-        code.i32Const(0).memory(op.i64Load, cell.result);
+        code.i32Const(0).memory(op.i64Load, this.#about.layout.cell.result);
         return;
       case "void":
         code.i64Const(0);
@@ -240,6 +242,7 @@ export class CallWriter {
     map: MapLayout | undefined,
   ): void {
     const code = this.#code;
+    const { cell } = this.#about.layout;
     const current = (load: number, field: number): unknown =>
       code.i32Const(0).memory(op.i32Load, cell.current).memory(load, field);
     switch (helper.name) {
@@ -288,7 +291,8 @@ export class CallWriter {
       .byte(op.i32Mul);
     code.i32Const(map.values).byte(op.i32Add);
     if (map.copies > 1) {
-      code.i32Const(0).memory(op.i32Load, cell.current);
+      code.i32Const(0);
+      code.memory(op.i32Load, this.#about.layout.cell.current);
       code.memory(op.i32Load, descriptor.cpu);
       code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
     }
@@ -327,6 +331,7 @@ export class CallWriter {
   #tailCall(map: MapLayout | undefined): void {
     const code = this.#code;
     if (map === undefined) return;
+    const { cell } = this.#about.layout;
     for (const { slot, index } of this.#about.tailTargets(map.index)) {
       this.#access.pushRegister(3);
       code.byte(op.i32WrapI64).i32Const(slot).byte(op.i32Eq);

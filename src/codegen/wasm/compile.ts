@@ -27,10 +27,10 @@ import {
 } from "./encoder.ts";
 import { helperCallByName } from "./helper-calls.ts";
 import {
-  cell,
   context,
   descriptor,
   layoutOf,
+  type CoreOf,
   type Layout,
   type LayoutOptions,
 } from "./layout.ts";
@@ -42,12 +42,18 @@ import {
 } from "./table-lookup.ts";
 import { translateFunction, type Control } from "./translate.ts";
 
-export interface CompileOptions extends Partial<LayoutOptions> {
+/**
+ * Who has the memory: this thread alone, this thread while others look at it, or
+ * several cores that run in it at once, of which the module is for one.
+ */
+export type Sharing = "private" | "watched" | CoreOf;
+
+export interface CompileOptions extends Partial<Omit<LayoutOptions, "seat">> {
   readonly control?: Control;
   /** Loop entries and bpf_loop rounds of one packet before it faults. Default 2^24. */
   readonly budget?: number;
-  /** Compile for a memory that other threads may look at. */
-  readonly shared?: boolean;
+  /** Default "private". */
+  readonly memory?: Sharing;
 }
 
 /** A helper that the module imports. */
@@ -79,10 +85,11 @@ export function compile(
       `${program.file}: ${program.name} is of type ${program.type}; the portable engine runs xdp`,
       { feature: `program type ${program.type}` },
     );
-  const cpus = options.cpus ?? 8;
+  const memory = options.memory ?? "private";
   const layout = layoutOf(program, {
-    cpus,
+    cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
+    ...(typeof memory === "string" ? {} : { seat: memory }),
   });
   const about = new ProgramContext(program, layout);
   const control = options.control ?? "structured";
@@ -95,7 +102,7 @@ export function compile(
   for (const [index, body] of bodies.entries())
     functions.set(`f${index}`, body);
   functions.set("check", { type: checkType, locals: [], code: check });
-  functions.set("run", runLoop(options.budget ?? 1 << 24));
+  functions.set("run", runLoop(layout, options.budget ?? 1 << 24));
   addOwnHelpers(functions, layout);
   const names = [...functions.keys()];
   const imports = importsOf([...functions.values()]);
@@ -117,7 +124,7 @@ export function compile(
     {
       imports: [{ name: "fault", type: faultType }, ...imports],
       memoryPages: layout.pages,
-      memoryShared: options.shared === true,
+      memoryShared: memory !== "private",
       functions: [...functions.values()],
       globals: [
         { type: i32, value: 0 },
@@ -160,10 +167,10 @@ function addOwnHelpers(
       const map =
         number === undefined ? undefined : layout.maps[Number(number)];
       let body: FunctionBody;
-      if (callee === "redirect") body = writePlainRedirect();
+      if (callee === "redirect") body = writePlainRedirect(layout);
       else if (map === undefined) continue;
-      else if (name === "lookup") body = writeLookup(map);
-      else if (name === "redirect") body = writeRedirect(map);
+      else if (name === "lookup") body = writeLookup(layout, map);
+      else if (name === "redirect") body = writeRedirect(layout, map);
       else continue;
       functions.set(callee, body);
     }
@@ -192,7 +199,7 @@ function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
 }
 
 /** run(at, count): parameters in locals 0 and 1. */
-function runLoop(budget: number): FunctionBody {
+function runLoop({ cell }: Layout, budget: number): FunctionBody {
   const code = new Code();
   const [at, count] = [0, 1];
   const zero = (): Code => code.i32Const(0);

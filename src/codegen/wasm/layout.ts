@@ -1,13 +1,19 @@
 /**
  * What lies where in the linear memory of one compiled program.
  *
- *   0x0000  nothing: null and what is near it (page 0 holds only the cells below)
- *   0x0400  cells of the run, see `cell`
- *   0x0800  context (struct xdp_md)
- *   0x2000  stack: one 512-byte frame per function, a gap of the same size between
- *   ......  records: ring buffer reservations
- *   ......  batch: descriptors, then packets with head and tail room
- *   ......  per map: values, then the keys and links of its table
+ *   area of core 0
+ *     0x0000  nothing: null and what is near it (page 0 holds only the cells below)
+ *     0x0400  cells of the run, see `Cells`
+ *     0x0800  context (struct xdp_md)
+ *     0x2000  stack: one 512-byte frame per function, a gap of the same size between
+ *     ......  records: ring buffer reservations
+ *     ......  batch: descriptors, then packets with head and tail room
+ *   area of core 1, the same again, and so on
+ *   per map: values, then the keys and links of its table
+ *
+ * Cores that run at once in one memory (`shared`) have an area each and the maps in
+ * common. A module is compiled for one core: the addresses of its area are constants
+ * in it, so a shared program pays nothing for finding its own things.
  *
  * Frames are static, since no function of a verified program can be active twice;
  * so r10 is a constant everywhere. Only context, frames, records, the packet and map
@@ -22,21 +28,33 @@ import {
   type ProgramSpec,
 } from "../../isa/index.ts";
 
-/** Byte addresses of what the run keeps about itself. */
-export const cell = {
+/** Byte addresses of what the run of one core keeps about itself. */
+export interface Cells {
   /** Address of the descriptor of the packet being run. */
-  current: 0x400,
+  readonly current: number;
   /** 64-bit result of a helper whose result is wide. */
-  result: 0x408,
-  /** Site number of the helper call that was made last. */
-  site: 0x414,
+  readonly result: number;
   /** Tail calls left for this packet. */
-  tailCalls: 0x410,
+  readonly tailCalls: number;
+  /** Site number of the helper call that was made last. */
+  readonly site: number;
   /** For a key that the engine makes, such as a masked one of an LPM trie. */
-  scratch: 0x500,
-  scratchSize: 0x300,
-  context: 0x800,
-} as const;
+  readonly scratch: number;
+  readonly context: number;
+}
+
+function cellsAt(area: number): Cells {
+  return {
+    current: area + 0x400,
+    result: area + 0x408,
+    tailCalls: area + 0x410,
+    site: area + 0x414,
+    scratch: area + 0x500,
+    context: area + 0x800,
+  };
+}
+
+export const scratchSize = 0x300;
 
 /** Fields of a packet's descriptor, by byte. */
 export const descriptor = {
@@ -74,16 +92,24 @@ export const context = {
 
 export const frameSize = 512;
 const frameStride = 1024;
-const framesStart = 0x2000;
+const framesOffset = 0x2000;
 export const pageSize = 0x1_0000;
 
 /** How a map is kept. `foreign`: only passed to helpers that need no cells. */
 export type MapKind = "array" | "hash" | "lru" | "lpm" | "foreign";
 
+/**
+ * What its values are. `maps`: a u32, the handle of a map or 0 (`mapHandle`), which a
+ * lookup by the program gives instead of its address. `functions`: a u32, the number
+ * of a function + 1 or 0, for tail calls only.
+ */
+export type Held = "values" | "maps" | "functions";
+
 export interface MapLayout {
   readonly index: number;
   readonly spec: MapSpec;
   readonly kind: MapKind;
+  readonly held: Held;
   readonly capacity: number;
   /** 1, or the number of CPUs. */
   readonly copies: number;
@@ -107,8 +133,20 @@ export interface MapLayout {
   readonly newer: number;
 }
 
+/** One of several cores that run at once in one memory. */
+export interface CoreOf {
+  readonly core: number;
+  readonly cores: number;
+}
+
 export interface Layout {
   readonly cpus: number;
+  /** Several cores may run in this memory at once: maps need locks and atomics. */
+  readonly shared: boolean;
+  /** Whose area the addresses below are in; 0 of 1 unless shared. */
+  readonly core: number;
+  readonly cores: number;
+  readonly cell: Cells;
   readonly stack: { readonly start: number; readonly end: number };
   readonly records: { readonly start: number; readonly end: number };
   readonly descriptors: number;
@@ -122,6 +160,10 @@ export interface LayoutOptions {
   readonly cpus: number;
   /** Entries of a map instead of its max_entries, by name. */
   readonly capacities: Readonly<Record<string, number>>;
+  /** Which core of how many, where several run at once in one memory. */
+  readonly seat?: CoreOf;
+  /** Inner maps to be made from the template of a map of maps, by its name. */
+  readonly inner?: Readonly<Record<string, readonly string[]>>;
 }
 
 const recordsSize = 1 << 16;
@@ -130,23 +172,15 @@ const batchPackets = 256;
 const batchBytes = 1 << 20;
 
 export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
-  const stack = {
-    start: framesStart,
-    end: framesStart + program.functions.length * frameStride,
-  };
-  const records = region(stack.end, recordsSize);
-  const descriptors = align(records.end, 64);
-  const packets = region(
-    descriptors + batchPackets * descriptor.size,
-    batchBytes,
-  );
-  let next = align(packets.end, pageSize);
+  const { core, cores } = options.seat ?? { core: 0, cores: 1 };
+  const areaSize = align(areaAt(program, 0).packets.end, pageSize);
+  let next = cores * areaSize;
   const take = (size: number): number => {
     const at = next;
     next = align(next + size, 64);
     return at;
   };
-  const maps = program.maps.map((spec, index) =>
+  const maps = mapsOf(program, options.inner ?? {}).map((spec, index) =>
     mapLayout(spec, index, options, take),
   );
   const pages = Math.ceil(next / pageSize);
@@ -160,19 +194,75 @@ export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
     );
   return {
     cpus: options.cpus,
-    stack,
-    records,
-    descriptors,
+    shared: options.seat !== undefined,
+    core,
+    cores,
+    ...areaAt(program, core * areaSize),
     batchPackets,
-    packets,
     maps,
     pages,
   };
 }
 
+/** What a core has of its own. */
+function areaAt(
+  program: ProgramSpec,
+  area: number,
+): Pick<Layout, "cell" | "stack" | "records" | "descriptors" | "packets"> {
+  const start = area + framesOffset;
+  const stack = { start, end: start + program.functions.length * frameStride };
+  const records = region(stack.end, recordsSize);
+  const descriptors = align(records.end, 64);
+  const packets = region(
+    descriptors + batchPackets * descriptor.size,
+    batchBytes,
+  );
+  return { cell: cellsAt(area), stack, records, descriptors, packets };
+}
+
 /** r10 of the function with that number. */
-export function frameTop(functionIndex: number): number {
-  return framesStart + functionIndex * frameStride + frameSize;
+export function frameTop({ stack }: Layout, functionIndex: number): number {
+  return stack.start + functionIndex * frameStride + frameSize;
+}
+
+/** The program's maps, then the inner maps that have only a name and a template. */
+function mapsOf(
+  program: ProgramSpec,
+  inner: Readonly<Record<string, readonly string[]>>,
+): readonly MapSpec[] {
+  const maps = new Map(program.maps.map((spec) => [spec.name, spec]));
+  for (const outer of program.maps) {
+    if (outer.inner === undefined) continue;
+    const named = (outer.values ?? []).map(({ target }) => target.name);
+    for (const name of [...named, ...(inner[outer.name] ?? [])])
+      if (!maps.has(name)) maps.set(name, { ...outer.inner, name });
+  }
+  return [...maps.values()];
+}
+
+/** The 64-bit number that stands for a map in registers; never an address. */
+export function mapHandle(index: number): number {
+  return index + 1;
+}
+
+/**
+ * Every map that a cell of this map of maps may hold: those of the layout that are
+ * like its template, since user space may put any of them there. By their indices.
+ * Source: bpf_map_meta_equal (kernel/bpf/map_in_map.c).
+ */
+export function innerMaps({ maps }: Layout, index: number): readonly number[] {
+  const template = maps[index]?.spec.inner;
+  if (template === undefined) return [];
+  const named = maps[index]?.spec.values?.map(({ target }) => target.name);
+  return maps.flatMap(({ spec, index: at }) =>
+    (spec.type === template.type &&
+      spec.keySize === template.keySize &&
+      spec.valueSize === template.valueSize &&
+      spec.flags === template.flags) ||
+    named?.includes(spec.name) === true
+      ? [at]
+      : [],
+  );
 }
 
 function mapLayout(
@@ -185,7 +275,9 @@ function mapLayout(
   const copies = mapTypeRow(spec.type).perCpu === true ? options.cpus : 1;
   const capacity =
     options.capacities[spec.name] ?? (spec.maxEntries || options.cpus);
-  const stride = Math.max(8, align(spec.valueSize, 8));
+  const held = heldBy(spec.type);
+  const valueSize = held === "values" ? spec.valueSize : 4;
+  const stride = Math.max(8, align(valueSize, 8));
   const isTable = kind === "hash" || kind === "lru" || kind === "lpm";
   const cells = kind === "foreign" ? 0 : capacity + (isTable ? 1 : 0);
   const valuesSize = cells * copies * stride;
@@ -196,6 +288,7 @@ function mapLayout(
     index,
     spec,
     kind,
+    held,
     capacity,
     copies,
     stride,
@@ -217,7 +310,13 @@ const kinds: Partial<Readonly<Record<MapTypeName, MapKind>>> = {
   array: "array", percpu_array: "array",
   hash: "hash", percpu_hash: "hash", devmap: "hash", devmap_hash: "hash", cpumap: "hash", xskmap: "hash",
   lru_hash: "lru", lru_percpu_hash: "lru", lpm_trie: "lpm",
+  array_of_maps: "array", hash_of_maps: "hash", prog_array: "array",
 };
+
+function heldBy(type: MapTypeName): Held {
+  if (type === "prog_array") return "functions";
+  return mapTypeRow(type).ofMaps === true ? "maps" : "values";
+}
 
 function region(from: number, size: number): { start: number; end: number } {
   const start = align(from, 64);

@@ -11,7 +11,7 @@
  * Tested by every map test of the engine.
  */
 import { Code, i32, op, type FunctionBody } from "./encoder.ts";
-import { cell, descriptor, type MapLayout } from "./layout.ts";
+import { descriptor, type Layout, type MapLayout } from "./layout.ts";
 
 /** Of the hash; 32-bit numbers. */
 export const hashConstants = {
@@ -20,7 +20,7 @@ export const hashConstants = {
   m2: 0xc2b2ae35 | 0,
 } as const;
 
-export function writeLookup(map: MapLayout): FunctionBody {
+export function writeLookup(layout: Layout, map: MapLayout): FunctionBody {
   const code = new Code();
   const [key, hash, entry] = [0, 1, 2];
   const parts = partsOf(map.spec.keySize);
@@ -53,7 +53,7 @@ export function writeLookup(map: MapLayout): FunctionBody {
     .byte(op.i32Mul);
   code.i32Const(map.values).byte(op.i32Add);
   if (map.copies > 1) {
-    code.i32Const(0).memory(op.i32Load, cell.current);
+    code.i32Const(0).memory(op.i32Load, layout.cell.current);
     code.memory(op.i32Load, descriptor.cpu);
     code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
   }
@@ -111,7 +111,8 @@ const broadcast = 8;
 const deviceFlags = 0x18;
 
 /** Source: __bpf_xdp_redirect_map (include/linux/filter.h). */
-export function writeRedirect(map: MapLayout): FunctionBody {
+export function writeRedirect(layout: Layout, map: MapLayout): FunctionBody {
+  const { cell } = layout;
   const code = new Code();
   const [key, low, high, at] = [0, 1, 2, 3];
   const isDevices =
@@ -152,7 +153,7 @@ export function writeRedirect(map: MapLayout): FunctionBody {
 }
 
 /** bpf_redirect(ifindex, flags): flags must be 0. */
-export function writePlainRedirect(): FunctionBody {
+export function writePlainRedirect({ cell }: Layout): FunctionBody {
   const code = new Code();
   const [ifindex, low, high, at] = [0, 1, 2, 3];
   code.get(low).get(high).byte(op.i32Or);

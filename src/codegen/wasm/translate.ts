@@ -25,7 +25,7 @@ import {
 import { Code, i64, op, type FunctionBody } from "./encoder.ts";
 import { copyKnowledge, entryKnowledge, type Knowledge } from "./facts.ts";
 import { flowGraph } from "./flow-graph.ts";
-import { frameTop } from "./layout.ts";
+import { frameTop, mapHandle } from "./layout.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 import { solve, transfer } from "./transfer.ts";
 
@@ -60,7 +60,11 @@ class Translator {
     this.#about = about;
     this.#fn = fn;
     this.#index = index;
-    this.#access = new AccessWriter(this.#code, about.layout, frameTop(index));
+    this.#access = new AccessWriter(
+      this.#code,
+      about.layout,
+      frameTop(about.layout, index),
+    );
     this.#calls = new CallWriter(about, fn, this.#code, this.#access);
   }
 
@@ -195,7 +199,7 @@ class Translator {
         return;
       case "map":
         // Never dereferenced, only handed to helpers that know it; not null.
-        this.#code.i64Const(8 + 8 * this.#about.mapNumber(value.map));
+        this.#code.i64Const(mapHandle(this.#about.mapNumber(value.map)));
         return;
       case "map-value": {
         const map = this.#about.layout.maps[this.#about.mapNumber(value.map)];

@@ -1,4 +1,5 @@
 /** What the thread of a parallel run and its workers tell each other. */
+import type { Cells } from "../../codegen/index.ts";
 import type { MapEntry, Outcome } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { LoadOptions } from "./program.ts";
@@ -34,6 +35,7 @@ export type FromCore =
       readonly kind: "ready";
       readonly memory: SharedArrayBuffer;
       readonly descriptors: number;
+      readonly cell: Cells;
     }
   | {
       readonly kind: "ran";

@@ -22,14 +22,14 @@ function load(): PortableProgram {
   const { sabotage } = start;
   const program = loadPortable(start.program, {
     ...start.options,
-    shared: true,
+    memory: "watched",
     ...(sabotage === undefined
       ? {}
       : { beforeHelper: (input) => undergo(sabotage, input) }),
   });
-  const { buffer, descriptors } = program.view;
+  const { buffer, descriptors, cell } = program.view;
   if (buffer instanceof SharedArrayBuffer)
-    tell({ kind: "ready", memory: buffer, descriptors });
+    tell({ kind: "ready", memory: buffer, descriptors, cell });
   return program;
 }
 

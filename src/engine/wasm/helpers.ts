@@ -6,28 +6,13 @@
  * Answers and error numbers are those of interp, which says where each comes from
  * (net/core/filter.c, kernel/bpf/*.c).
  */
-import { Bug, type Random } from "../../base/index.ts";
-import { cell, type HelperImport, type Layout } from "../../codegen/index.ts";
+import { Bug } from "../../base/index.ts";
+import type { HelperImport } from "../../codegen/index.ts";
 import { errno, formatText, type ProgramEvent } from "../../interp/index.ts";
+import type { Helper, HelperHost, Maker } from "./helper-host.ts";
+import { mapHelpers } from "./map-helpers.ts";
 import type { MemoryView } from "./memory-view.ts";
 import type { PacketArea } from "./packet-area.ts";
-import { lockOffset, type ValueMap } from "./value-maps.ts";
-
-type Helper = (...args: number[]) => number | void;
-
-/** What helpers work on. */
-export interface HelperHost {
-  readonly memory: MemoryView;
-  readonly layout: Layout;
-  readonly packets: PacketArea;
-  readonly maps: readonly (ValueMap | undefined)[];
-  /** Random numbers of the current packet. */
-  readonly random: () => Random;
-  /** Events of the current packet. */
-  readonly events: () => ProgramEvent[];
-  /** Ends the current packet's run as a fault of the program. */
-  readonly fault: (text: string) => never;
-}
 
 /** Function for one import. Throws a Bug for one that codegen lists and nobody wrote. */
 export function makeHelper(host: HelperHost, wanted: HelperImport): Helper {
@@ -35,37 +20,6 @@ export function makeHelper(host: HelperHost, wanted: HelperImport): Helper {
   if (make === undefined) throw new Bug(`no helper ${wanted.helper}`);
   return make(host, wanted.map ?? -1);
 }
-
-type Maker = (host: HelperHost, map: number) => Helper;
-
-function valueMap(host: HelperHost, index: number): ValueMap {
-  const map = host.maps[index];
-  if (map === undefined) throw new Bug(`map ${index} has no values`);
-  return map;
-}
-
-const update: Maker = ({ memory, maps }, index) => {
-  const map = valueMap({ maps } as HelperHost, index);
-  const { values, stride, copies, spec } = map.layout;
-  const lock = lockOffset(map.layout);
-  const size = spec.valueSize;
-  return (key = 0, value = 0, flags = 0) => {
-    const at = map.claim(key, flags >>> 0);
-    if (at < 0) return at;
-    const first = values + at * copies * stride;
-    const to = copies > 1 ? first + memory.cpu * stride : first;
-    if (map.fresh && copies > 1)
-      memory.bytes.fill(0, first, first + copies * stride);
-    if (lock < 0) {
-      memory.move(to, value, size);
-      return 0;
-    }
-    memory.move(to, value, lock);
-    memory.move(to + lock + 4, value + lock + 4, size - lock - 4);
-    if (map.fresh) memory.setU32(to + lock, 0);
-    return 0;
-  };
-};
 
 const perfOutput: Maker = ({ memory, layout, packets, events }, index) => {
   const map = layout.maps[index];
@@ -174,7 +128,7 @@ function copyable(packets: PacketArea, offset: number, size: number): number {
 
 /** Ones' complement sums of 32-bit words; the answer is folded to 16 bits (6.13). */
 const csumDiff: Maker =
-  ({ memory }) =>
+  ({ memory, layout: { cell } }) =>
   (from = 0, fromSize = 0, to = 0, toSize = 0, seed = 0) => {
     const answer = (low: number): void => {
       memory.setU32(cell.result, low);
@@ -251,15 +205,7 @@ const checkMtu: Maker =
   };
 
 const makers: Readonly<Record<string, Maker>> = {
-  map_lookup_elem: (host, index) => {
-    const map = valueMap(host, index);
-    return (key = 0) => map.lookup(key);
-  },
-  map_update_elem: update,
-  map_delete_elem: (host, index) => {
-    const map = valueMap(host, index);
-    return (key = 0) => map.remove(key);
-  },
+  ...mapHelpers,
   get_prandom_u32: (host) => () => host.random().u32(),
   perf_event_output: perfOutput,
   csum_diff: csumDiff,

@@ -2,14 +2,17 @@
  * Typed views on a compiled program's memory. It never grows, so they stay valid.
  * All engines here run on little-endian machines, as WebAssembly is little-endian.
  */
-import { cell, descriptor } from "../../codegen/index.ts";
+import { descriptor, type Layout } from "../../codegen/index.ts";
 
 export class MemoryView {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly data: DataView;
+  /** Cells of the core that this view belongs to. */
+  readonly cell: Layout["cell"];
 
-  constructor(buffer: ArrayBuffer | SharedArrayBuffer) {
+  constructor(buffer: ArrayBuffer | SharedArrayBuffer, { cell }: Layout) {
+    this.cell = cell;
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
     this.data = new DataView(buffer);
@@ -17,7 +20,7 @@ export class MemoryView {
 
   /** Descriptor of the packet that is being run. */
   get current(): number {
-    return this.data.getUint32(cell.current, true);
+    return this.data.getUint32(this.cell.current, true);
   }
   get cpu(): number {
     return this.data.getUint32(this.current + descriptor.cpu, true);

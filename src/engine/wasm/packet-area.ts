@@ -9,7 +9,7 @@
  * Tail room takes memory only if the program may grow packets.
  */
 import { InputError } from "../../base/index.ts";
-import { cell, context, descriptor, type Layout } from "../../codegen/index.ts";
+import { context, descriptor, type Layout } from "../../codegen/index.ts";
 import { errno, type PacketInput } from "../../interp/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 
@@ -166,9 +166,9 @@ export class PacketArea {
     return this.#memory.u32(this.#memory.current + field);
   }
   #get(field: number): number {
-    return this.#memory.u32(cell.context + field);
+    return this.#memory.u32(this.#layout.cell.context + field);
   }
   #set(field: number, value: number): void {
-    this.#memory.setU32(cell.context + field, value);
+    this.#memory.setU32(this.#layout.cell.context + field, value);
   }
 }

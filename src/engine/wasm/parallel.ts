@@ -12,7 +12,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { Bug, InputError, printPlace, type Place } from "../../base/index.ts";
-import { cell, descriptor, placeOfSite } from "../../codegen/index.ts";
+import { descriptor, placeOfSite, type Cells } from "../../codegen/index.ts";
 import type { MapEntry, Outcome, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { CoreStart, FromCore, Sabotage, ToCore } from "./core-messages.ts";
@@ -23,7 +23,7 @@ type CoreOptions = Pick<LoadOptions, "contents" | "capacities">;
 
 export interface ParallelOptions extends Omit<
   LoadOptions,
-  "tamper" | "beforeHelper" | "shared"
+  "tamper" | "beforeHelper" | "memory"
 > {
   readonly program: ProgramSpec;
   readonly cores: number;
@@ -193,6 +193,7 @@ class Core {
   /** Batches that the worker has, in order. */
   readonly #sent: Batch[] = [];
   #memory: DataView | undefined;
+  #cell: Cells | undefined;
   #descriptors = 0;
   #failure: WorkerDied | Error | undefined;
   #result: CoreResult | undefined;
@@ -279,6 +280,7 @@ class Core {
       case "ready":
         this.#memory = new DataView(message.memory);
         this.#descriptors = message.descriptors;
+        this.#cell = message.cell;
         break;
       case "ran": {
         const batch = this.#sent.shift();
@@ -307,8 +309,10 @@ class Core {
   #describe(error: unknown): Error {
     const { program } = this.#options;
     const memory = this.#memory;
+    const cell = this.#cell;
     const batch = this.#sent[0];
-    if (memory === undefined || batch === undefined) return refusal(error);
+    if (memory === undefined || cell === undefined || batch === undefined)
+      return refusal(error);
     const current = memory.getUint32(cell.current, true);
     const index =
       (this.#progress[0] ?? 0) +

@@ -5,7 +5,7 @@
  *
  * A key is a u32 length in bits, then data. Source: kernel/bpf/lpm_trie.c.
  */
-import { cell, type MapLayout } from "../../codegen/index.ts";
+import { scratchSize, type MapLayout } from "../../codegen/index.ts";
 import { Bug } from "../../base/index.ts";
 import { errno } from "../../interp/index.ts";
 import type { MemoryView } from "./memory-view.ts";
@@ -23,7 +23,7 @@ export class PrefixMap {
   readonly #given: Uint8Array[] = [];
 
   constructor(memory: MemoryView, layout: MapLayout) {
-    if (layout.spec.keySize > cell.scratchSize)
+    if (layout.spec.keySize > scratchSize)
       throw new Bug(`LPM key of ${layout.spec.keySize} bytes`);
     this.layout = layout;
     this.#memory = memory;
@@ -85,7 +85,7 @@ export class PrefixMap {
   #masked(key: number, length: number): number {
     const { bytes } = this.#memory;
     const { keySize } = this.layout.spec;
-    const to = cell.scratch;
+    const to = this.#memory.cell.scratch;
     bytes.copyWithin(to, key, key + keySize);
     this.#memory.setU32(to, length);
     for (let index = length >>> 3; index < keySize - 4; index++) {

@@ -8,12 +8,13 @@
  */
 import { Bug, type Place, type Random } from "../../base/index.ts";
 import {
-  cell,
   compile,
   descriptor,
   placeOfSite,
+  type Cells,
   type CompiledProgram,
   type Control,
+  type CoreOf,
 } from "../../codegen/index.ts";
 import {
   createState,
@@ -26,11 +27,27 @@ import {
   type State,
 } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import { makeHelper, type HelperHost } from "./helpers.ts";
+import type { HelperHost } from "./helper-host.ts";
+import { makeHelper } from "./helpers.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PacketArea } from "./packet-area.ts";
 import { makeMap, MapContents } from "./value-maps.ts";
-import { instantiate, newMemory, type ProgramExports } from "./web-assembly.ts";
+import {
+  instantiate,
+  newMemory,
+  type Memory,
+  type ProgramExports,
+} from "./web-assembly.ts";
+
+/**
+ * A core's place in a memory that several cores run in at once. The program loaded
+ * without `memory` makes one and fills the maps; those loaded with the memory of that
+ * one (its `view.memory`, which may be posted to other threads) only join. All must be
+ * loaded with the same program, cpus, capacities and cores, and each core once.
+ */
+export interface Seat extends CoreOf {
+  readonly memory?: Memory;
+}
 
 export interface LoadOptions {
   /** CPUs that per-CPU maps have copies for; packets name one. Default 8. */
@@ -45,8 +62,8 @@ export interface LoadOptions {
   readonly budget?: number;
   /** How control flow is compiled; both give the same results. */
   readonly control?: Control;
-  /** Give it a memory that other threads may look at. */
-  readonly shared?: boolean;
+  /** Who has its memory. Default "private". */
+  readonly memory?: "private" | "watched" | Seat;
   /** For tests: called before each helper call, with the packet in hand. */
   readonly beforeHelper?: (input: PacketInput) => void;
   /** For tests of tests: changes the module before it is instantiated. */
@@ -62,7 +79,7 @@ export function loadPortable(
     cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
     ...(options.budget === undefined ? {} : { budget: options.budget }),
-    shared: options.shared === true,
+    memory: options.memory ?? "private",
     ...(options.control === undefined ? {} : { control: options.control }),
   });
   return new PortableProgram(program, compiled, options);
@@ -90,6 +107,7 @@ export class PortableProgram {
   readonly program: ProgramSpec;
   readonly #compiled: CompiledProgram;
   readonly #options: LoadOptions;
+  readonly #linear: Memory;
   readonly #memory: MemoryView;
   readonly #packets: PacketArea;
   readonly #contents: MapContents;
@@ -112,8 +130,11 @@ export class PortableProgram {
     this.#compiled = compiled;
     this.#options = options;
     const { layout, imports } = compiled;
-    const memory = newMemory(layout.pages, options.shared === true);
-    this.#memory = new MemoryView(memory.buffer);
+    const sharing = options.memory ?? "private";
+    const joined = typeof sharing === "string" ? undefined : sharing.memory;
+    const memory = joined ?? newMemory(layout.pages, sharing !== "private");
+    this.#linear = memory;
+    this.#memory = new MemoryView(memory.buffer, layout);
     const names = new Set(imports.map(({ helper }) => helper));
     this.#packets = new PacketArea(this.#memory, layout, names);
     const maps = layout.maps.map((map) => makeMap(this.#memory, map));
@@ -125,7 +146,7 @@ export class PortableProgram {
       random: () => this.#randomNow(),
       events: () => this.#eventsNow(),
       fault: (text) => {
-        throw new FaultError(text, this.#memory.u32(cell.site));
+        throw new FaultError(text, this.#memory.u32(layout.cell.site));
       },
     };
     const functions = Object.fromEntries(
@@ -148,10 +169,11 @@ export class PortableProgram {
       fault,
       ...functions,
     });
+    this.#contents = new MapContents(this.#memory, layout, maps);
+    if (joined !== undefined) return;
     for (const { spec, values } of layout.maps)
       if (spec.data !== undefined)
         this.#memory.bytes.set(spec.data.subarray(0, spec.valueSize), values);
-    this.#contents = new MapContents(this.#memory, layout, maps);
     for (const [name, entries] of Object.entries(options.contents ?? {}))
       this.#contents.load(name, entries);
   }
@@ -213,13 +235,16 @@ export class PortableProgram {
     return { packets: this.#done, ns: this.#spent };
   }
 
-  /** Linear memory, and where descriptors begin: enough to see where a run is. */
+  /** Linear memory, and where this core's things are: enough to see where a run is. */
   get view(): {
+    readonly memory: Memory;
     readonly buffer: ArrayBuffer | SharedArrayBuffer;
     readonly descriptors: number;
+    readonly cell: Cells;
   } {
-    const { descriptors } = this.#compiled.layout;
-    return { buffer: this.#memory.bytes.buffer, descriptors };
+    const { descriptors, cell } = this.#compiled.layout;
+    const memory = this.#linear;
+    return { memory, buffer: memory.buffer, descriptors, cell };
   }
 
   /** Elements of a map by key bytes; values of per-CPU maps are all copies in a row. */
@@ -231,7 +256,7 @@ export class PortableProgram {
   contents(): Readonly<Record<string, readonly MapEntry[]>> {
     return Object.fromEntries(
       this.#compiled.layout.maps
-        .filter(({ kind }) => kind !== "foreign")
+        .filter(({ kind, held }) => kind !== "foreign" && held === "values")
         .map(({ spec }) => [spec.name, this.entries(spec.name)]),
     );
   }
