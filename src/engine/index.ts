@@ -20,6 +20,8 @@ export {
   type Measurement,
   type MeasureOptions,
 } from "./kernel/measure.ts";
+export { lockFile, type FileLock } from "./kernel/file-lock.ts";
+export { pinName, type PinFolder, type Pins } from "./kernel/pins.ts";
 export {
   printSummary,
   summarizeLog,

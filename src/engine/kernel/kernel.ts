@@ -32,6 +32,7 @@ import {
   type XdpLink,
 } from "./link.ts";
 import { interfaces, type InterfaceXdp } from "./netlink.ts";
+import { Pins } from "./pins.ts";
 import { memory, openSyscalls, type Syscalls } from "./syscalls.ts";
 import {
   kernelBtfBytes,
@@ -42,6 +43,11 @@ import {
 export interface LoadProgramsOptions {
   /** Types of the object that the programs come from. */
   readonly btf?: Btf;
+  /**
+   * Maps that stand already, by name: programs share them instead of getting new
+   * ones, and their contents stay. Their descriptors become the loaded programs'.
+   */
+  readonly maps?: ReadonlyMap<string, KernelMap>;
 }
 
 /** Why there is no kernel engine here, or undefined when there is one. */
@@ -96,7 +102,7 @@ export class Kernel {
       this.#open.delete(loaded);
     });
     try {
-      loaded.fill(programs, options.btf);
+      loaded.fill(programs, options);
     } catch (error) {
       loaded.close();
       throw error;
@@ -134,6 +140,11 @@ export class Kernel {
     replaced: ReplacedProgram,
   ): string | undefined {
     return restoreReplaced(this.#syscalls, ifindex, replaced);
+  }
+
+  /** What outlives the process. */
+  get pins(): Pins {
+    return new Pins(this.#syscalls);
   }
 
   /** Every interface of the calling thread's network namespace, with its XDP programs. */
@@ -200,13 +211,16 @@ export class LoadedPrograms {
   }
 
   /** Maps first, then programs, then what maps hold of both. */
-  fill(programs: readonly ProgramSpec[], btf: Btf | undefined): void {
+  fill(programs: readonly ProgramSpec[], options: LoadProgramsOptions): void {
+    const { btf, maps: standing } = options;
     const btfFd =
       btf === undefined ? undefined : this.#loadBtf(kernelBtfBytes(btf));
     const specs = new Map<string, MapSpec>();
     for (const program of programs)
       for (const map of program.maps) specs.set(map.name, map);
+    for (const [name, map] of standing ?? []) this.maps.set(name, map);
     for (const spec of specs.values()) {
+      if (this.maps.has(spec.name)) continue;
       if (isUnsized(spec))
         this.#note(
           "map-size-assumed",
@@ -226,7 +240,8 @@ export class LoadedPrograms {
           types: (placed) => this.#typesOf(spec, placed, btf),
         }),
       );
-    for (const spec of specs.values()) this.#fillCells(spec);
+    for (const spec of specs.values())
+      if (standing?.has(spec.name) !== true) this.#fillCells(spec);
   }
 
   #fillCells(spec: MapSpec): void {

@@ -31,6 +31,7 @@ export const syscallTable = {
   sched_setaffinity:  [203, 122],
   sched_getaffinity:  [204, 123],
   perf_event_open:    [298, 241],
+  open_tree:          [428, 428],
   move_mount:         [429, 429],
   fsopen:             [430, 430],
   fsconfig:           [431, 431],
