@@ -1,7 +1,10 @@
 /**
  * The corpus of testdata/corpus.txt as object files: those that a Debian package
- * installs, and the kernel's XDP samples, unpacked and compiled here once per
- * version of their packages into a folder below the system's temporary one.
+ * installs, and the kernel's XDP and TC programs, unpacked and compiled here once per
+ * version of their packages and kernel, into a folder below the system's temporary one.
+ *
+ *   FOLDER/NAME.o   FOLDER/tree/samples/bpf, FOLDER/tree/tools/testing/selftests/bpf
+ *   FOLDER/include/uapi → /usr/include         FOLDER/vmlinux/vmlinux.h
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -13,18 +16,28 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createHash } from "node:crypto";
 
 export interface CorpusObject {
   readonly name: string;
   readonly path: string;
+  /** Runs of it are compared, on packets that cover its edges. */
+  readonly isRun: boolean;
+  /** Of programs whose section does not tell, or tells another type. */
+  readonly type?: string;
+  /** Programs that were written to be rejected. */
+  readonly rejected: readonly string[];
+  /** Why it does not load. */
+  readonly refused?: string;
 }
 
 interface ObjectLine {
   readonly name: string;
+  readonly isRun: boolean;
   readonly flags: string;
   readonly sources: readonly string[];
 }
@@ -39,16 +52,28 @@ interface Corpus {
   readonly flags: ReadonlyMap<string, string>;
   readonly objects: readonly ObjectLine[];
   readonly dead: readonly DeadLine[];
+  readonly types: ReadonlyMap<string, string>;
+  readonly rejected: ReadonlyMap<string, readonly string[]>;
+  readonly refused: ReadonlyMap<string, string>;
+  /** Sources that are left out. */
+  readonly without: readonly string[];
 }
 
 const root = join(import.meta.dirname, "../../..");
 const here = join(root, "testdata/corpus");
 const sourcePackage = "linux-source-6.1";
+const kernelTypes = "/sys/kernel/btf/vmlinux";
+const selftests = "tools/testing/selftests/bpf";
+/** Where the first word of a source's name lies in the tree. */
+const folders: Readonly<Record<string, string>> = {
+  samples: "samples/bpf",
+  "selftests/progs": `${selftests}/progs`,
+};
 const headerPackages = ["linux-libc-dev", "libbpf-dev"];
 
 /** Why the corpus cannot be had on this machine, if so. */
 export function corpusAbsence(): string | undefined {
-  const commands = ["dpkg", "tar", "xz", "clang", "bpftool"];
+  const commands = ["dpkg", "tar", "xz", "xargs", "clang", "bpftool"];
   const lacking = commands.filter(
     (command) => spawnSync(command, ["--version"]).error !== undefined,
   );
@@ -57,26 +82,40 @@ export function corpusAbsence(): string | undefined {
   const absent = packages.filter(
     (name) => spawnSync("dpkg", ["-s", name]).status !== 0,
   );
-  return absent.length === 0
-    ? undefined
-    : `needs the packages ${absent.join(", ")}`;
+  if (absent.length > 0) return `needs the packages ${absent.join(", ")}`;
+  return existsSync(kernelTypes) ? undefined : `needs ${kernelTypes}`;
 }
 
 /** Every object of the corpus; a missing package or tool is an error that names it. */
 export function corpusObjects(): readonly CorpusObject[] {
   const corpus = readCorpus();
-  const installed = installedObjects();
   const folder = compiled(corpus);
-  const built = corpus.objects.map(({ name }) => ({
-    name,
-    path: join(folder, name),
-  }));
-  return [...installed, ...built];
+  const built = corpus.objects.map(({ name, isRun }) =>
+    described(corpus, { name, path: join(folder, name), isRun }),
+  );
+  return [...installedObjects(), ...built];
 }
 
 /** Those that packages install. */
 export function installedObjects(): readonly CorpusObject[] {
-  return readCorpus().packages.flatMap(packageObjects);
+  const corpus = readCorpus();
+  return corpus.packages
+    .flatMap(packageObjects)
+    .map((object) => described(corpus, { ...object, isRun: true }));
+}
+
+function described(
+  corpus: Corpus,
+  object: Pick<CorpusObject, "name" | "path" | "isRun">,
+): CorpusObject {
+  const type = corpus.types.get(object.name);
+  const refused = corpus.refused.get(object.name);
+  return {
+    ...object,
+    ...(type === undefined ? {} : { type }),
+    rejected: corpus.rejected.get(object.name) ?? [],
+    ...(refused === undefined ? {} : { refused }),
+  };
 }
 
 /** Source lines of an object whose tests have an edge that nothing takes. */
@@ -86,17 +125,26 @@ export function deadLines(name: string): readonly number[] {
     .flatMap(({ lines }) => lines);
 }
 
-/** XDP samples of the source tree that the list does not name. */
-export function unlistedSamples(): readonly string[] {
+/** XDP and TC programs of the source tree that the list does not name. */
+export function unlistedSources(): readonly string[] {
   const corpus = readCorpus();
-  const samples = join(compiled(corpus), "samples");
-  const listed = new Set(corpus.objects.flatMap(({ sources }) => sources));
-  return readdirSync(samples)
-    .filter((file) => /(_kern|\.bpf)\.c$/.test(file))
-    .filter((file) =>
-      /SEC\("xdp/.test(readFileSync(join(samples, file), "utf8")),
+  const folder = compiled(corpus);
+  const listed = new Set([
+    ...corpus.objects.flatMap(({ sources }) => sources),
+    ...corpus.without,
+  ]);
+  return Object.keys(folders)
+    .flatMap((from) =>
+      readdirSync(join(folder, "tree", folders[from] ?? "")).map(
+        (file) => `${from}/${file}`,
+      ),
     )
-    .filter((file) => !listed.has(file));
+    .filter((source) => source.endsWith(".c") && !listed.has(source))
+    .filter((source) =>
+      /SEC\("\??(xdp|tc|classifier)\b/.test(
+        readFileSync(sourcePath(folder, source), "utf8"),
+      ),
+    );
 }
 
 function readCorpus(): Corpus {
@@ -104,35 +152,48 @@ function readCorpus(): Corpus {
   const flags = new Map<string, string>();
   const objects: ObjectLine[] = [];
   const dead: DeadLine[] = [];
+  const types = new Map<string, string>();
+  const rejected = new Map<string, readonly string[]>();
+  const refused = new Map<string, string>();
+  const without: string[] = [];
   const text = readFileSync(join(root, "testdata/corpus.txt"), "utf8");
   for (const line of text.split("\n")) {
     const [, kind, name = "", rest = ""] =
-      /^(package|flags|object|dead) ([\w.-]+)(?: = |: |$)(.*)$/.exec(line) ??
-      [];
+      /^(package|flags|object|more|dead|type|rejected|refused|without) ([\w./-]+)(?: = |: |$)(.*)$/.exec(
+        line,
+      ) ?? [];
+    const [first = "", ...others] = rest.split(" ");
     if (kind === "package") packages.push(name);
     if (kind === "flags") flags.set(name, rest);
-    if (kind === "object") {
-      const [set = "", ...sources] = rest.split(" ");
-      objects.push({ name, flags: set, sources });
-    }
-    if (kind === "dead") {
-      const [lines = ""] = rest.split(" ");
-      dead.push({ object: name, lines: lines.split(",").map(Number) });
-    }
+    if (kind === "object" || kind === "more")
+      objects.push({
+        name,
+        isRun: kind === "object",
+        flags: first,
+        sources: others,
+      });
+    if (kind === "dead")
+      dead.push({ object: name, lines: first.split(",").map(Number) });
+    if (kind === "type") types.set(name, rest);
+    if (kind === "rejected")
+      rejected.set(name, [...(rejected.get(name) ?? []), ...first.split(",")]);
+    if (kind === "refused") refused.set(name, rest);
+    if (kind === "without") without.push(name);
     if (kind === undefined && line !== "" && !line.startsWith("#"))
       throw new Error(`testdata/corpus.txt: cannot read ${line}`);
   }
-  return { packages, flags, objects, dead };
+  // prettier-ignore
+  return { packages, flags, objects, dead, types, rejected, refused, without };
 }
 
-function packageObjects(name: string): CorpusObject[] {
+function packageObjects(name: string): { name: string; path: string }[] {
   const files = output("dpkg", ["-L", name]).split("\n");
   const objects = files.filter((file) => /\/bpf\/[^/]+\.o$/.test(file));
   if (objects.length === 0) throw new Error(`${name} installs no objects`);
   return objects.map((path) => ({ name: basename(path), path }));
 }
 
-/** Folder of the compiled samples; `samples` in it holds their sources. */
+/** Folder of the compiled sources. */
 function compiled(corpus: Corpus): string {
   const folder = join(tmpdir(), `divisi-corpus-${fingerprint()}`);
   if (existsSync(folder)) return folder;
@@ -141,16 +202,9 @@ function compiled(corpus: Corpus): string {
     throw new Error(`${archive} is missing: apt-get install ${sourcePackage}`);
   // Made beside and renamed, so that two test runs cannot see half of it.
   const work = mkdtempSync(`${folder}-`);
-  const samples = join(work, "samples");
-  mkdirSync(samples);
-  // prettier-ignore
-  output("tar", ["-xJf", archive, "-C", samples, "--strip-components=3",
-    "--wildcards", `${sourcePackage}/samples/bpf/*.[ch]`]);
-  const include = join(work, "include");
-  mkdirSync(include);
-  symlinkSync("/usr/include", join(include, "uapi"));
-  for (const object of corpus.objects) build(corpus, object, work);
   try {
+    fill(work, archive);
+    build(corpus, work);
     renameSync(work, folder);
   } catch (error) {
     rmSync(work, { recursive: true });
@@ -159,24 +213,67 @@ function compiled(corpus: Corpus): string {
   return folder;
 }
 
-function build(corpus: Corpus, object: ObjectLine, work: string): void {
-  const words = corpus.flags.get(object.flags);
-  if (words === undefined) throw new Error(`no flags ${object.flags}`);
-  const flags = words
-    .replaceAll("$include", join(work, "include"))
-    .replaceAll("$system", systemHeaders())
-    .replaceAll("$here", here)
-    .split(" ");
-  const parts = object.sources.map((source) => {
-    const part = join(work, `${object.name}.${source}.part`);
-    const from = join(work, "samples", source);
-    output("clang", [...flags, "-c", from, "-o", part]);
-    return part;
+/** Sources and headers. */
+function fill(work: string, archive: string): void {
+  const tree = join(work, "tree");
+  mkdirSync(tree);
+  const wanted = [
+    ...Object.values(folders).map((folder) => `${folder}/*.[ch]`),
+    `${selftests}/*.h`,
+  ];
+  // prettier-ignore
+  output("tar", ["-xJf", archive, "-C", tree, "--strip-components=1", "--wildcards",
+    ...wanted.map((pattern) => `${sourcePackage}/${pattern}`)]);
+  const include = join(work, "include");
+  mkdirSync(include);
+  symlinkSync("/usr/include", join(include, "uapi"));
+  const types = join(work, "vmlinux");
+  mkdirSync(types);
+  writeFileSync(
+    join(types, "vmlinux.h"),
+    output("bpftool", ["btf", "dump", "file", kernelTypes, "format", "c"]),
+  );
+}
+
+/** Compiles everything, on every core. */
+function build(corpus: Corpus, work: string): void {
+  const places: Readonly<Record<string, string>> = {
+    $include: join(work, "include"),
+    $vmlinux: join(work, "vmlinux"),
+    $selftests: join(work, "tree", selftests),
+    $system: systemHeaders(),
+    $here: here,
+  };
+  const linked = new Map<string, readonly string[]>();
+  const lines = corpus.objects.flatMap(({ name, flags, sources }) => {
+    const words = corpus.flags.get(flags);
+    if (words === undefined) throw new Error(`no flags ${flags}`);
+    const filled = words.replace(/\$\w+/g, (place) => places[place] ?? place);
+    const path = join(work, name);
+    const parts = sources.map((source) =>
+      sources.length === 1 ? path : `${path}.${basename(source)}.part`,
+    );
+    if (sources.length > 1) linked.set(path, parts);
+    return sources.map(
+      (source, index) =>
+        `${filled} -c ${sourcePath(work, source)} -o ${parts[index]}`,
+    );
   });
-  const path = join(work, object.name);
-  const [only = ""] = parts;
-  if (parts.length === 1) renameSync(only, path);
-  else output("bpftool", ["gen", "object", path, ...parts]);
+  output(
+    "xargs",
+    ["-P", String(availableParallelism()), "-L", "1", "clang"],
+    lines.join("\n"),
+  );
+  for (const [path, parts] of linked) {
+    output("bpftool", ["gen", "object", path, ...parts]);
+    for (const part of parts) rmSync(part);
+  }
+}
+
+function sourcePath(work: string, source: string): string {
+  const [from = ""] =
+    Object.keys(folders).filter((name) => source.startsWith(`${name}/`)) ?? [];
+  return join(work, "tree", folders[from] ?? "", basename(source));
 }
 
 /** The folder that holds asm/ where a distribution keeps one per architecture. */
@@ -187,22 +284,33 @@ function systemHeaders(): string {
   return join("/usr/include", found ?? "");
 }
 
-/** Changes with the packages, the list and our headers. */
+/** What the list says of how objects are made. */
+function builtLines(): string {
+  const text = readFileSync(join(root, "testdata/corpus.txt"), "utf8");
+  const lines = text.split("\n");
+  return lines.filter((line) => /^(flags|object|more) /.test(line)).join("\n");
+}
+
+/** Changes with the packages, the kernel's types, the list and our headers. */
 function fingerprint(): string {
   const hash = createHash("sha256");
   hash.update(output("dpkg-query", ["-W", sourcePackage, ...headerPackages]));
   hash.update(output("clang", ["--version"]));
-  hash.update(readFileSync(join(root, "testdata/corpus.txt")));
-  for (const file of readdirSync(here).sort())
-    hash.update(readFileSync(join(here, file)));
+  hash.update(readFileSync(kernelTypes));
+  hash.update(builtLines());
+  const ours = readdirSync(here, { recursive: true, encoding: "utf8" });
+  for (const file of ours.sort())
+    if (file.endsWith(".h")) hash.update(readFileSync(join(here, file)));
   return hash.digest("hex").slice(0, 16);
 }
 
-function output(command: string, words: readonly string[]): string {
+function output(command: string, words: readonly string[], input = ""): string {
   try {
     return execFileSync(command, words, {
       encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
+      input,
+      maxBuffer: 1 << 26,
+      stdio: ["pipe", "pipe", "pipe"],
     });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
