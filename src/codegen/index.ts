@@ -1,4 +1,16 @@
 export {
+  controlEnvironment,
+  environmentLayout,
+  environmentMap,
+  eventWords,
+  randomWords,
+  redirectCalls,
+  rewrittenText,
+  type ControlledProgram,
+  type ControlOptions,
+  type RewrittenCall,
+} from "./bpf/environment.ts";
+export {
   compile,
   placeOfSite,
   type CompiledProgram,

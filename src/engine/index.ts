@@ -14,6 +14,17 @@ export type {
 } from "./kernel/kernel-program.ts";
 export type { AttachOptions, ReplacedProgram, XdpLink } from "./kernel/link.ts";
 export type { InterfaceXdp, XdpMode } from "./kernel/netlink.ts";
+export { asKernelShows, type EventReader } from "./kernel/event-reader.ts";
+export {
+  kernelRunner,
+  type KernelRunnerOptions,
+} from "./kernel/kernel-runner.ts";
+export {
+  comparableMaps,
+  KernelStage,
+  type StageOptions,
+} from "./kernel/kernel-stage.ts";
+export { PacketRuns } from "./kernel/packet-runs.ts";
 export {
   measureOverhead,
   measureTestRun,

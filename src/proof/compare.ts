@@ -18,7 +18,9 @@ export type StateRule =
   /** Sum of all copies in the parallel run = the value (or sum) in the sequential one. */
   | { readonly kind: "merged"; readonly lanes: readonly Lane[] }
   /** Already one copy per CPU in the sequential program: the sums of u64 lanes say nothing; skipped. */
-  | { readonly kind: "per-cpu" };
+  | { readonly kind: "per-cpu" }
+  /** Its cells hold what the machine compared with cannot show: sockets, programs, devices. */
+  | { readonly kind: "unread" };
 
 export interface Mismatch {
   readonly kind:
@@ -107,7 +109,7 @@ export function stateDifferences(
   const texts: string[] = [];
   for (const [map, cells] of want) {
     const rule = rules.get(map);
-    if (rule?.kind === "per-cpu") continue;
+    if (rule?.kind === "per-cpu" || rule?.kind === "unread") continue;
     const others = have.get(map) ?? new Map<string, readonly string[]>();
     for (const key of new Set([...cells.keys(), ...others.keys()])) {
       const left = reduced(cells.get(key), rule);

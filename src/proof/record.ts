@@ -57,14 +57,24 @@ export class Recorder {
   }
 
   add(index: number, input: PacketInput, outcome: Outcome): void {
-    this.#verdicts[index] = outcome.verdict;
-    if (isChanged(input.data, outcome.data))
-      fingerprint(outcome.data, this.#outputs, 2 * index);
-    const effects = effectsText(outcome);
-    if (effects !== "")
-      fingerprint(encoder.encode(effects), this.#effects, 2 * index);
-    if (outcome.fault !== undefined)
-      this.#faults.push({ packet: index, ...outcome.fault });
+    const { verdict, data, fault } = outcome;
+    const output = isChanged(input.data, data) ? data : undefined;
+    this.note(index, verdict, output, outcome);
+    if (fault !== undefined) this.#faults.push({ packet: index, ...fault });
+  }
+
+  /** The same in parts: the frame only where it is not the one that went in. */
+  note(
+    index: number,
+    verdict: number,
+    output: Uint8Array | undefined,
+    effects: Pick<Outcome, "redirect" | "events"> | undefined,
+  ): void {
+    this.#verdicts[index] = verdict;
+    if (output !== undefined) fingerprint(output, this.#outputs, 2 * index);
+    const text = effects === undefined ? "" : effectsText(effects);
+    if (text !== "")
+      fingerprint(encoder.encode(text), this.#effects, 2 * index);
   }
 
   finish(state: StateDump): RunRecord {

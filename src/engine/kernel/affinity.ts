@@ -27,3 +27,32 @@ export function onCpu<T>(syscalls: Syscalls, cpu: number, work: () => T): T {
     syscalls.setAffinity(before);
   }
 }
+
+/** Moves the calling thread from CPU to CPU, and back to where it was allowed. */
+export class CpuBinding {
+  readonly #syscalls: Syscalls;
+  readonly #before = memory(maskSize);
+  readonly #mask = memory(maskSize);
+  #cpu = -1;
+
+  constructor(syscalls: Syscalls) {
+    this.#syscalls = syscalls;
+    syscalls.getAffinity(this.#before);
+  }
+
+  bind(cpu: number): void {
+    if (cpu === this.#cpu) return;
+    this.#mask.fill(0);
+    if (cpu >= 0 && cpu < 8 * maskSize)
+      this.#mask.writeUInt8(1 << (cpu % 8), Math.floor(cpu / 8));
+    if (this.#syscalls.setAffinity(this.#mask) < 0)
+      throw new UnsupportedError(`there is no CPU ${cpu}: not comparable`, {
+        feature: `CPU ${cpu}`,
+      });
+    this.#cpu = cpu;
+  }
+
+  release(): void {
+    this.#syscalls.setAffinity(this.#before);
+  }
+}

@@ -33,6 +33,7 @@ import {
 } from "./link.ts";
 import { interfaces, type InterfaceXdp } from "./netlink.ts";
 import { Pins } from "./pins.ts";
+import { PrivatePorts } from "./private-ports.ts";
 import { memory, openSyscalls, type Syscalls } from "./syscalls.ts";
 import {
   kernelBtfBytes,
@@ -88,9 +89,20 @@ export async function openKernel(): Promise<Kernel> {
 export class Kernel {
   readonly #syscalls: Syscalls;
   readonly #open = new Set<LoadedPrograms>();
+  #ports: PrivatePorts | undefined;
 
   constructor(syscalls: Syscalls) {
     this.#syscalls = syscalls;
+  }
+
+  /** For what stands beside this class in the room. */
+  get syscalls(): Syscalls {
+    return this.#syscalls;
+  }
+
+  /** Interfaces for test runs, made when first asked for. */
+  get ports(): PrivatePorts {
+    return (this.#ports ??= new PrivatePorts(this.#syscalls));
   }
 
   /** Throws a VerifierError when the kernel rejects one; then nothing is left behind. */
@@ -159,6 +171,8 @@ export class Kernel {
 
   close(): void {
     for (const loaded of this.#open) loaded.close();
+    this.#ports?.close();
+    this.#ports = undefined;
   }
 }
 
