@@ -37,6 +37,8 @@ complete -c divisi -n '__fish_seen_subcommand_from analyze' -l fail-on -r -a 'ra
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l witness -r -d 'write two packets that meet in a racing cell, for each race'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l sarif -d 'print the races as SARIF 2.1.0'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l seed -r -d 'seed of everything random (default 1)'
+complete -c divisi -n __fish_use_subcommand -a doctor -d 'Says what can run here: privileges, kernel features, tools, interfaces. Changes nothing.'
+complete -c divisi -n '__fish_seen_subcommand_from doctor' -l iface -r -d 'look at these interfaces only; exit 1 if one cannot be used'
 complete -c divisi -n __fish_use_subcommand -a inspect -d 'Shows programs, maps, sizes and disassembly of an object.'
 complete -c divisi -n '__fish_seen_subcommand_from inspect' -l entry -r -d 'entry function, if the object has several'
 complete -c divisi -n '__fish_seen_subcommand_from inspect' -l type -r -a 'xdp sched_cls tracepoint socket_filter' -d 'program type, if the section name says nothing'

@@ -16,6 +16,7 @@ _divisi() {
     "split") words="--output --entry --type --set --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
     "analyze") words="--entry --type --set --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
+    "doctor") words="--iface --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --trace --inside --maps --port --out --engine --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
@@ -26,7 +27,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze inspect run rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;

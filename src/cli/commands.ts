@@ -139,6 +139,30 @@ export const commands: readonly Command[] = [
       (await import("./analyze.ts")).analyze(words, rendering),
   },
   {
+    name: "doctor",
+    summary:
+      "Says what can run here: privileges, kernel features, tools, interfaces. Changes nothing.",
+    args: [],
+    flags: [
+      {
+        name: "iface",
+        value: "IF[,IF…]",
+        repeatable: true,
+        text: "look at these interfaces only; exit 1 if one cannot be used",
+        completes: "interface",
+      },
+    ],
+    examples: [
+      ["divisi doctor", "the machine, its kernel, every interface"],
+      [
+        "divisi doctor --iface eth0 -v",
+        "one interface; every kernel feature by name",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./doctor.ts")).doctor(words, rendering),
+  },
+  {
     name: "inspect",
     summary: "Shows programs, maps, sizes and disassembly of an object.",
     args: [{ name: "PROG", text: "x.o or x.c" }],

@@ -7,8 +7,8 @@ import type { ProgramSpec } from "../isa/index.ts";
 import type { Analysed, Artifact } from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
 import { analyzeJson, printPlan } from "../strategy/index.ts";
+import { columns, wrapped as wrapLines } from "./wrap.ts";
 
-const width = 80;
 const mostLines = 30;
 
 export interface SplitSummary {
@@ -119,18 +119,9 @@ export function testedLines(tested: Tested): string[] {
   ];
 }
 
+/** Lines behind a title of ten columns, which only the first one has. */
 function wrapped(title: string, text: string): string[] {
-  const lines: string[] = [];
-  let rest = printable(text);
-  const room = width - 10;
-  while (rest.length > room) {
-    const space = rest.lastIndexOf(" ", room);
-    const at = space > 20 ? space : room;
-    lines.push(rest.slice(0, at).trimEnd());
-    rest = rest.slice(at).trimStart();
-  }
-  lines.push(rest);
-  return lines.map(
+  return wrapLines(text, 0, columns() - 10).map(
     (line, index) => `${(index === 0 ? title : "").padEnd(10)}${line}`,
   );
 }

@@ -12,6 +12,11 @@ export type {
   TestRunOptions,
   TestRunResult,
 } from "./kernel/kernel-program.ts";
+export {
+  probeFeatures,
+  probeKernel,
+  type FeatureProbe,
+} from "./kernel/probe.ts";
 export type { AttachOptions, ReplacedProgram, XdpLink } from "./kernel/link.ts";
 export type { InterfaceXdp, XdpMode } from "./kernel/netlink.ts";
 export { asKernelShows, type EventReader } from "./kernel/event-reader.ts";
