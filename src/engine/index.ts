@@ -31,13 +31,28 @@ export {
 } from "./kernel/kernel-stage.ts";
 export { PacketRuns } from "./kernel/packet-runs.ts";
 export {
+  emptySubject,
+  measureInterleaved,
   measureOverhead,
+  measureProgram,
   measureTestRun,
+  type InterleaveOptions,
   type Measurement,
   type MeasureOptions,
+  type MeasureProgramOptions,
+  type PlacedSample,
+  type ProgramMeasurement,
+  type SubjectSamples,
 } from "./kernel/measure.ts";
 export { lockFile, type FileLock } from "./kernel/file-lock.ts";
 export { pinName, type PinFolder, type Pins } from "./kernel/pins.ts";
+export {
+  frameSizeFor,
+  prepareSubject,
+  type Subject,
+  type SubjectOptions,
+} from "./kernel/measure-subject.ts";
+export type { Placement } from "./kernel/placement.ts";
 export {
   printSummary,
   summarizeLog,

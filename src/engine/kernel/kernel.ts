@@ -16,7 +16,7 @@ import {
 } from "../../base/index.ts";
 import type { MapSpec, ProgramSpec } from "../../isa/index.ts";
 import { programSpec, type Btf, type ObjectSpec } from "../../object/index.ts";
-import { onCpu } from "./affinity.ts";
+import { allowedCpus, onCpu } from "./affinity.ts";
 import { attributes, command } from "./attributes.ts";
 import { isUnsized } from "./create-map.ts";
 import { KernelMap } from "./kernel-map.ts";
@@ -167,6 +167,11 @@ export class Kernel {
   /** Runs `work` with this thread bound to one CPU. */
   onCpu<T>(cpu: number, work: () => T): T {
     return onCpu(this.#syscalls, cpu, work);
+  }
+
+  /** Numbers of the CPUs that this thread may run on. */
+  allowedCpus(): readonly number[] {
+    return allowedCpus(this.#syscalls);
   }
 
   close(): void {
