@@ -18,8 +18,10 @@ export {
   type HelperImport,
   type Sharing,
 } from "./wasm/compile.ts";
+export { functionAddress } from "./wasm/callbacks.ts";
+export { contextLayout, type ContextLayout } from "./wasm/context-layout.ts";
+export { portableHelpers } from "./wasm/helper-calls.ts";
 export {
-  context,
   descriptor,
   innerMaps,
   mapHandle,

@@ -3,6 +3,8 @@
  */
 import type { Place } from "../base/index.ts";
 import type { Host } from "./host.ts";
+import type { Memory } from "./memory.ts";
+import type { PacketFrame } from "./packet-frame.ts";
 import type { Observer } from "./outcome.ts";
 import type { Step } from "./word-steps.ts";
 
@@ -22,6 +24,8 @@ export interface Code {
 }
 
 export interface Executor extends Host {
+  readonly memory: Memory;
+  readonly frame: PacketFrame;
   readonly observer: Observer;
   /** Steps that a function may still do in this run. */
   left: number;

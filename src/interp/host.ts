@@ -6,7 +6,6 @@ import type { Place, Random } from "../base/index.ts";
 import type { CellStore } from "./cell-store.ts";
 import { Fault } from "./fault.ts";
 import type { ByteSource } from "./format.ts";
-import type { Memory } from "./memory.ts";
 import type {
   AccessResult,
   CellTouch,
@@ -16,12 +15,17 @@ import type {
   ProgramEvent,
   RedirectTarget,
 } from "./outcome.ts";
-import type { PacketFrame } from "./packet-frame.ts";
+import type { ProgramTypeName } from "../isa/index.ts";
 import type { State, Store } from "./state.ts";
 
 /** r1 … r5 of a call, counted from 1 as the registers are. */
 export class Arguments {
-  readonly view = new DataView(new ArrayBuffer(48));
+  /** Eight bytes a register. */
+  readonly view: DataView;
+
+  constructor(view: DataView = new DataView(new ArrayBuffer(48))) {
+    this.view = view;
+  }
 
   word(register: number): bigint {
     return this.view.getBigUint64(8 * register, true);
@@ -44,12 +48,45 @@ export class Arguments {
   }
 }
 
+/** Memory as the program addresses it. What is not the program's to touch is a Fault. */
+export interface HostMemory {
+  /** Where `locate` found the bytes: `at` in `chunk`. */
+  readonly chunk: { readonly bytes: Uint8Array; readonly view: DataView };
+  readonly at: number;
+  locate(address: number, size: number, write: boolean): void;
+  /** A view, not a copy; valid until the next access. */
+  bytes(address: number, size: number, write?: boolean): Uint8Array;
+}
+
+/** The packet of a run and the context that shows it. Errors are negated numbers. */
+export interface HostFrame {
+  readonly type: ProgramTypeName;
+  readonly length: number;
+  /** Address of the packet's first byte. */
+  readonly data: number;
+  /** Address of the context. */
+  readonly contextAddress: number;
+  /** A copy of the packet as it now is. */
+  content(): Uint8Array;
+  /** The packet's own bytes, a view. */
+  bytes(offset: number, size: number): Uint8Array;
+  adjustHead(delta: number): number;
+  adjustMeta(delta: number): number;
+  adjustTail(delta: number): number;
+  /** Opens (or closes, when negative) `delta` bytes at `offset`; new ones are zero. */
+  resizeAt(offset: number, delta: number): number;
+  /** A field of the context by its name; 0 where the type has none. */
+  getField(name: string): number;
+  setField(name: string, value: number): void;
+}
+
+/** What helpers see of the engine that runs them; interp's own is Machine. */
 export interface Host {
   readonly observer: Observer;
   readonly args: Arguments;
-  readonly memory: Memory;
+  readonly memory: HostMemory;
   readonly state: State;
-  readonly frame: PacketFrame;
+  readonly frame: HostFrame;
   readonly input: PacketInput;
   readonly environment: Environment;
   readonly random: Random;
@@ -64,6 +101,8 @@ export interface Host {
   map(register: number): Store;
   /** The same, where only a map with cells makes sense. */
   cells(register: number): CellStore;
+  /** Address of one CPU's copy of a value. */
+  addressOf(store: CellStore, cell: number, copy: number): number;
   /** Bytes at the address in that register; a view, or a copy of what is read. */
   bytes(register: number, size: number, write?: boolean): Uint8Array;
   /** Runs the function at that address; answers its r0. */

@@ -1,7 +1,17 @@
 export { BytecodeMachine, type BytecodeOptions } from "./bytecode-machine.ts";
 export { type MapEntry, updateFlag } from "./cell-store.ts";
 export { errno } from "./errno.ts";
+export { Fault, fault } from "./fault.ts";
 export { formatText, type ByteSource } from "./format.ts";
+export { helperFunctions } from "./helpers/table.ts";
+export { kfuncFunctions } from "./helpers/kfuncs.ts";
+export {
+  Arguments,
+  type HelperAnswer,
+  type Host,
+  type HostFrame,
+  type HostMemory,
+} from "./host.ts";
 export { IrMachine, type IrOptions } from "./ir-machine.ts";
 export { packetRandom, type MachineOptions } from "./machine.ts";
 export type {
@@ -16,6 +26,6 @@ export type {
   RouteAnswer,
   RouteRequest,
 } from "./outcome.ts";
-export type { Target } from "./other-stores.ts";
+export { EventStore, type Target } from "./other-stores.ts";
 export { createState, State, type StateOptions } from "./state.ts";
 export { variedEnvironment } from "./varied-environment.ts";

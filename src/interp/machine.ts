@@ -326,6 +326,11 @@ export abstract class Machine implements Executor {
     return kernelBase + at;
   }
 
+  addressOf(store: CellStore, cell: number, copy: number): number {
+    const { region, cells } = store;
+    return this.memory.baseOf(region) + cells.offsetOf(cell, copy);
+  }
+
   valueAddress(map: string, offset: number): number {
     const store = this.#state.store(map);
     if (store.kind !== "cells")

@@ -107,7 +107,7 @@ export class PlainRegion implements Region {
     this.what = what;
   }
 
-  locate(memory: Memory, offset: number, size: number): void {
+  locate(memory: Memory, offset: number, size: number, _write?: boolean): void {
     if (offset < this.low || offset + size > this.high)
       fault(
         `${size} bytes at ${this.what} ${offset - this.low} leave its ${this.high - this.low} bytes`,

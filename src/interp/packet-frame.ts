@@ -13,7 +13,15 @@
 import { InputError } from "../base/index.ts";
 import { programTypeRow, type ProgramTypeName } from "../isa/index.ts";
 import { errno } from "./errno.ts";
-import { contextBase, packetBase, packetSpace, PlainRegion } from "./memory.ts";
+import { fault } from "./fault.ts";
+import {
+  contextBase,
+  packetBase,
+  packetSpace,
+  PlainRegion,
+  type Memory,
+} from "./memory.ts";
+import type { HostFrame } from "./host.ts";
 import type { PacketInput } from "./outcome.ts";
 
 const headRoom = 256;
@@ -23,7 +31,8 @@ const pageSize = 4096;
 const ethernetHeader = 14;
 const longest = packetSpace - 2 * pageSize;
 
-export class PacketFrame {
+export class PacketFrame implements HostFrame {
+  readonly contextAddress = contextBase;
   readonly packet = new PlainRegion(packetSpace / 16, "packet byte");
   readonly context: PlainRegion;
   readonly type: ProgramTypeName;
@@ -39,7 +48,7 @@ export class PacketFrame {
   constructor(type: ProgramTypeName) {
     const row = programTypeRow(type);
     this.type = type;
-    this.context = new PlainRegion(row.contextSize, "context byte");
+    this.context = new ContextRegion(type);
     this.#fields = new Map(
       row.context.map(({ name, offset }) => [name, offset]),
     );
@@ -194,14 +203,33 @@ export class PacketFrame {
   }
 }
 
-/** For helpers that take the context: it must be this run's. */
-export function isContext(address: number): boolean {
-  return address === contextBase;
+/** The context: all of it may be read, the fields that the table says written. */
+class ContextRegion extends PlainRegion {
+  readonly #writable: Uint8Array;
+
+  constructor(type: ProgramTypeName) {
+    const { context, contextSize } = programTypeRow(type);
+    super(contextSize, "context byte");
+    this.#writable = new Uint8Array(contextSize);
+    for (const { offset, size, writable } of context)
+      if (writable === true) this.#writable.fill(1, offset, offset + size);
+  }
+
+  override locate(
+    memory: Memory,
+    offset: number,
+    size: number,
+    write: boolean,
+  ): void {
+    super.locate(memory, offset, size);
+    if (write && this.#writable.subarray(offset, offset + size).includes(0))
+      fault(`${size} bytes at ${this.what} ${offset} may not be written`);
+  }
 }
 
 /** Checks that `size` bytes at `offset` of the packet exist. */
 export function inPacket(
-  frame: PacketFrame,
+  frame: HostFrame,
   offset: number,
   size: number,
 ): boolean {

@@ -66,6 +66,18 @@ const skBuff: readonly ContextField[] = [
   skb("tstamp_type", 180, "scalar", 1), skb("hwtstamp", 184, "scalar", 8),
 ];
 
+/** The fields of `struct __sk_buff` with those of that name writable. */
+function writable(...names: readonly string[]): readonly ContextField[] {
+  return skBuff.map((field) =>
+    names.includes(field.name) ? { ...field, writable: true } : field,
+  );
+}
+
+// tc_cls_act_is_valid_access and sk_filter_is_valid_access (net/core/filter.c).
+// prettier-ignore
+const classifierContext = writable("mark", "queue_mapping", "priority", "tc_index", "cb", "tc_classid", "tstamp");
+const filterContext = writable("cb");
+
 export const programTypes = {
   xdp: {
     number: 6,
@@ -84,7 +96,7 @@ export const programTypes = {
     number: 3,
     sections: ["tc", "classifier", "tcx/ingress", "tcx/egress"],
     contextSize: 192,
-    context: skBuff,
+    context: classifierContext,
     // prettier-ignore
     verdicts: { 0: "ok", 1: "reclassify", 2: "shot", 3: "pipe", 4: "stolen", 5: "queued", 6: "repeat", 7: "redirect", 8: "trap", 4294967295: "unspec" },
     packetAccess: "direct",
@@ -101,7 +113,7 @@ export const programTypes = {
     number: 1,
     sections: ["socket"],
     contextSize: 192,
-    context: skBuff,
+    context: filterContext,
     verdicts: {},
     packetAccess: "legacy",
   },

@@ -25,8 +25,9 @@ import {
   type Fact,
   type Knowledge,
 } from "./facts.ts";
-import { context, frameSize, type Layout, type MapLayout } from "./layout.ts";
-import { faultNumber } from "./program-context.ts";
+import { isWritable } from "./context-layout.ts";
+import { frameSize, type Layout, type MapLayout } from "./layout.ts";
+import { faultNumber, type ProgramContext } from "./program-context.ts";
 
 /** Locals of every translated function; parameters r1 … r5 come first. */
 export const local = {
@@ -80,6 +81,7 @@ export interface Address {
 
 export class AccessWriter {
   readonly #code: Code;
+  readonly #about: ProgramContext;
   readonly #layout: Layout;
   readonly #frameTop: number;
   /** Whether any check used the packet's bounds in locals. */
@@ -87,9 +89,10 @@ export class AccessWriter {
   /** Whether the frame must be zero at entry, because some of it may be read first. */
   readsFresh = false;
 
-  constructor(code: Code, layout: Layout, frameTop: number) {
+  constructor(code: Code, about: ProgramContext, frameTop: number) {
     this.#code = code;
-    this.#layout = layout;
+    this.#about = about;
+    this.#layout = about.layout;
     this.#frameTop = frameTop;
   }
 
@@ -148,10 +151,11 @@ export class AccessWriter {
 
   /** Loads what the packet checks compare with. */
   loadPacketBounds(code: Code): void {
-    const at = (field: number): Code =>
-      code.i32Const(0).memory(op.i64Load32U, this.#layout.cell.context + field);
-    at(context.dataMeta).set(local.packetStart);
-    at(context.dataEnd).get(local.packetStart).byte(op.i64Sub);
+    const { dataMeta, dataEnd } = this.#about.context;
+    const at = (pointer: number): Code =>
+      code.i32Const(0).memory(op.i64Load32U, pointer);
+    at(dataMeta).set(local.packetStart);
+    at(dataEnd).get(local.packetStart).byte(op.i64Sub);
     code.set(local.packetLength);
     // Too short for the form of the check: what is not proved inside then faults.
     code.get(local.packetLength).i64Const(7).byte(op.i64LtU).if();
@@ -175,7 +179,9 @@ export class AccessWriter {
   }
 
   #context(at: number, access: Access): Address {
-    if (at < 0 || at + access.size > context.size || access.write)
+    const { context } = this.#about;
+    if (at < 0 || at + access.size > context.size) return this.#never(access);
+    if (access.write && !isWritable(context, at, access.size))
       return this.#never(access);
     return this.#constant(this.#layout.cell.context + at);
   }
@@ -273,7 +279,10 @@ export class AccessWriter {
  * The body of `check(address: i64, size: i32, write: i32, site: i32)`: returns when
  * some region holds all the bytes, else faults. The order is by likelihood.
  */
-export function writeGeneralCheck(code: Code, layout: Layout): void {
+export function writeGeneralCheck(
+  code: Code,
+  { layout, context }: ProgramContext,
+): void {
   const [address, size, write, site] = [0, 1, 2, 3];
   code.get(size).byte(op.i32Eqz).if().byte(op.return).end();
   const within = (start: () => void, length: () => void): void => {
@@ -289,8 +298,8 @@ export function writeGeneralCheck(code: Code, layout: Layout): void {
   };
   const constant = (value: number) => () => code.i64Const(value);
   const accept = (): unknown => code.if().byte(op.return).end();
-  const field = (at: number): unknown =>
-    code.i32Const(0).memory(op.i64Load32U, layout.cell.context + at);
+  const field = (pointer: number): unknown =>
+    code.i32Const(0).memory(op.i64Load32U, pointer);
   within(
     () => field(context.dataMeta),
     () => {
@@ -307,6 +316,10 @@ export function writeGeneralCheck(code: Code, layout: Layout): void {
   within(constant(layout.cell.context), constant(context.size));
   code.get(write).ops(op.i32Eqz, op.i32And);
   accept();
+  for (const { start, end } of context.writable) {
+    within(constant(layout.cell.context + start), constant(end - start));
+    accept();
+  }
   for (const map of layout.maps) {
     if (map.valuesSize === 0) continue;
     within(constant(map.values), constant(map.valuesSize));

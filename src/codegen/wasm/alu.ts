@@ -209,3 +209,29 @@ function swap64(code: Code): void {
   swap32(code);
   code.ops(op.i64ExtendI32U, op.i64Or);
 }
+
+export function loadOp(size: number, signed: boolean): number {
+  switch (size) {
+    case 1:
+      return signed ? op.i64Load8S : op.i64Load8U;
+    case 2:
+      return signed ? op.i64Load16S : op.i64Load16U;
+    case 4:
+      return signed ? op.i64Load32S : op.i64Load32U;
+    default:
+      return op.i64Load;
+  }
+}
+
+export function storeOp(size: number): number {
+  switch (size) {
+    case 1:
+      return op.i64Store8;
+    case 2:
+      return op.i64Store16;
+    case 4:
+      return op.i64Store32;
+    default:
+      return op.i64Store;
+  }
+}

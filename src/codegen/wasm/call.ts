@@ -1,6 +1,6 @@
 /**
- * Calls: to functions of the program, to helpers of the engine, and the few helpers
- * that are written in place (array lookups, time, CPU, bpf_loop, tail calls).
+ * Calls: to functions of the program and to helpers of the engine, directly or through
+ * cells; those written in place are in inline-call.ts.
  */
 import {
   helperByNumber,
@@ -8,27 +8,20 @@ import {
   type FunctionSpec,
   type Register,
 } from "../../isa/index.ts";
-import { local, localOf, type AccessWriter, type Address } from "./access.ts";
-import { writeBudget } from "./budget.ts";
-import { i32, i64, op, type Code } from "./encoder.ts";
-import { factOf, type Fact, type Knowledge } from "./facts.ts";
-import { helperCall, type HelperCall } from "./helper-calls.ts";
-import { descriptor, type MapLayout } from "./layout.ts";
-import { faultNumber, type ProgramContext } from "./program-context.ts";
-
-interface CallPlace {
-  readonly index: number;
-  readonly site: number;
-}
-
-/** BPF_MAX_LOOPS: the most iterations of one bpf_loop. */
-const maxLoops = 1 << 23;
+import { localOf, type AccessWriter, type Address } from "./access.ts";
+import { i32, op, type Code } from "./encoder.ts";
+import type { Fact, Knowledge } from "./facts.ts";
+import { bridgeOf, calledHelper, type HelperCall } from "./helper-calls.ts";
+import { InlineWriter, type CallPlace } from "./inline-call.ts";
+import type { MapLayout } from "./layout.ts";
+import type { ProgramContext } from "./program-context.ts";
 
 export class CallWriter {
   readonly #about: ProgramContext;
   readonly #fn: FunctionSpec;
   readonly #code: Code;
   readonly #access: AccessWriter;
+  readonly #inline: InlineWriter;
 
   constructor(
     about: ProgramContext,
@@ -40,6 +33,7 @@ export class CallWriter {
     this.#fn = fn;
     this.#code = code;
     this.#access = access;
+    this.#inline = new InlineWriter(about, code, access);
   }
 
   call(callee: Callee, know: Knowledge, place: CallPlace): void {
@@ -54,16 +48,12 @@ export class CallWriter {
         if (this.#about.movesPacket[index] === true) this.#reloadPacket();
         return;
       }
-      case "helper": {
-        const helper = helperCall(callee.helper);
-        if (helper === undefined) {
-          const name = helperByNumber(callee.helper)?.name ?? callee.helper;
-          return this.#refuse(place, `helper bpf_${name}`);
-        }
+      case "helper":
+      case "kfunc": {
+        const helper = calledHelper(callee);
+        if (helper === undefined) return this.#refuse(place, nameOf(callee));
         return this.#helper(helper, know, place);
       }
-      case "kfunc":
-        return this.#refuse(place, `kernel function ${callee.name}`);
       case "raw":
         return this.#refuse(place, "unlinked call");
     }
@@ -71,15 +61,16 @@ export class CallWriter {
 
   #helper(helper: HelperCall, know: Knowledge, place: CallPlace): void {
     const map = this.#mapOf(helper, know, place);
-    if (helper.inline) this.#inline(helper, know, place, map);
+    if (helper.inline) this.#inline.call(helper, know, place, map);
+    else if (this.#isBridged(helper, map)) this.#bridge(helper, know, place);
     else if (helper.name === "map_lookup_elem" && map?.kind === "array")
-      this.#arrayLookup(map, know, place);
+      this.#inline.arrayLookup(map, know, place);
     else this.#import(helper, know, place, map);
     this.#code.set(localOf(0));
     if (helper.movesPacket) this.#reloadPacket();
   }
 
-  /** The map that the call names; it must be known, and fit the helper. */
+  /** The map that the call names, if that is known; it must fit the helper then. */
   #mapOf(
     helper: HelperCall,
     know: Knowledge,
@@ -88,18 +79,18 @@ export class CallWriter {
     const at = helper.args.indexOf("map");
     if (at < 0) return undefined;
     const fact = know.registers[at + 1];
-    if (fact?.kind !== "map")
-      return this.#refuse(
-        place,
-        `bpf_${helper.name} on a map chosen at run time`,
-      );
+    if (fact?.kind !== "map") {
+      if (helper.inline)
+        this.#refuse(place, `bpf_${helper.name} on a map chosen at run time`);
+      return undefined;
+    }
     const map = this.#about.layout.maps[fact.map];
     if (map === undefined) throw new RangeError(`no map ${fact.map}`);
     const { type } = map.spec;
     const isWrong =
       helper.name === "redirect_map"
         ? !["devmap", "devmap_hash", "cpumap", "xskmap"].includes(type)
-        : helper.name.startsWith("map_") &&
+        : helper.name.includes("map_") &&
           (map.kind === "foreign" || map.held !== "values");
     if (isWrong)
       return this.#refuse(
@@ -107,6 +98,35 @@ export class CallWriter {
         `bpf_${helper.name} on a map of type ${map.spec.type}`,
       );
     return map;
+  }
+
+  #isBridged(helper: HelperCall, map: MapLayout | undefined): boolean {
+    if (helper.bridged) return true;
+    if (helper.args.includes("map") && map === undefined) return true;
+    // Other flags and another verdict there.
+    return helper.name === "redirect" && this.#about.program.type !== "xdp";
+  }
+
+  /** r1 … r5 into their cells, the import, the result out of its cell. */
+  #bridge(helper: HelperCall, know: Knowledge, place: CallPlace): void {
+    const code = this.#code;
+    const { cell } = this.#about.layout;
+    const bridge = bridgeOf(helper);
+    if (bridge === undefined)
+      return this.#refuse(place, `helper bpf_${helper.name}`);
+    for (let register = 1; register <= bridge.count; register++) {
+      this.#access.escape(know, register as Register);
+      code.i32Const(0);
+      this.#access.pushRegister(register as Register);
+      code.memory(op.i64Store, cell.args + 8 * (register - 1));
+    }
+    code.i32Const(0).i32Const(place.site).memory(op.i32Store, cell.site);
+    code.callByName(`${bridge.name}@`);
+    code.i32Const(0).memory(op.i64Load, cell.result);
+    const at = bridge.args.indexOf("callback");
+    if (at < 0) return;
+    const callback = this.#inline.callback(know, (at + 1) as Register);
+    if (this.#about.callbackMoves(callback)) this.#reloadPacket();
   }
 
   /** Leaves the i64 result on the stack. */
@@ -162,15 +182,12 @@ export class CallWriter {
           offset: 0,
           size,
           write,
-          ...(word === "cell" ? { reads: true } : {}),
           site: place.site,
         }),
       );
     switch (word) {
       case "key":
         return memory(map?.spec.keySize ?? 0, false);
-      case "cell":
-        return memory(4, true);
       case "value":
         return memory(map?.spec.valueSize ?? 0, false);
       case "in":
@@ -196,7 +213,6 @@ export class CallWriter {
       case "size":
         return () => this.#saturated(register);
       case "u32":
-      case "record":
         return () => {
           this.#access.pushRegister(register);
           code.byte(op.i32WrapI64);
@@ -235,117 +251,6 @@ export class CallWriter {
     code.i64Const(32).ops(op.i64ShrU, op.i64Eqz, op.select);
   }
 
-  #inline(
-    helper: HelperCall,
-    know: Knowledge,
-    place: CallPlace,
-    map: MapLayout | undefined,
-  ): void {
-    const code = this.#code;
-    const { cell } = this.#about.layout;
-    const current = (load: number, field: number): unknown =>
-      code.i32Const(0).memory(op.i32Load, cell.current).memory(load, field);
-    switch (helper.name) {
-      case "get_smp_processor_id":
-        current(op.i64Load32U, descriptor.cpu);
-        return;
-      case "get_numa_node_id":
-        code.i64Const(0);
-        return;
-      case "jiffies64":
-        // HZ is 250.
-        current(op.i64Load, descriptor.time);
-        code.i64Const(4_000_000).byte(op.i64DivU);
-        return;
-      case "loop":
-        return this.#loop(know, place);
-      case "tail_call":
-        return this.#tailCall(map);
-      case "spin_lock":
-      case "spin_unlock":
-        // Nobody else sees this memory.
-        code.i64Const(0);
-        return;
-      default:
-        current(op.i64Load, descriptor.time);
-        return;
-    }
-  }
-
-  /** values + key · size of a cell + cpu · stride, or 0 beyond the capacity. */
-  #arrayLookup(map: MapLayout, know: Knowledge, { site }: CallPlace): void {
-    const code = this.#code;
-    const key = this.#access.reach(know, {
-      base: 2,
-      offset: 0,
-      size: map.spec.keySize,
-      write: false,
-      site,
-    });
-    key.push();
-    code.memory(op.i32Load, key.offset).tee(local.narrow);
-    code.i32Const(map.capacity).byte(op.i32LtU).byte(op.if).byte(i64);
-    code
-      .get(local.narrow)
-      .i32Const(map.stride * map.copies)
-      .byte(op.i32Mul);
-    code.i32Const(map.values).byte(op.i32Add);
-    if (map.copies > 1) {
-      code.i32Const(0);
-      code.memory(op.i32Load, this.#about.layout.cell.current);
-      code.memory(op.i32Load, descriptor.cpu);
-      code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
-    }
-    code.byte(op.i64ExtendI32U).byte(op.else).i64Const(0).end();
-  }
-
-  /** for (i = 0; i < nr; i++) if (callback(i, ctx)) return i + 1; return i. */
-  #loop(know: Knowledge, place: CallPlace): void {
-    const callback = factOf(know, 2);
-    if (callback.kind !== "function")
-      return this.#refuse(place, "bpf_loop with a callback chosen at run time");
-    const code = this.#code;
-    const [i, count] = [local.wide, local.wide2];
-    this.#access.pushRegister(1);
-    code.i64Const(0xffff_ffff).byte(op.i64And).set(count);
-    this.#access.pushRegister(4);
-    code.byte(op.i64Eqz).byte(op.i32Eqz);
-    code.byte(op.if).byte(i64).i64Const(-22).byte(op.else);
-    code.get(count).i64Const(maxLoops).byte(op.i64GtU);
-    code.byte(op.if).byte(i64).i64Const(-7).byte(op.else);
-    code.i64Const(0).set(i);
-    code.block().loop();
-    code.get(i).get(count).byte(op.i64GeU).brIf(1);
-    writeBudget(code, () => this.#access.fault(place.site, faultNumber.budget));
-    code.get(i);
-    this.#access.escape(know, 3);
-    this.#access.pushRegister(3);
-    code.i64Const(0).i64Const(0).i64Const(0).callByName(`f${callback.index}`);
-    code.get(i).i64Const(1).byte(op.i64Add).set(i);
-    code.byte(op.i64Eqz).brIf(0).end().end();
-    code.get(i).end().end();
-    if (this.#about.movesPacket[callback.index] === true) this.#reloadPacket();
-  }
-
-  /** The target's frame replaces this one, so its result is the caller's. */
-  #tailCall(map: MapLayout | undefined): void {
-    const code = this.#code;
-    if (map === undefined) return;
-    const { cell } = this.#about.layout;
-    for (const { slot, index } of this.#about.tailTargets(map.index)) {
-      this.#access.pushRegister(3);
-      code.byte(op.i32WrapI64).i32Const(slot).byte(op.i32Eq);
-      code.i32Const(0).memory(op.i32Load, cell.tailCalls);
-      code.i32Const(0).ops(op.i32GtS, op.i32And).if();
-      code.i32Const(0).i32Const(0).memory(op.i32Load, cell.tailCalls);
-      code.i32Const(1).byte(op.i32Sub).memory(op.i32Store, cell.tailCalls);
-      code.i64Const(cell.context);
-      for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
-      code.callByName(`f${index}`).byte(op.return).end();
-    }
-    code.i64Const(0);
-  }
-
   #reloadPacket(): void {
     this.#access.loadPacketBounds(this.#code);
   }
@@ -353,6 +258,12 @@ export class CallWriter {
   #refuse(place: CallPlace, what: string): never {
     return this.#about.refuse(this.#fn, place.index, what);
   }
+}
+
+function nameOf(callee: Callee): string {
+  if (callee.kind === "kfunc") return `kernel function ${callee.name}`;
+  const number = callee.kind === "helper" ? callee.helper : 0;
+  return `helper bpf_${helperByNumber(number)?.name ?? number}`;
 }
 
 /** A function of the module where there is one (table-lookup.ts), else an import. */

@@ -10,7 +10,7 @@
  * function and writes verdict and packet place back. What throws leaves the address
  * of the descriptor in the `current` cell, so that its packet can be named.
  */
-import { Bug, UnsupportedError, type Place } from "../../base/index.ts";
+import { Bug, type Place } from "../../base/index.ts";
 import { placeOf, type ProgramSpec } from "../../isa/index.ts";
 import { writeGeneralCheck } from "./access.ts";
 import { global } from "./budget.ts";
@@ -25,15 +25,17 @@ import {
   type FunctionBody,
   type FunctionType,
 } from "./encoder.ts";
-import { helperCallByName } from "./helper-calls.ts";
+import { writeCallAny, writeCallback } from "./callbacks.ts";
+import { xdpContext } from "./context-layout.ts";
+import { directCall } from "./helper-calls.ts";
 import {
-  context,
   descriptor,
   layoutOf,
   type CoreOf,
   type Layout,
   type LayoutOptions,
 } from "./layout.ts";
+import { lockFunctions, writeLockFunction } from "./locks.ts";
 import { ProgramContext } from "./program-context.ts";
 import {
   writeLookup,
@@ -63,6 +65,8 @@ export interface HelperImport {
   readonly helper: string;
   /** Number of the map it works on. */
   readonly map?: number;
+  /** Arguments and result are in cells. */
+  readonly bridged?: true;
 }
 
 export interface CompiledProgram {
@@ -80,30 +84,23 @@ export function compile(
   program: ProgramSpec,
   options: CompileOptions = {},
 ): CompiledProgram {
-  if (program.type !== "xdp")
-    throw new UnsupportedError(
-      `${program.file}: ${program.name} is of type ${program.type}; the portable engine runs xdp`,
-      { feature: `program type ${program.type}` },
-    );
   const memory = options.memory ?? "private";
   const layout = layoutOf(program, {
     cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
     ...(typeof memory === "string" ? {} : { seat: memory }),
   });
-  const about = new ProgramContext(program, layout);
-  const control = options.control ?? "structured";
-  const bodies: FunctionBody[] = [];
-  for (const index of about.order)
-    bodies[index] = translateFunction(about, index, control);
+  const { about, bodies } = translate(program, layout, options);
   const check = new Code();
-  writeGeneralCheck(check, layout);
+  writeGeneralCheck(check, about);
   const functions = new Map<string, FunctionBody>();
   for (const [index, body] of bodies.entries())
     functions.set(`f${index}`, body);
   functions.set("check", { type: checkType, locals: [], code: check });
-  functions.set("run", runLoop(layout, options.budget ?? 1 << 24));
-  addOwnHelpers(functions, layout);
+  functions.set("run", runLoop(about, options.budget ?? 1 << 24));
+  if (about.callbacks.length > 0)
+    functions.set("callback", writeCallback(about));
+  addOwnHelpers(functions, about);
   const names = [...functions.keys()];
   const imports = importsOf([...functions.values()]);
   const numbers = new Map([
@@ -130,19 +127,33 @@ export function compile(
         { type: i32, value: 0 },
         { type: i32, value: 0 },
       ],
-      exports: [{ name: "run", fn: indexOf("run") }],
+      exports: ["run", "callback"]
+        .filter((name) => functions.has(name))
+        .map((name) => ({ name, fn: indexOf(name) })),
     },
     new FunctionTypes(),
   );
   return {
     bytes,
     layout,
-    imports: imports.map(({ name, helper, map }) => ({
-      name,
-      helper,
-      ...(map === undefined ? {} : { map }),
-    })),
+    imports: imports.map(({ type: _type, ...rest }) => rest),
   };
+}
+
+function translate(
+  program: ProgramSpec,
+  layout: Layout,
+  { control = "structured" }: CompileOptions,
+): { readonly about: ProgramContext; readonly bodies: FunctionBody[] } {
+  for (const anyCallback of [false, true]) {
+    const about = new ProgramContext(program, layout, { anyCallback });
+    const bodies: FunctionBody[] = [];
+    for (const index of about.order)
+      bodies[index] = translateFunction(about, index, control);
+    // Facts about callbacks hold only if all their callers were known.
+    if (about.anyCallback === anyCallback) return { about, bodies };
+  }
+  throw new Bug("callbacks are unknown and known");
 }
 
 const faultType: FunctionType = { parameters: [i32, i32], results: [] };
@@ -158,8 +169,9 @@ interface Import extends HelperImport {
 /** The helpers that are functions of the module themselves, as far as called. */
 function addOwnHelpers(
   functions: Map<string, FunctionBody>,
-  layout: Layout,
+  about: ProgramContext,
 ): void {
+  const { layout } = about;
   const add = ({ code }: FunctionBody): void => {
     for (const { callee } of code.calls) {
       if (functions.has(callee)) continue;
@@ -167,7 +179,10 @@ function addOwnHelpers(
       const map =
         number === undefined ? undefined : layout.maps[Number(number)];
       let body: FunctionBody;
-      if (callee === "redirect") body = writePlainRedirect(layout);
+      const lock = lockFunctions.find((each) => each === callee);
+      if (lock !== undefined) body = writeLockFunction(about, lock);
+      else if (callee === "callAny") body = writeCallAny(about);
+      else if (callee === "redirect") body = writePlainRedirect(layout);
       else if (map === undefined) continue;
       else if (name === "lookup") body = writeLookup(layout, map);
       else if (name === "redirect") body = writeRedirect(layout, map);
@@ -184,39 +199,53 @@ function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
   const found = new Map<string, Import>();
   for (const { code } of functions)
     for (const { callee } of code.calls) {
+      if (found.has(callee)) continue;
       const [helper = "", map] = callee.split(":");
-      const row = helperCallByName(helper);
-      if (row === undefined || helper === "redirect" || found.has(callee))
-        continue;
-      found.set(callee, {
-        name: callee,
-        helper,
-        type: importType(row),
-        ...(map === undefined ? {} : { map: Number(map) }),
-      });
+      const row = directCall(helper);
+      if (callee.endsWith("@"))
+        found.set(callee, {
+          name: callee,
+          helper: callee.slice(0, -1),
+          bridged: true,
+          type: { parameters: [], results: [] },
+        });
+      else if (row !== undefined && helper !== "redirect")
+        found.set(callee, {
+          name: callee,
+          helper,
+          type: importType(row),
+          ...(map === undefined ? {} : { map: Number(map) }),
+        });
     }
   return [...found.values()];
 }
 
 /** run(at, count): parameters in locals 0 and 1. */
-function runLoop({ cell }: Layout, budget: number): FunctionBody {
+function runLoop(
+  { context, program, layout }: ProgramContext,
+  budget: number,
+): FunctionBody {
+  const { cell } = layout;
   const code = new Code();
   const [at, count] = [0, 1];
   const zero = (): Code => code.i32Const(0);
   const copy = (from: number, to: number): void => {
     zero().get(at).memory(op.i32Load, from);
-    code.memory(op.i32Store, cell.context + to);
+    code.memory(op.i32Store, to);
   };
   code.block().loop();
   code.get(count).byte(op.i32Eqz).brIf(1);
   zero().get(at).memory(op.i32Store, cell.current);
-  copy(descriptor.data, context.data);
-  copy(descriptor.data, context.dataMeta);
-  zero().get(at).memory(op.i32Load, descriptor.data);
-  code.get(at).memory(op.i32Load, descriptor.length).byte(op.i32Add);
-  code.memory(op.i32Store, cell.context + context.dataEnd);
-  copy(descriptor.ifindex, context.ifindex);
-  copy(descriptor.rxQueue, context.rxQueue);
+  // Other contexts are large; the engine fills them, one packet a batch.
+  if (program.type === "xdp") {
+    copy(descriptor.data, context.data);
+    copy(descriptor.data, context.dataMeta);
+    zero().get(at).memory(op.i32Load, descriptor.data);
+    code.get(at).memory(op.i32Load, descriptor.length).byte(op.i32Add);
+    code.memory(op.i32Store, context.dataEnd);
+    copy(descriptor.ifindex, cell.context + xdpContext.ifindex);
+    copy(descriptor.rxQueue, cell.context + xdpContext.rxQueue);
+  }
   zero().i32Const(tailCallLimit).memory(op.i32Store, cell.tailCalls);
   code.i32Const(budget).globalSet(global.budget);
   code.i32Const(mayGotoLimit).globalSet(global.mayGoto);
@@ -225,12 +254,12 @@ function runLoop({ cell }: Layout, budget: number): FunctionBody {
   for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
   code.callByName("f0").byte(op.i32WrapI64);
   code.memory(op.i32Store, descriptor.verdict);
-  for (const [field, to] of [
+  for (const [pointer, to] of [
     [context.data, descriptor.outData],
     [context.dataEnd, descriptor.outEnd],
   ] as const) {
     code.get(at);
-    zero().memory(op.i32Load, cell.context + field);
+    zero().memory(op.i32Load, pointer);
     code.memory(op.i32Store, to);
   }
   code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);

@@ -36,6 +36,20 @@ export const op = {
   memoryFill: [0xfc, 0x0b],
 } as const satisfies Record<string, number | readonly number[]>;
 
+/**
+ * Second bytes of the atomic instructions, behind 0xfe. Their alignment is no hint:
+ * an address that is not a multiple of the size traps.
+ * Source: WebAssembly threads proposal, binary format.
+ */
+// prettier-ignore
+export const atomic = {
+  notify: 0x00, wait32: 0x01, i32Cmpxchg: 0x48, i32Xchg: 0x41,
+  i64Load: 0x11, i64Load8: 0x14, i64Load16: 0x15, i64Load32: 0x16,
+  i64Store: 0x18, i64Store8: 0x1b, i64Store16: 0x1c, i64Store32: 0x1d,
+  i64Add: 0x1f, i64Add32: 0x24, i64And: 0x2d, i64And32: 0x32, i64Or: 0x34, i64Or32: 0x39,
+  i64Xor: 0x3b, i64Xor32: 0x40, i64Xchg: 0x42, i64Xchg32: 0x47, i64Cmpxchg: 0x49, i64Cmpxchg32: 0x4e,
+} as const;
+
 /** Bytes that grow at the end; the body of a function, a section, a module. */
 export class Code {
   /** Calls by name, for `link`: where the five bytes of the index are. */
@@ -145,6 +159,10 @@ export class Code {
   /** A load or store; `offset` is added to the address on the stack. */
   memory(code: number, offset: number): this {
     return this.byte(code).byte(0).unsigned(offset);
+  }
+  /** `align`: log2 of the size. */
+  atomic(code: number, align: number, offset: number): this {
+    return this.byte(0xfe).byte(code).byte(align).unsigned(offset);
   }
   append(other: Code): this {
     for (const { at, callee } of other.calls)

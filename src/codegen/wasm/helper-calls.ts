@@ -1,25 +1,35 @@
 /**
  * The helpers that the portable engine has, and how a call of each crosses from
- * the program to the engine: every argument becomes zero, one or two i32, so that
- * no 64-bit number is ever boxed on the way.
+ * the program to the engine: no 64-bit number is ever boxed on the way.
+ *
+ * Direct calls, for what packets do often: every argument becomes zero, one or two i32.
  *
  *   ctx     nothing; the engine knows the context
- *   map     nothing when known at translation, which is required
+ *   map     nothing when known at translation; else the call is bridged
  *   key value   address of keySize or valueSize bytes, checked to be readable
  *   in out  address of as many bytes as the next argument says, checked; `?`: may be null
  *   size    the low 32 bits, or 2^32 − 1 if the number is larger; so flags too
  *   u32     the low 32 bits
  *   wide    low and high 32 bits
- *   cell    address of 4 bytes, read and written
- *   record  address that ringbuf_reserve gave
- *   lock    nothing
+ *   lock    address of a lock
  *
  * Results: long = i32, sign-extended; u32 = zero-extended; pointer = address or 0;
  * wide = 64 bits in the result cell; void = 0.
  * `inline` calls are emitted by the translator and need no import.
  *
+ * Bridged calls, for everything else: r1 … r5 are stored into cells, the result is
+ * loaded from one, and the engine does what interp does, on linear memory.
+ *
  * Source of numbers and arguments: include/uapi/linux/bpf.h.
  */
+import {
+  helperByName,
+  helperByNumber,
+  kfuncByName,
+  type Callee,
+  type FunctionSignature,
+} from "../../isa/index.ts";
+
 type Word =
   | "ctx"
   | "map"
@@ -31,78 +41,144 @@ type Word =
   | "size"
   | "u32"
   | "wide"
-  | "record"
   | "lock"
-  | "cell"
   | "callback"
   | "any";
 
 export interface HelperCall {
-  readonly number: number;
   readonly name: string;
   readonly args: readonly Word[];
   readonly result: "long" | "u32" | "pointer" | "wide" | "void";
   readonly inline: boolean;
+  /** Through cells; `args` then tells no more than where maps and callbacks are. */
+  readonly bridged: boolean;
+  /** Bridged: how many of r1 … r5 go across. */
+  readonly count: number;
   /** data, data_end or data_meta may change. */
   readonly movesPacket: boolean;
 }
 
 // prettier-ignore
-const rows: readonly (readonly [number, string, string, HelperCall["result"], string?])[] = [
-  [1, "map_lookup_elem", "map key", "pointer"],
-  [2, "map_update_elem", "map key value size", "long"],
-  [3, "map_delete_elem", "map key", "long"],
-  [5, "ktime_get_ns", "", "wide", "inline"],
-  [6, "trace_printk", "in size wide wide wide", "long"],
-  [7, "get_prandom_u32", "", "u32"],
-  [8, "get_smp_processor_id", "", "u32", "inline"],
-  [12, "tail_call", "ctx map u32", "void", "inline"],
-  [23, "redirect", "u32 wide", "long"],
-  [25, "perf_event_output", "ctx map wide in size", "long"],
-  [28, "csum_diff", "in? size in? size u32", "wide"],
-  [42, "get_numa_node_id", "", "u32", "inline"],
-  [44, "xdp_adjust_head", "ctx u32", "long", "moves"],
-  [51, "redirect_map", "map u32 wide", "long"],
-  [54, "xdp_adjust_meta", "ctx u32", "long", "moves"],
-  [65, "xdp_adjust_tail", "ctx u32", "long", "moves"],
-  [69, "fib_lookup", "ctx in size size", "long"],
-  [93, "spin_lock", "lock", "void", "inline"],
-  [94, "spin_unlock", "lock", "void", "inline"],
-  [118, "jiffies64", "", "wide", "inline"],
-  [125, "ktime_get_boot_ns", "", "wide", "inline"],
-  [130, "ringbuf_output", "map in size size", "long"],
-  [131, "ringbuf_reserve", "map size size", "pointer"],
-  [132, "ringbuf_submit", "record size", "void"],
-  [133, "ringbuf_discard", "record size", "void"],
-  [160, "ktime_get_coarse_ns", "", "wide", "inline"],
-  [163, "check_mtu", "ctx u32 cell u32 wide", "long"],
-  [181, "loop", "u32 callback any size", "long", "inline"],
-  [188, "xdp_get_buff_len", "ctx", "u32"],
-  [189, "xdp_load_bytes", "ctx size out size", "long"],
-  [190, "xdp_store_bytes", "ctx size in size", "long"],
-  [208, "ktime_get_tai_ns", "", "wide", "inline"],
+const rows: readonly (readonly [string, string, HelperCall["result"], string?])[] = [
+  ["map_lookup_elem", "map key", "pointer"],
+  ["map_update_elem", "map key value size", "long"],
+  ["map_delete_elem", "map key", "long"],
+  ["ktime_get_ns", "", "wide", "inline"],
+  ["get_prandom_u32", "", "u32"],
+  ["get_smp_processor_id", "", "u32", "inline"],
+  ["tail_call", "ctx map u32", "void", "inline"],
+  ["redirect", "u32 wide", "long"],
+  ["csum_diff", "in? size in? size u32", "wide"],
+  ["get_numa_node_id", "", "u32", "inline"],
+  ["xdp_adjust_head", "ctx u32", "long", "moves"],
+  ["redirect_map", "map u32 wide", "long"],
+  ["xdp_adjust_meta", "ctx u32", "long", "moves"],
+  ["xdp_adjust_tail", "ctx u32", "long", "moves"],
+  ["spin_lock", "lock", "long", "inline"],
+  ["spin_unlock", "lock", "long", "inline"],
+  ["bpf_res_spin_lock", "lock", "long", "inline"],
+  ["bpf_res_spin_unlock", "lock", "long", "inline"],
+  ["bpf_preempt_disable", "", "void", "inline"],
+  ["bpf_preempt_enable", "", "void", "inline"],
+  ["bpf_rcu_read_lock", "", "void", "inline"],
+  ["bpf_rcu_read_unlock", "", "void", "inline"],
+  ["jiffies64", "", "wide", "inline"],
+  ["ktime_get_boot_ns", "", "wide", "inline"],
+  ["ktime_get_coarse_ns", "", "wide", "inline"],
+  ["loop", "u32 callback any size", "long", "inline"],
+  ["xdp_get_buff_len", "ctx", "u32"],
+  ["xdp_load_bytes", "ctx size out size", "long"],
+  ["xdp_store_bytes", "ctx size in size", "long"],
+  ["ktime_get_tai_ns", "", "wide", "inline"],
 ];
 
-const table = new Map(
-  rows.map(([number, name, args, result, tag]): [number, HelperCall] => [
-    number,
+/** Bridged, by name; the isa tables know numbers and arguments. */
+const bridgedHelpers: readonly string[] = `
+  map_push_elem map_pop_elem map_peek_elem map_lookup_percpu_elem for_each_map_elem
+  probe_read probe_read_user probe_read_kernel probe_read_str probe_read_user_str probe_read_kernel_str
+  trace_printk trace_vprintk snprintf strncmp strtol strtoul
+  perf_event_output skb_output xdp_output ringbuf_output ringbuf_reserve ringbuf_submit ringbuf_discard ringbuf_query
+  fib_lookup check_mtu redirect_neigh redirect_peer
+  tcp_raw_gen_syncookie_ipv4 tcp_raw_gen_syncookie_ipv6 tcp_raw_check_syncookie_ipv4 tcp_raw_check_syncookie_ipv6
+  get_current_pid_tgid get_current_uid_gid get_current_comm get_current_cgroup_id get_cgroup_classid get_route_realm
+  get_netns_cookie get_socket_cookie get_socket_uid sk_lookup_tcp sk_lookup_udp skc_lookup_tcp sk_release get_stackid
+  skb_load_bytes skb_load_bytes_relative skb_store_bytes l3_csum_replace l4_csum_replace skb_pull_data clone_redirect
+  get_hash_recalc set_hash_invalid set_hash skb_vlan_push skb_vlan_pop skb_change_tail skb_change_head skb_change_type
+  skb_adjust_room skb_get_tunnel_key skb_get_tunnel_opt skb_set_tunnel_key skb_set_tunnel_opt csum_update csum_level
+`
+  .trim()
+  .split(/\s+/);
+
+const bridgedKfuncs: readonly string[] = [
+  "bpf_xdp_ct_lookup",
+  "bpf_skb_ct_lookup",
+  "bpf_ct_release",
+];
+
+const direct = new Map(
+  rows.map(([name, args, result, tag]): [string, HelperCall] => [
+    name,
     {
-      number,
       name,
       args: args === "" ? [] : (args.split(" ") as Word[]),
       result,
       inline: tag === "inline",
+      bridged: false,
+      count: 0,
       movesPacket: tag === "moves",
     },
   ]),
 );
 
-export function helperCall(number: number): HelperCall | undefined {
-  return table.get(number);
+const bridged = new Map(
+  [
+    ...bridgedHelpers.map((name) => helperByName(name)),
+    ...bridgedKfuncs.map((name) => kfuncByName(name)),
+  ].flatMap((signature): [string, HelperCall][] =>
+    signature === undefined ? [] : [[signature.name, bridgeTo(signature)]],
+  ),
+);
+
+function bridgeTo({
+  name,
+  args = Array.from({ length: 5 }, () => ({ kind: "number" }) as const),
+  invalidatesPacket,
+}: FunctionSignature): HelperCall {
+  return {
+    name,
+    args: args.map(({ kind }): Word =>
+      kind === "map" || kind === "callback" ? kind : "any",
+    ),
+    result: "wide",
+    inline: false,
+    bridged: true,
+    count: args.length,
+    movesPacket: invalidatesPacket,
+  };
 }
 
-const byName = new Map([...table.values()].map((row) => [row.name, row]));
-
-export function helperCallByName(name: string): HelperCall | undefined {
-  return byName.get(name);
+/** What a call of a helper or kernel function compiles to; undefined: nothing does. */
+export function calledHelper(callee: Callee): HelperCall | undefined {
+  if (callee.kind === "kfunc")
+    return direct.get(callee.name) ?? bridged.get(callee.name);
+  if (callee.kind !== "helper") return undefined;
+  const name = helperByNumber(callee.helper)?.name ?? "";
+  return direct.get(name) ?? bridged.get(name);
 }
+
+/** The direct call of that name, as imports of a module spell it. */
+export function directCall(name: string): HelperCall | undefined {
+  return direct.get(name);
+}
+
+/** The same call through cells, for what a direct one cannot do. */
+export function bridgeOf({ name }: HelperCall): HelperCall | undefined {
+  const signature = helperByName(name);
+  return bridged.get(name) ?? (signature && bridgeTo(signature));
+}
+
+/** Everything that compiles, by name: for the reference page and tests. */
+export const portableHelpers: readonly string[] = [
+  ...direct.keys(),
+  ...bridged.keys(),
+];

@@ -4,7 +4,7 @@
  *   area of core 0
  *     0x0000  nothing: null and what is near it (page 0 holds only the cells below)
  *     0x0400  cells of the run, see `Cells`
- *     0x0800  context (struct xdp_md)
+ *     0x0800  context: struct xdp_md, struct __sk_buff
  *     0x2000  stack: one 512-byte frame per function, a gap of the same size between
  *     ......  records: ring buffer reservations
  *     ......  batch: descriptors, then packets with head and tail room
@@ -38,9 +38,15 @@ export interface Cells {
   readonly tailCalls: number;
   /** Site number of the helper call that was made last. */
   readonly site: number;
+  /** r1 … r5 of a bridged helper call or a callback, 64 bits each. */
+  readonly args: number;
+  /** How many locks are held (u32), then their addresses, at most 31. */
+  readonly lock: number;
   /** For a key that the engine makes, such as a masked one of an LPM trie. */
   readonly scratch: number;
   readonly context: number;
+  /** data, data_end and data_meta of program types whose context does not show them. */
+  readonly bounds: number;
 }
 
 function cellsAt(area: number): Cells {
@@ -49,8 +55,11 @@ function cellsAt(area: number): Cells {
     result: area + 0x408,
     tailCalls: area + 0x410,
     site: area + 0x414,
+    args: area + 0x420,
+    lock: area + 0x448,
     scratch: area + 0x500,
     context: area + 0x800,
+    bounds: area + 0xa00,
   };
 }
 
@@ -77,17 +86,6 @@ export const descriptor = {
   hardStart: 52,
   hardEnd: 56,
   redirectFlags: 64,
-} as const;
-
-/** Offsets of the fields of struct xdp_md. */
-export const context = {
-  data: 0,
-  dataEnd: 4,
-  dataMeta: 8,
-  ifindex: 12,
-  rxQueue: 16,
-  egress: 20,
-  size: 24,
 } as const;
 
 export const frameSize = 512;

@@ -10,16 +10,34 @@ import {
   type ProgramSpec,
 } from "../../isa/index.ts";
 import { printPlace } from "../../base/index.ts";
+import { contextLayout, type ContextLayout } from "./context-layout.ts";
 import { joinFacts, type Fact } from "./facts.ts";
-import { helperCall } from "./helper-calls.ts";
+import { calledHelper } from "./helper-calls.ts";
 import type { Layout } from "./layout.ts";
 
 /** Why a run ended early, as the number that the compiled code hands over. */
-export const faultNumber = { memory: 1, budget: 2 } as const;
+export const faultNumber = {
+  memory: 1,
+  budget: 2,
+  misaligned: 3,
+  callback: 4,
+  lockTwice: 5,
+  lockNotHeld: 6,
+  lockStuck: 7,
+} as const;
+
+/** What compiling has to know beforehand. */
+export interface ContextOptions {
+  /** Some call names its callback at run time only, so any of them may be meant. */
+  readonly anyCallback?: boolean;
+}
 
 export class ProgramContext {
   readonly program: ProgramSpec;
   readonly layout: Layout;
+  readonly context: ContextLayout;
+  /** Memory and maps are shared by threads: atomics are real ones. */
+  readonly shared: boolean;
   readonly functionIndex: ReadonlyMap<string, number>;
   readonly mapIndex: ReadonlyMap<string, number>;
   /** Site number of each function's instruction 0. */
@@ -27,12 +45,25 @@ export class ProgramContext {
   /** Callers before callees. */
   readonly order: readonly number[];
   readonly movesPacket: readonly boolean[];
+  /** Functions whose address is taken, in order. */
+  readonly callbacks: readonly number[];
+  /** Those of them that may already be running when they are called back. */
+  readonly reentered: ReadonlySet<number>;
+  /** Set by the translation of a call whose callback is not known. */
+  anyCallback: boolean;
   /** Facts about r1 … r5, joined over the calls seen so far. */
   readonly parameters: (readonly Fact[] | undefined)[];
 
-  constructor(program: ProgramSpec, layout: Layout) {
+  constructor(
+    program: ProgramSpec,
+    layout: Layout,
+    options: ContextOptions = {},
+  ) {
     this.program = program;
     this.layout = layout;
+    this.context = contextLayout(program.type, layout.cell);
+    this.shared = layout.shared;
+    this.anyCallback = options.anyCallback === true;
     this.functionIndex = numbered(program.functions);
     this.mapIndex = numbered(program.maps);
     let site = 0;
@@ -41,15 +72,29 @@ export class ProgramContext {
       site += fn.instructions.length;
       return first;
     });
-    const calls = program.functions.map((fn) => this.#callees(fn));
-    this.order = callersFirst(program, calls);
-    const moves = program.functions.map((fn) => fn.instructions.some(moving));
-    for (const index of this.order.toReversed())
-      if (calls[index]?.some((callee) => moves[callee]) === true)
-        moves[index] = true;
-    this.movesPacket = moves;
+    const taken = program.functions.map((fn) => this.#taken(fn));
+    this.callbacks = [...new Set(taken.flat())].sort((a, b) => a - b);
+    const graph = program.functions.map((fn, index): Edges => {
+      const calls = this.#called(fn);
+      const callsBack = fn.instructions.some(takesCallback);
+      const refers =
+        callsBack && this.anyCallback ? this.callbacks : (taken[index] ?? []);
+      return { calls, refers, callsBack };
+    });
+    const { order, reentered } = callersFirst(program, graph);
+    this.order = order;
+    this.reentered = reentered;
+    this.movesPacket = movers(program, graph, this.callbacks);
     this.parameters = program.functions.map(() => undefined);
     this.parameters[0] = [{ kind: "context", offset: 0 }];
+    if (this.anyCallback)
+      for (const index of this.callbacks) this.parameters[index] = [];
+  }
+
+  /** Whether calling that function back may move the packet; undefined: any of them. */
+  callbackMoves(index: number | undefined): boolean {
+    if (index !== undefined) return this.movesPacket[index] === true;
+    return this.callbacks.some((each) => this.movesPacket[each] === true);
   }
 
   functionNumber(name: string): number {
@@ -75,6 +120,7 @@ export class ProgramContext {
   /** Adds what a call site knows about the arguments. */
   addParameters(index: number, facts: readonly Fact[]): void {
     const known = this.parameters[index];
+    if (known?.length === 0) return;
     const crossed = facts.map(acrossCall);
     this.parameters[index] =
       known === undefined
@@ -102,17 +148,20 @@ export class ProgramContext {
     );
   }
 
-  #callees(fn: FunctionSpec): readonly number[] {
-    return fn.instructions.flatMap((instruction) => {
-      if (instruction.kind === "call" && instruction.callee.kind === "function")
-        return [this.functionNumber(instruction.callee.name)];
-      if (
-        instruction.kind === "load-wide" &&
-        instruction.value.kind === "function"
-      )
-        return [this.functionNumber(instruction.value.name)];
-      return [];
-    });
+  #called(fn: FunctionSpec): readonly number[] {
+    return fn.instructions.flatMap((instruction) =>
+      instruction.kind === "call" && instruction.callee.kind === "function"
+        ? [this.functionNumber(instruction.callee.name)]
+        : [],
+    );
+  }
+
+  #taken(fn: FunctionSpec): readonly number[] {
+    return fn.instructions.flatMap((instruction) =>
+      instruction.kind === "load-wide" && instruction.value.kind === "function"
+        ? [this.functionNumber(instruction.value.name)]
+        : [],
+    );
   }
 }
 
@@ -124,11 +173,43 @@ function acrossCall(fact: Fact): Fact {
   return fact.kind === "value" ? { ...fact, id: -1 } : fact;
 }
 
+/** What one function calls, and whose address it takes. */
+interface Edges {
+  readonly calls: readonly number[];
+  readonly refers: readonly number[];
+  readonly callsBack: boolean;
+}
+
+/** By function: whether a call of it may move the packet. */
+function movers(
+  { functions }: ProgramSpec,
+  graph: readonly Edges[],
+  callbacks: readonly number[],
+): readonly boolean[] {
+  const moves = functions.map((fn) => fn.instructions.some(moving));
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const [index, { calls, refers, callsBack }] of graph.entries()) {
+      const others = [...calls, ...refers, ...(callsBack ? callbacks : [])];
+      if (moves[index] === true || !others.some((other) => moves[other]))
+        continue;
+      moves[index] = changed = true;
+    }
+  }
+  return moves;
+}
+
 function moving(instruction: Instruction): boolean {
   return (
     instruction.kind === "call" &&
-    instruction.callee.kind === "helper" &&
-    helperCall(instruction.callee.helper)?.movesPacket === true
+    calledHelper(instruction.callee)?.movesPacket === true
+  );
+}
+
+function takesCallback(instruction: Instruction): boolean {
+  return (
+    instruction.kind === "call" &&
+    calledHelper(instruction.callee)?.args.includes("callback") === true
   );
 }
 
@@ -138,25 +219,38 @@ function numbered(
   return new Map(named.map(({ name }, index) => [name, index]));
 }
 
-/** Frames are static, so a cycle of calls cannot be run (nor does a kernel load it). */
+/**
+ * Frames are static, so a function that is active may not be called again: a cycle of
+ * calls cannot be run (nor does a kernel load it). A cycle that an address closes is
+ * harmless as long as nobody calls back through it, as with timers that arm themselves.
+ */
 function callersFirst(
   program: ProgramSpec,
-  calls: readonly (readonly number[])[],
-): readonly number[] {
-  const state = new Uint8Array(calls.length);
+  graph: readonly Edges[],
+): { readonly order: readonly number[]; readonly reentered: Set<number> } {
+  const state = new Uint8Array(graph.length);
+  const reentered = new Set<number>();
   const post: number[] = [];
-  const visit = (index: number): void => {
+  const visit = (index: number, byAddress: boolean): void => {
     if (state[index] === 2) return;
-    if (state[index] === 1)
-      throw new InputError(
-        `${program.file}: ${program.functions[index]?.name ?? ""} calls itself, perhaps through others`,
-        { code: "recursive-call" },
-      );
+    if (state[index] === 1) {
+      if (byAddress) reentered.add(index);
+      else recursive(program, index);
+      return;
+    }
     state[index] = 1;
-    for (const callee of calls[index] ?? []) visit(callee);
+    for (const callee of graph[index]?.calls ?? []) visit(callee, false);
+    for (const taken of graph[index]?.refers ?? []) visit(taken, true);
     state[index] = 2;
     post.push(index);
   };
-  for (let index = 0; index < calls.length; index++) visit(index);
-  return post.reverse();
+  for (let index = 0; index < graph.length; index++) visit(index, true);
+  return { order: post.reverse(), reentered };
+}
+
+export function recursive(program: ProgramSpec, index: number): never {
+  throw new InputError(
+    `${program.file}: ${program.functions[index]?.name ?? ""} calls itself, perhaps through others`,
+    { code: "recursive-call" },
+  );
 }

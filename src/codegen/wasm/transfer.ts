@@ -20,8 +20,7 @@ import {
   type Knowledge,
 } from "./facts.ts";
 import { targets, type FlowGraph } from "./flow-graph.ts";
-import { helperCall } from "./helper-calls.ts";
-import { context } from "./layout.ts";
+import { calledHelper, type HelperCall } from "./helper-calls.ts";
 import type { ProgramContext } from "./program-context.ts";
 
 /** Knowledge at the start of each block. Argument facts of calls go to the context. */
@@ -87,7 +86,7 @@ export function transfer(
       return setFact(know, instruction.dst, wideFact(about, instruction));
     case "load":
     case "load-acquire": {
-      const fact = loaded(know, instruction);
+      const fact = loaded(about, know, instruction);
       touch(know, instruction, index);
       return setFact(know, instruction.dst, fact);
     }
@@ -224,10 +223,11 @@ function wideFact(
 
 type Load = Instruction & { readonly kind: "load" | "load-acquire" };
 
-function loaded(know: Knowledge, load: Load): Fact {
+function loaded(about: ProgramContext, know: Knowledge, load: Load): Fact {
   const base = factOf(know, load.base);
   if (base.kind === "context" && load.size === 4 && load.kind === "load") {
-    const at = base.offset + load.offset;
+    const { context, layout } = about;
+    const at = layout.cell.context + base.offset + load.offset;
     if (load.signed) return any;
     if (at === context.data) return { kind: "packet", id: "data", offset: 0 };
     if (at === context.dataMeta)
@@ -300,9 +300,11 @@ function call(
     about.addParameters(number, args);
     know.slots.clear();
     if (about.movesPacket[number] === true) forgetPacket(know);
-  } else if (callee.kind === "helper")
-    result = afterHelper(about, know, callee.helper, { args, index });
-  else know.slots.clear();
+  } else {
+    const helper = calledHelper(callee);
+    if (helper === undefined) know.slots.clear();
+    else result = afterHelper(about, know, helper, { args, index });
+  }
   know.registers[0] = result;
   for (let register = 1; register <= 5; register++)
     know.registers[register] = any;
@@ -311,11 +313,11 @@ function call(
 function afterHelper(
   about: ProgramContext,
   know: Knowledge,
-  number: number,
+  helper: HelperCall,
   { args, index }: { readonly args: readonly Fact[]; readonly index: number },
 ): Fact {
-  const helper = helperCall(number);
-  if (helper === undefined) return any;
+  // A bridged call may write wherever an argument leads.
+  if (helper.bridged) know.slots.clear();
   for (const [at, word] of helper.args.entries()) {
     const fact = args[at] ?? any;
     if (word === "out") {
@@ -327,15 +329,34 @@ function afterHelper(
           noteWritten(know, fact.offset, size);
       }
     }
-    if (word === "cell") spoil(know, fact, 0, 4);
     if (word !== "callback") continue;
     know.slots.clear();
-    if (fact.kind !== "function") continue;
-    about.addParameters(fact.index, [any, args[at + 1] ?? any, any, any, any]);
-    if (about.movesPacket[fact.index] === true) forgetPacket(know);
+    const callback = fact.kind === "function" ? fact.index : undefined;
+    if (about.callbackMoves(callback)) forgetPacket(know);
+    if (callback !== undefined)
+      about.addParameters(callback, callbackFacts(helper, args, at));
   }
   if (helper.movesPacket) forgetPacket(know);
   const map = args[0];
-  if (helper.name !== "map_lookup_elem" || map?.kind !== "map") return any;
+  if (!isLookup(helper) || map?.kind !== "map") return any;
   return { kind: "value", map: map.map, offset: 0, mayBeNull: true, id: index };
+}
+
+function isLookup({ name }: HelperCall): boolean {
+  return name === "map_lookup_elem" || name === "map_lookup_percpu_elem";
+}
+
+/** What a callback's r1 … r5 hold; the argument behind it is handed through. */
+function callbackFacts(
+  { name }: HelperCall,
+  args: readonly Fact[],
+  at: number,
+): readonly Fact[] {
+  const context = args[at + 1] ?? any;
+  if (name === "loop") return [any, context, any, any, any];
+  const map = args[0];
+  if (name !== "for_each_map_elem" || map?.kind !== "map")
+    return [any, any, any, any, any];
+  // prettier-ignore
+  return [map, any, { kind: "value", map: map.map, offset: 0, mayBeNull: false, id: -1 }, context, any];
 }

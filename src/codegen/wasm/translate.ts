@@ -14,9 +14,11 @@ import {
   localTypes,
   type Access,
 } from "./access.ts";
-import { writeAlu, writeBranch, writeEndian } from "./alu.ts";
+import { loadOp, storeOp, writeAlu, writeBranch, writeEndian } from "./alu.ts";
+import { AtomicWriter } from "./atomics.ts";
 import { writeBudget, writeMayGoto } from "./budget.ts";
 import { CallWriter } from "./call.ts";
+import { functionAddress } from "./callbacks.ts";
 import {
   dispatchControl,
   structuredControl,
@@ -25,6 +27,7 @@ import {
 import { Code, i64, op, type FunctionBody } from "./encoder.ts";
 import { copyKnowledge, entryKnowledge, type Knowledge } from "./facts.ts";
 import { flowGraph } from "./flow-graph.ts";
+import { writePacketLoad } from "./packet-load.ts";
 import { frameTop, mapHandle } from "./layout.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 import { solve, transfer } from "./transfer.ts";
@@ -53,6 +56,7 @@ class Translator {
   readonly #index: number;
   readonly #code = new Code();
   readonly #access: AccessWriter;
+  readonly #atomics: AtomicWriter;
   readonly #calls: CallWriter;
   #know: Knowledge = entryKnowledge([]);
 
@@ -62,9 +66,10 @@ class Translator {
     this.#index = index;
     this.#access = new AccessWriter(
       this.#code,
-      about.layout,
+      about,
       frameTop(about.layout, index),
     );
+    this.#atomics = new AtomicWriter(about, this.#code, this.#access);
     this.#calls = new CallWriter(about, fn, this.#code, this.#access);
   }
 
@@ -150,7 +155,10 @@ class Translator {
         this.#load(instruction, instruction.signed, index);
         return this.#set(instruction.dst);
       case "load-acquire":
-        this.#load(instruction, false, index);
+        this.#atomics.load(this.#know, {
+          ...instruction,
+          site: this.#site(index),
+        });
         return this.#set(instruction.dst);
       case "store":
         if (instruction.src.kind === "register")
@@ -161,11 +169,18 @@ class Translator {
           else code.i64Const(instruction.src.value);
         });
       case "store-release":
-        return this.#store(instruction, index, () =>
-          this.#push(instruction.src),
+        this.#access.escape(this.#know, instruction.src);
+        return this.#atomics.store(
+          this.#know,
+          { ...instruction, site: this.#site(index) },
+          instruction.src,
         );
       case "atomic":
-        return this.#atomic(instruction, index);
+        this.#access.escape(this.#know, instruction.src);
+        this.#atomics.update(instruction, this.#know, this.#site(index));
+        if (instruction.fetch)
+          this.#set(instruction.op === "cmpxchg" ? 0 : instruction.src);
+        return;
       case "call":
         return this.#calls.call(instruction.callee, this.#know, {
           index,
@@ -179,8 +194,16 @@ class Translator {
         return this.#refuse(index, "arena (address cast)");
       case "call-register":
         return this.#refuse(index, "indirect call");
-      case "load-packet":
-        return this.#refuse(index, "LD_ABS and LD_IND");
+      case "load-packet": {
+        // The kernel takes them from types with a socket buffer only.
+        const { type } = this.#about.program;
+        if (type !== "sched_cls" && type !== "socket_filter")
+          return this.#refuse(index, `LD_ABS and LD_IND in type ${type}`);
+        writePacketLoad(code, instruction, this.#about.context, (register) =>
+          this.#push(register),
+        );
+        return this.#set(0);
+      }
       case "jump":
       case "branch":
       case "may-goto":
@@ -207,7 +230,9 @@ class Translator {
         return;
       }
       case "function":
-        this.#code.i64Const(8 + 8 * this.#about.functionNumber(value.name));
+        this.#code.i64Const(
+          functionAddress(this.#about.functionNumber(value.name)),
+        );
         return;
       case "kernel-symbol":
         return this.#refuse(index, `kernel symbol ${value.name}`);
@@ -246,79 +271,7 @@ class Translator {
     this.#code.memory(storeOp(store.size), address.offset);
   }
 
-  /** Memory is private to its thread: atomic operations are plain ones. */
-  #atomic(
-    atomic: Instruction & { readonly kind: "atomic" },
-    index: number,
-  ): void {
-    const code = this.#code;
-    const { base, size } = atomic;
-    const { offset, push } = this.#access.reach(this.#know, {
-      base,
-      offset: atomic.offset,
-      size,
-      write: true,
-      reads: true,
-      site: this.#site(index),
-    });
-    const store = storeOp(atomic.size);
-    push();
-    code.memory(loadOp(atomic.size, false), offset).set(local.wide);
-    if (atomic.op === "cmpxchg") {
-      code.get(local.wide);
-      this.#push(0);
-      if (atomic.size === 4) code.i64Const(0xffff_ffff).byte(op.i64And);
-      code.byte(op.i64Eq).if();
-      push();
-      this.#push(atomic.src);
-      code.memory(store, offset).end();
-      code.get(local.wide);
-      return this.#set(0);
-    }
-    push();
-    if (atomic.op !== "xchg") code.get(local.wide);
-    this.#push(atomic.src);
-    if (atomic.op !== "xchg") code.byte(atomicOps[atomic.op]);
-    code.memory(store, offset);
-    if (!atomic.fetch) return;
-    code.get(local.wide);
-    this.#set(atomic.src);
-  }
-
   #refuse(index: number, what: string): never {
     return this.#about.refuse(this.#fn, index, what);
-  }
-}
-
-const atomicOps = {
-  add: op.i64Add,
-  or: op.i64Or,
-  and: op.i64And,
-  xor: op.i64Xor,
-} as const;
-
-function loadOp(size: number, signed: boolean): number {
-  switch (size) {
-    case 1:
-      return signed ? op.i64Load8S : op.i64Load8U;
-    case 2:
-      return signed ? op.i64Load16S : op.i64Load16U;
-    case 4:
-      return signed ? op.i64Load32S : op.i64Load32U;
-    default:
-      return op.i64Load;
-  }
-}
-
-function storeOp(size: number): number {
-  switch (size) {
-    case 1:
-      return op.i64Store8;
-    case 2:
-      return op.i64Store16;
-    case 4:
-      return op.i64Store32;
-    default:
-      return op.i64Store;
   }
 }

@@ -1,7 +1,11 @@
 /** What the functions behind helper calls are given, and what shape they have. */
 import type { Random } from "../../base/index.ts";
 import type { Layout } from "../../codegen/index.ts";
-import type { ProgramEvent } from "../../interp/index.ts";
+import type {
+  Environment,
+  PacketInput,
+  ProgramEvent,
+} from "../../interp/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 import type { PacketArea } from "./packet-area.ts";
 import type { ValueMap } from "./value-maps.ts";
@@ -14,6 +18,10 @@ export interface HelperHost {
   readonly layout: Layout;
   readonly packets: PacketArea;
   readonly maps: readonly (ValueMap | undefined)[];
+  readonly environment: Environment;
+  readonly input: () => PacketInput;
+  /** Runs the function at that address; arguments and result are in cells. */
+  readonly callback: (address: number) => void;
   /** Random numbers of the current packet. */
   readonly random: () => Random;
   /** Events of the current packet. */

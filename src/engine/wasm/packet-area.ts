@@ -7,10 +7,19 @@
  * Room as the kernel's test run and interp have it: 40 bytes at the start belong to
  * struct xdp_frame, 320 at the end of the last 4096-byte page to skb_shared_info.
  * Tail room takes memory only if the program may grow packets.
+ *
+ * XDP contexts are filled by the compiled loop. Of other types a batch is one packet
+ * with all the room there is, and its context is filled here.
  */
 import { InputError } from "../../base/index.ts";
-import { context, descriptor, type Layout } from "../../codegen/index.ts";
-import { errno, type PacketInput } from "../../interp/index.ts";
+import {
+  contextLayout,
+  descriptor,
+  type ContextLayout,
+  type Layout,
+} from "../../codegen/index.ts";
+import { errno, type HostFrame, type PacketInput } from "../../interp/index.ts";
+import { programTypeRow, type ProgramTypeName } from "../../isa/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 
 const headRoom = 256;
@@ -19,20 +28,36 @@ const sharedInfo = 320;
 const framePage = 4096;
 const ethernetHeader = 14;
 
-export class PacketArea {
+export class PacketArea implements HostFrame {
+  readonly type: ProgramTypeName;
+  readonly contextAddress: number;
   /** Packets put in since `clear`. */
   count = 0;
   readonly #memory: MemoryView;
   readonly #layout: Layout;
   readonly #grows: boolean;
   readonly #showsHeadRoom: boolean;
+  readonly #context: ContextLayout;
+  readonly #fields: ReadonlyMap<string, number>;
+  readonly #limit: number;
   #next: number;
 
   constructor(
     memory: MemoryView,
     layout: Layout,
-    helpers: ReadonlySet<string>,
+    about: {
+      readonly type: ProgramTypeName;
+      readonly helpers: ReadonlySet<string>;
+    },
   ) {
+    const { type, helpers } = about;
+    this.type = type;
+    this.contextAddress = layout.cell.context;
+    this.#context = contextLayout(type, layout.cell);
+    this.#fields = new Map(
+      programTypeRow(type).context.map(({ name, offset }) => [name, offset]),
+    );
+    this.#limit = type === "xdp" ? layout.batchPackets : 1;
     this.#memory = memory;
     this.#layout = layout;
     this.#grows = helpers.has("xdp_adjust_tail");
@@ -53,7 +78,7 @@ export class PacketArea {
       Math.ceil((headRoom + length + sharedInfo) / framePage) * framePage -
       sharedInfo;
     const end = this.#next + (this.#grows ? frameEnd : headRoom + length);
-    if (this.count === this.#layout.batchPackets) return false;
+    if (this.count === this.#limit) return false;
     if (end > this.#layout.packets.end) {
       if (this.count > 0) return false;
       throw new InputError(`a packet of ${length} bytes is too long`, {
@@ -83,6 +108,7 @@ export class PacketArea {
     data.setUint32(at + descriptor.redirectKind, 0, true);
     data.setUint32(at + descriptor.hardStart, start, true);
     data.setUint32(at + descriptor.hardEnd, start + frameEnd, true);
+    if (this.type !== "xdp") this.#fillContext(input, start + headRoom);
     // A line of its own for each packet.
     this.#next = Math.ceil(end / 64) * 64;
     return true;
@@ -108,17 +134,60 @@ export class PacketArea {
   abort(index: number): void {
     const at = this.descriptorOf(index);
     this.#memory.setU32(at + descriptor.verdict, 0);
-    this.#memory.setU32(at + descriptor.outData, this.#get(context.data));
-    this.#memory.setU32(at + descriptor.outEnd, this.#get(context.dataEnd));
+    this.#memory.setU32(at + descriptor.outData, this.data);
+    this.#memory.setU32(at + descriptor.outEnd, this.#end);
   }
 
+  get data(): number {
+    return this.#memory.u32(this.#context.data);
+  }
+  get contextSize(): number {
+    return this.#context.size;
+  }
   get length(): number {
-    return this.#get(context.dataEnd) - this.#get(context.data);
+    return this.#end - this.data;
+  }
+  get #end(): number {
+    return this.#memory.u32(this.#context.dataEnd);
+  }
+  /** First and last address but one that the program may touch. */
+  get bounds(): readonly [start: number, end: number] {
+    return [this.#memory.u32(this.#context.dataMeta), this.#end];
   }
 
-  /** `size` bytes of the current packet exist at `offset`; their address. */
-  bytesAt(offset: number): number {
-    return this.#get(context.data) + offset;
+  content(): Uint8Array {
+    return this.#memory.bytes.slice(this.data, this.#end);
+  }
+  bytes(offset: number, size: number): Uint8Array {
+    const at = this.data + offset;
+    return this.#memory.bytes.subarray(at, at + size);
+  }
+
+  getField(name: string): number {
+    const offset = this.#fields.get(name);
+    return offset === undefined
+      ? 0
+      : this.#memory.u32(this.contextAddress + offset);
+  }
+  setField(name: string, value: number): void {
+    const offset = this.#fields.get(name);
+    if (offset !== undefined)
+      this.#memory.setU32(this.contextAddress + offset, value);
+  }
+
+  /** The context after a run without its pointers; undefined for XDP, which has no more. */
+  contextBytes(): Uint8Array | undefined {
+    if (this.type === "xdp") return undefined;
+    const { size, data, dataEnd, dataMeta } = this.#context;
+    const copy = this.#memory.copy(this.contextAddress, size);
+    for (const pointer of [data, dataEnd, dataMeta])
+      if (pointer < this.contextAddress + size)
+        copy.fill(
+          0,
+          pointer - this.contextAddress,
+          pointer - this.contextAddress + 4,
+        );
+    return copy;
   }
 
   adjustHead(delta: number): number {
@@ -129,46 +198,80 @@ export class PacketArea {
     if (data < lowest + metaLength || data > end - ethernetHeader)
       return -errno.EINVAL;
     this.#memory.bytes.copyWithin(oldMeta + delta, oldMeta, old);
-    this.#set(context.data, data);
-    this.#set(context.dataMeta, oldMeta + delta);
+    this.#publish(data, end, oldMeta + delta);
     return 0;
   }
 
   adjustMeta(delta: number): number {
-    const [data, , oldMeta] = this.#place();
+    const [data, end, oldMeta] = this.#place();
     const meta = oldMeta + delta;
     const length = data - meta;
     const lowest = this.#current(descriptor.hardStart) + frameHeader;
     if (meta < lowest || meta > data) return -errno.EINVAL;
     if ((length & 3) !== 0 || length > 252) return -errno.EACCES;
-    this.#set(context.dataMeta, meta);
+    this.#publish(data, end, meta);
     return 0;
   }
 
   adjustTail(delta: number): number {
-    const [data, old] = this.#place();
+    const [data, old, meta] = this.#place();
     const end = old + delta;
     if (end > this.#current(descriptor.hardEnd) || end < data + ethernetHeader)
       return -errno.EINVAL;
     if (delta > 0) this.#memory.bytes.fill(0, old, end);
-    this.#set(context.dataEnd, end);
+    this.#publish(data, end, meta);
+    return 0;
+  }
+
+  resizeAt(offset: number, delta: number): number {
+    const [data, old, meta] = this.#place();
+    const end = old + delta;
+    if (end > this.#layout.packets.end || end < data) return -errno.ENOMEM;
+    const { bytes } = this.#memory;
+    const at = data + offset;
+    bytes.copyWithin(Math.max(at + delta, at), Math.max(at - delta, at), old);
+    if (delta > 0) bytes.fill(0, at, at + delta);
+    this.#publish(data, end, meta);
     return 0;
   }
 
   #place(): readonly [data: number, end: number, meta: number] {
-    return [
-      this.#get(context.data),
-      this.#get(context.dataEnd),
-      this.#get(context.dataMeta),
-    ];
+    return [this.data, this.#end, this.#memory.u32(this.#context.dataMeta)];
+  }
+  #publish(data: number, end: number, meta: number): void {
+    const memory = this.#memory;
+    memory.setU32(this.#context.data, data);
+    memory.setU32(this.#context.dataEnd, end);
+    memory.setU32(this.#context.dataMeta, meta);
+    if (this.type === "xdp") return;
+    this.setField("len", end - data);
+    this.setField("wire_len", end - data);
   }
   #current(field: number): number {
     return this.#memory.u32(this.#memory.current + field);
   }
-  #get(field: number): number {
-    return this.#memory.u32(this.#layout.cell.context + field);
-  }
-  #set(field: number, value: number): void {
-    this.#memory.setU32(this.#layout.cell.context + field, value);
+
+  /** As interp does it for these types. */
+  #fillContext(input: PacketInput, start: number): void {
+    const { bytes, data: view } = this.#memory;
+    const { data, ifindex, rxQueue, time } = input;
+    const { size } = this.#context;
+    bytes.fill(0, this.contextAddress, this.contextAddress + size);
+    this.#publish(start, start + data.length, start);
+    if (this.type === "tracepoint") {
+      bytes.set(data.subarray(0, size), this.contextAddress);
+      return;
+    }
+    this.setField("ingress_ifindex", ifindex);
+    this.setField("ifindex", ifindex);
+    this.setField("queue_mapping", rxQueue);
+    this.setField("protocol", (data[12] ?? 0) | ((data[13] ?? 0) << 8));
+    const stamp = this.#fields.get("tstamp");
+    if (stamp !== undefined)
+      view.setBigUint64(
+        this.contextAddress + stamp,
+        BigInt.asUintN(64, time),
+        true,
+      );
   }
 }

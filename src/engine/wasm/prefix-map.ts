@@ -77,6 +77,12 @@ export class PrefixMap {
   cells(): Iterable<number> {
     return this.#table.cells();
   }
+  inOrder(): Iterable<number> {
+    return this.#table.cells();
+  }
+  keyAddress(at: number): number {
+    return this.#table.keyAddress(at);
+  }
   givenKey(at: number): Uint8Array {
     return this.#given[at] ?? new Uint8Array(this.layout.spec.keySize);
   }

@@ -19,6 +19,7 @@ import {
 import {
   createState,
   packetRandom,
+  type Environment,
   type MapEntry,
   type Outcome,
   type PacketInput,
@@ -27,8 +28,9 @@ import {
   type State,
 } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import type { HelperHost } from "./helper-host.ts";
 import { makeHelper } from "./helpers.ts";
+import type { HelperHost } from "./helper-host.ts";
+import { LinearHost } from "./linear-host.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PacketArea } from "./packet-area.ts";
 import { makeMap, MapContents } from "./value-maps.ts";
@@ -60,6 +62,8 @@ export interface LoadOptions {
   readonly seed?: number;
   /** Loop entries of one packet before it faults. Default 2^24. */
   readonly budget?: number;
+  /** Routes and MTU, as interp's. */
+  readonly environment?: Environment;
   /** How control flow is compiled; both give the same results. */
   readonly control?: Control;
   /** Who has its memory. Default "private". */
@@ -101,7 +105,23 @@ class FaultError extends Error {
   }
 }
 
-const faultTexts = ["", "access outside memory", "budget of loops used up"];
+// By number, as codegen's faultNumber has them.
+const faultTexts = [
+  "",
+  "access outside memory",
+  "budget of loops used up",
+  "misaligned atomic access",
+  "call of what is no function",
+  "lock taken twice",
+  "lock is not held",
+  "lock is held by nobody who gives it back",
+];
+
+/** Verdict with which a redirect counts. */
+const redirectVerdicts: Readonly<Record<string, number>> = {
+  xdp: 4,
+  sched_cls: 7,
+};
 
 export class PortableProgram {
   readonly program: ProgramSpec;
@@ -136,22 +156,33 @@ export class PortableProgram {
     this.#linear = memory;
     this.#memory = new MemoryView(memory.buffer, layout);
     const names = new Set(imports.map(({ helper }) => helper));
-    this.#packets = new PacketArea(this.#memory, layout, names);
+    this.#packets = new PacketArea(this.#memory, layout, {
+      type: program.type,
+      helpers: names,
+    });
     const maps = layout.maps.map((map) => makeMap(this.#memory, map));
     const host: HelperHost = {
       memory: this.#memory,
       layout,
       packets: this.#packets,
       maps,
+      environment: options.environment ?? {},
+      callback: (address) => {
+        const { callback } = this.#exports;
+        if (callback === undefined) host.fault("call of what is no function");
+        else callback(address);
+      },
+      input: () => this.#inputNow(),
       random: () => this.#randomNow(),
       events: () => this.#eventsNow(),
       fault: (text) => {
         throw new FaultError(text, this.#memory.u32(layout.cell.site));
       },
     };
+    const linear = new LinearHost(host);
     const functions = Object.fromEntries(
       imports.map((wanted) => {
-        const helper = makeHelper(host, wanted);
+        const helper = makeHelper(host, linear, wanted);
         const before = options.beforeHelper;
         if (before === undefined) return [wanted.name, helper];
         const spied = (...args: number[]) => {
@@ -214,7 +245,9 @@ export class PortableProgram {
   /** Of a packet of the batch that was run last. */
   outcome(index: number): Outcome {
     const verdict = this.verdict(index);
-    const redirect = verdict === 4 ? this.#redirect(index) : undefined;
+    const isRedirect = verdict === redirectVerdicts[this.program.type];
+    const redirect = isRedirect ? this.#redirect(index) : undefined;
+    const context = this.#packets.contextBytes();
     const fault = this.#faults.get(index);
     return {
       verdict,
@@ -222,6 +255,7 @@ export class PortableProgram {
       events: this.#events.get(index) ?? [],
       ...(redirect === undefined ? {} : { redirect }),
       ...(fault === undefined ? {} : { fault }),
+      ...(context === undefined ? {} : { context }),
     };
   }
 
@@ -302,9 +336,24 @@ export class PortableProgram {
         { cause: error },
       );
     this.#packets.abort(index);
+    this.#releaseLocks();
     const at = placeOfSite(this.program, error.site);
     this.#faults.set(index, { text: error.message, at });
     return index;
+  }
+
+  /** Others must not wait for what a run held that ended early. */
+  #releaseLocks(): void {
+    const { cell, shared } = this.#compiled.layout;
+    if (!shared) return;
+    const { words } = this.#memory;
+    const first = (cell.lock >>> 2) + 1;
+    for (let held = 0; held < (words[first - 1] ?? 0); held++) {
+      const lock = (words[first + held] ?? 0) >>> 2;
+      Atomics.store(words, lock, 0);
+      Atomics.notify(words, lock);
+    }
+    words[first - 1] = 0;
   }
 
   #clear(): void {

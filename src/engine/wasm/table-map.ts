@@ -36,6 +36,9 @@ export class TableMap {
   readonly #indexed: boolean;
   readonly #hasLock: boolean;
   readonly #free: number[] = [];
+  /** By cell: number of the insertion that made its element. */
+  readonly #born: number[] = [];
+  #births = 0;
   #unused = 0;
   #spare: number;
   /** Cells, or -1. */
@@ -132,6 +135,13 @@ export class TableMap {
         yield entry - 1;
   }
 
+  /** As inserted; of LRU maps the longest unused first. A snapshot. */
+  inOrder(): readonly number[] {
+    if (this.#lru) return [...this.byAge()];
+    const born = this.#born;
+    return [...this.cells()].sort((a, b) => (born[a] ?? 0) - (born[b] ?? 0));
+  }
+
   /** Cells of an LRU map, longest unused first. */
   *byAge(): Iterable<number> {
     for (let at = this.#oldest; at >= 0; at = this.#link(this.#newer, at))
@@ -156,6 +166,7 @@ export class TableMap {
     this.#setKey(at, key);
     if (this.#lru) this.#linkNewest(at);
     this.size++;
+    this.#born[at] = this.#births++;
     this.fresh = true;
     return at;
   }
@@ -163,6 +174,7 @@ export class TableMap {
   #moveToSpare(key: number, at: number): number {
     const target = this.#spare;
     const { words } = this.#memory;
+    this.#born[target] = this.#born[at] ?? 0;
     words[this.#slotOf(at)] = target + 1;
     words[this.#next + target] = words[this.#next + at] ?? 0;
     this.#setKey(target, key);

@@ -13,6 +13,7 @@ import {
   parseFunctions,
   type MapSpec,
   type ProgramSpec,
+  type ProgramTypeName,
 } from "../../isa/index.ts";
 import { loadPortable, type LoadOptions } from "./program.ts";
 
@@ -21,12 +22,13 @@ export const cpus = 2;
 export function programOf(
   text: string,
   maps: readonly MapSpec[] = [],
+  type: ProgramTypeName = "xdp",
 ): ProgramSpec {
   return {
     file: "test",
     name: "main",
-    section: "xdp",
-    type: "xdp",
+    section: type,
+    type,
     license: "GPL",
     functions: parseFunctions(text),
     maps,
@@ -89,6 +91,7 @@ export function compareEngines(
     capacity: options.capacities ?? {},
   });
   const machine = new BytecodeMachine(program, state, {
+    environment: options.environment ?? {},
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.steps === undefined ? {} : { budget: options.steps }),
   });
@@ -122,14 +125,15 @@ function printEntries(entries: readonly MapEntry[]): string {
 
 export function print(outcome: Outcome | undefined): string {
   if (outcome === undefined) return "nothing";
-  const { verdict, data, redirect, events, fault } = outcome;
+  const { verdict, data, redirect, events, fault, context } = outcome;
   const parts = [`${verdict}`, toHex(data)];
   if (redirect !== undefined)
     parts.push(
       `to ${redirect.ifindex ?? ""} ${redirect.map ?? ""} ${redirect.key ?? ""} ${redirect.flags}`,
     );
-  for (const { kind, map, data: bytes } of events)
-    parts.push(`${kind} ${map ?? ""} ${toHex(bytes)}`);
+  for (const { kind, map, ifindex, data: bytes } of events)
+    parts.push(`${kind} ${map ?? ""} ${ifindex ?? ""} ${toHex(bytes)}`);
+  if (context !== undefined) parts.push(`context ${toHex(context)}`);
   if (fault !== undefined)
     parts.push(`fault at ${fault.at.function}+${fault.at.instruction}`);
   return parts.join("; ");

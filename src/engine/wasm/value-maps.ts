@@ -25,6 +25,10 @@ export interface ValueMap {
   claim(key: number, flags: number): number;
   remove(key: number): number;
   cells(): Iterable<number>;
+  /** The same as a program walks them: as inserted, as last used (LRU), by index. */
+  inOrder(): Iterable<number>;
+  /** Address of the cell's key; 0 where keys are indices. */
+  keyAddress(at: number): number;
 }
 
 /** array, percpu_array and data sections: cell = index. */
@@ -63,6 +67,12 @@ class ArrayMap implements ValueMap {
   }
   *cells(): Iterable<number> {
     for (let at = 0; at < this.layout.capacity; at++) yield at;
+  }
+  inOrder(): Iterable<number> {
+    return this.cells();
+  }
+  keyAddress(): number {
+    return 0;
   }
 }
 
@@ -154,12 +164,16 @@ export class MapContents {
       );
   }
 
-  #read({ spec, values, stride, copies }: MapLayout, at: number): Uint8Array {
+  #read(layout: MapLayout, at: number): Uint8Array {
+    const { spec, values, stride, copies } = layout;
     const start = values + at * copies * stride;
     const value = this.#memory.copy(
       start,
       copies > 1 ? copies * stride : spec.valueSize,
     );
+    // User space never sees a lock's word.
+    const lock = lockOffset(layout);
+    if (lock >= 0 && copies === 1) value.fill(0, lock, lock + 4);
     return value;
   }
 

@@ -11,6 +11,8 @@ export interface Memory {
 /** What compiled programs export. */
 export interface ProgramExports {
   readonly run: (descriptors: number, count: number) => void;
+  /** If the program takes the address of a function. */
+  readonly callback?: (address: number) => void;
 }
 
 type ImportedFunction = (...args: number[]) => number | void;

@@ -12,8 +12,7 @@ import type { Store } from "../state.ts";
 
 /** Address of the copy that a program on this CPU sees. */
 function addressOf(host: Host, store: CellStore, cell: number): number {
-  const copy = store.copies > 1 ? host.input.cpu : 0;
-  return host.memory.baseOf(store.region) + store.cells.offsetOf(cell, copy);
+  return host.addressOf(store, cell, store.copies > 1 ? host.input.cpu : 0);
 }
 
 function keyOf(host: Host, store: Store, register = 2): Uint8Array {
@@ -130,8 +129,7 @@ const lookupPerCpu: HelperFunction = (host) => {
   const found = cell >= 0;
   host.touch(store, () => toHex(key), "lookup", found ? "hit" : "miss", false);
   if (!found) return 0;
-  const copy = store.copies > 1 ? cpu : 0;
-  return host.memory.baseOf(store.region) + store.cells.offsetOf(cell, copy);
+  return host.addressOf(store, cell, store.copies > 1 ? cpu : 0);
 };
 
 /** Elements in order of insertion (of last use for LRU); arrays by index. */

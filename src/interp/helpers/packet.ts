@@ -6,11 +6,11 @@ import { addSums, foldSum, partialSum } from "../checksum.ts";
 import { errno } from "../errno.ts";
 import { fault } from "../fault.ts";
 import type { Host, HelperFunction } from "../host.ts";
-import { isContext } from "../packet-frame.ts";
 import type { RouteAnswer } from "../outcome.ts";
 
 export function needContext(host: Host): void {
-  if (!isContext(host.args.address(1))) fault("r1 is not the context");
+  if (host.args.address(1) !== host.frame.contextAddress)
+    fault("r1 is not the context");
 }
 
 function adjust(how: (host: Host, delta: number) => number): HelperFunction {
