@@ -17,6 +17,10 @@ _divisi() {
     "doctor") words="--iface --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --trace --inside --maps --port --out --engine --seed --json --quiet --verbose" ;;
+    "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
+    "status") words="--json --quiet --verbose" ;;
+    "detach") words="--iface --all --json --quiet --verbose" ;;
+    "undo") words="--dry-run --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;
@@ -25,7 +29,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach undo rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;

@@ -3,6 +3,7 @@
  * completions derive from this table.
  */
 import type { Command } from "./command.ts";
+import { controlCommands } from "./control-commands.ts";
 import {
   maps,
   port,
@@ -219,6 +220,7 @@ export const commands: readonly Command[] = [
     run: async (words, rendering) =>
       (await import("./run.ts")).run(words, rendering),
   },
+  ...controlCommands,
   {
     name: "rss solve",
     summary: "Solves for a NIC hash key that keeps the given fields together.",

@@ -8,7 +8,7 @@ import { InputError } from "../base/index.ts";
 import { load, analyseLoaded, type Analysed } from "../pipeline.ts";
 import type { MapContents } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
-import { readInput, sha256 } from "./files.ts";
+import { readInput, sha256 as sha256Of } from "./files.ts";
 import { kernelBtf } from "./input.ts";
 import { parseMapsFile } from "./maps-file.ts";
 import { parsePlanFile, type PlanFile } from "./plan-file.ts";
@@ -21,6 +21,8 @@ export interface SplitDirectory {
   readonly contents: MapContents | undefined;
   /** Files whose content is not what the certificate names. */
   readonly changed: readonly string[];
+  /** Of every file, as the certificate names it. */
+  readonly sha256: Readonly<Record<string, string>>;
   /** NIC files that do not say what plan.json says. */
   readonly disagreeing: readonly string[];
 }
@@ -53,6 +55,7 @@ export function readSplitDirectory(path: string): SplitDirectory {
   const loaded = load(source, options);
   const analysed = analyseLoaded(loaded, options);
   const { setup } = plan;
+  const sha256 = certifiedHashes(path, text("certificate.json"));
   const expected =
     setup === undefined
       ? []
@@ -73,14 +76,18 @@ export function readSplitDirectory(path: string): SplitDirectory {
           analysed.program.maps,
         )
       : undefined,
-    changed: changedFiles(path, text("certificate.json")),
+    sha256,
+    changed: changedFiles(path, sha256),
     disagreeing: expected.flatMap(([name, want]) =>
       existsSync(file(name)) && text(name) === want ? [] : [name],
     ),
   };
 }
 
-function changedFiles(path: string, certificate: string): string[] {
+function certifiedHashes(
+  path: string,
+  certificate: string,
+): Readonly<Record<string, string>> {
   const name = join(path, "certificate.json");
   let value: unknown;
   try {
@@ -91,14 +98,21 @@ function changedFiles(path: string, certificate: string): string[] {
       { code: "certificate-file", file: name },
     );
   }
-  const hashes = (value as { sha256?: Record<string, unknown> } | null)?.sha256;
-  if (typeof hashes !== "object")
-    throw new InputError("sha256 is missing", {
-      code: "certificate-file",
-      file: name,
-    });
+  const hashes = (value as { sha256?: Record<string, string> } | null)?.sha256;
+  if (typeof hashes === "object") return hashes;
+  throw new InputError("sha256 is missing", {
+    code: "certificate-file",
+    file: name,
+  });
+}
+
+function changedFiles(
+  path: string,
+  hashes: Readonly<Record<string, string>>,
+): string[] {
   return Object.entries(hashes).flatMap(([file, hash]) =>
-    existsSync(join(path, file)) && sha256(readInput(join(path, file))) === hash
+    existsSync(join(path, file)) &&
+    sha256Of(readInput(join(path, file))) === hash
       ? []
       : [file],
   );

@@ -84,3 +84,10 @@ export const allowUntested: Flag = {
   text: "exit 0 although a state access was never reached",
 };
 export const program: readonly Flag[] = [entry, type, set];
+export const iface: Flag = {
+  name: "iface",
+  value: "IF[,IF…]",
+  repeatable: true,
+  text: "interfaces in the order of the plan's ports, or PORT=IF",
+  completes: "interface",
+};

@@ -1,3 +1,34 @@
+export {
+  attach,
+  type Attached,
+  type AttachRequest,
+  type ControlContext,
+} from "./attach.ts";
+export {
+  findAttachment,
+  readRecords,
+  type AttachmentRecord,
+  type MapRecord,
+} from "./attachment.ts";
+export { detach } from "./detach.ts";
 export { examine, type DoctorOptions } from "./doctor.ts";
 export type { Finding } from "./finding.ts";
+export {
+  Journal,
+  unfinishedTransactions,
+  type JournalOptions,
+  type OpenTransaction,
+  type Transaction,
+  type Undo,
+} from "./journal.ts";
 export { thisMachine, type Machine, type ToolAnswer } from "./machine.ts";
+export { applyNic, checkNic, type NicState, type NicWish } from "./nic.ts";
+export { findPinRoot } from "./pin-root.ts";
+export { networkNamespace } from "./processes.ts";
+export { stateFolder } from "./state-folder.ts";
+export {
+  attachmentStatus,
+  type AttachmentStatus,
+  type InterfaceStatus,
+} from "./status.ts";
+export { describeUndo, undoAll, type UndoContext } from "./undo.ts";

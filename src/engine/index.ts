@@ -17,7 +17,13 @@ export {
   probeKernel,
   type FeatureProbe,
 } from "./kernel/probe.ts";
-export type { AttachOptions, ReplacedProgram, XdpLink } from "./kernel/link.ts";
+export {
+  busy,
+  type AttachOptions,
+  type Occupant,
+  type ReplacedProgram,
+  type XdpLink,
+} from "./kernel/link.ts";
 export type { InterfaceXdp, XdpMode } from "./kernel/netlink.ts";
 export { asKernelShows, type EventReader } from "./kernel/event-reader.ts";
 export {

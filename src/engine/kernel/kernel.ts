@@ -25,9 +25,11 @@ import { kernelFunctionId, kernelVariableId } from "./kernel-symbols.ts";
 import type { PlacedFunction } from "./layout.ts";
 import {
   attachXdp,
+  occupantOf,
   restoreReplaced,
   type AttachableProgram,
   type AttachOptions,
+  type Occupant,
   type ReplacedProgram,
   type XdpLink,
 } from "./link.ts";
@@ -149,9 +151,14 @@ export class Kernel {
   /** Puts a program that `attachXdp` replaced back; the kernel's words if that fails. */
   restoreReplaced(
     ifindex: number,
-    replaced: ReplacedProgram,
+    replaced: Pick<ReplacedProgram, "fd" | "mode">,
   ): string | undefined {
     return restoreReplaced(this.#syscalls, ifindex, replaced);
+  }
+
+  /** What stands at the interface already; undefined: nothing does. */
+  occupant(ifindex: number): Occupant | undefined {
+    return occupantOf(this.#syscalls, ifindex);
   }
 
   /** What outlives the process. */

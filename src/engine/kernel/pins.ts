@@ -13,12 +13,14 @@
  *
  * Source: kernel/bpf/inode.c; fs/namespace.c (dissolve_on_fput, do_move_mount).
  */
+import { chmodSync } from "node:fs";
 import { InputError, UnsupportedError } from "../../base/index.ts";
 import { attributes, command } from "./attributes.ts";
 import { KernelMap } from "./kernel-map.ts";
 import { XdpLink } from "./link.ts";
 import {
   mapInfo,
+  openProgram,
   programInfo,
   type MapInfo,
   type ProgramInfo,
@@ -94,6 +96,13 @@ export class Pins {
 
   program(at: string): PinnedProgram | undefined {
     const fd = this.open(at);
+    if (fd === undefined) return undefined;
+    return { fd, info: programInfo(this.#syscalls, fd) };
+  }
+
+  /** One that runs, by its id. */
+  programById(id: number): PinnedProgram | undefined {
+    const fd = openProgram(this.#syscalls, id);
     if (fd === undefined) return undefined;
     return { fd, info: programInfo(this.#syscalls, fd) };
   }
@@ -179,6 +188,7 @@ export class PinFolder {
     this.#pins = pins;
     this.#mount = mount;
     this.path = `/proc/self/fd/${mount}`;
+    chmodSync(this.path, 0o700);
   }
 
   pin(fd: number, name: string): void {

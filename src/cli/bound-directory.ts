@@ -1,0 +1,216 @@
+/**
+ * What `split` wrote, with its ports bound to interfaces: the program as it is
+ * loaded, first contents of its maps, what the NIC must be.
+ */
+import { join, resolve } from "node:path";
+import { InputError, UnsupportedError } from "../base/index.ts";
+import type { MapRecord, NicWish } from "../control/index.ts";
+import type { Kernel, KernelMap, LoadedPrograms } from "../engine/index.ts";
+import { mapTypeRow, type MapSpec } from "../isa/index.ts";
+import { hasVariable } from "../object/index.ts";
+import { load, type Loaded } from "../pipeline.ts";
+import {
+  deviceContents,
+  lanesOf,
+  toInitialise,
+  type MapContents,
+} from "../proof/index.ts";
+import { readSplitDirectory, type SplitDirectory } from "./directory.ts";
+import { kernelBtf } from "./input.ts";
+import type { BoundInterface } from "./interfaces.ts";
+import { usage } from "./words.ts";
+
+export interface BoundDirectory {
+  readonly directory: SplitDirectory;
+  readonly loaded: Loaded;
+  readonly maps: readonly MapRecord[];
+  readonly nic: NicWish;
+  /** What user space has still to do. */
+  readonly notes: readonly string[];
+  /** Loads the program, with these maps instead of new ones, and fills the others. */
+  readonly loadInto: (
+    kernel: Kernel,
+    standing?: ReadonlyMap<string, KernelMap>,
+  ) => LoadedPrograms;
+}
+
+/** The directory as it was certified; anything else is an InputError. */
+export function certifiedDirectory(path: string): SplitDirectory {
+  const directory = readSplitDirectory(path);
+  const [changed] = directory.changed;
+  if (changed !== undefined)
+    throw new InputError("its SHA-256 is not the one in certificate.json", {
+      code: "directory-changed",
+      file: join(path, changed),
+      fix: `divisi check ${path} says whether what is there now is right; divisi split writes it anew`,
+    });
+  const [other] = directory.disagreeing;
+  if (other !== undefined)
+    throw new InputError("it does not say what plan.json says", {
+      code: "directory-disagrees",
+      file: join(path, other),
+      fix: "divisi split writes it anew",
+    });
+  return directory;
+}
+
+export function bindDirectory(
+  directory: SplitDirectory,
+  interfaces: readonly BoundInterface[],
+): BoundDirectory {
+  const { plan, analysed, path } = directory;
+  if (plan.program.type !== "xdp")
+    throw new UnsupportedError(
+      `${plan.program.name} is a ${plan.program.type} program; only XDP programs can be attached`,
+      { feature: `attaching ${plan.program.type}` },
+    );
+  const tested = analysed.report.testedPorts ?? [];
+  for (const { port, name, ifindex } of interfaces) {
+    const planned = plan.ports.find((each) => each.name === port)?.ifindex;
+    if (
+      planned !== undefined &&
+      planned !== ifindex &&
+      tested.includes(planned) &&
+      !hasVariable(analysed.object, `${port}_ifindex`)
+    )
+      throw usage(
+        `the program tests for interface index ${planned} by number, and ${name} has ${ifindex}`,
+        `divide it again with --port ${port}=${ifindex}`,
+      );
+  }
+  const ports = interfaces.map(({ port, ifindex }) => ({
+    name: port,
+    ifindex,
+  }));
+  const loaded = load(directory.core, {
+    file: join(path, "core.o"),
+    entry: plan.program.name,
+    type: plan.program.type,
+    set: [],
+    ports,
+    userWrites: plan.userWrites ?? [],
+    kernelBtf,
+  });
+  const { program } = loaded;
+  const devices = deviceMaps(
+    program.maps,
+    interfaces.map(({ ifindex }) => ifindex),
+  );
+  const contents: MapContents = {
+    ...deviceContents(
+      program,
+      interfaces.map(({ ifindex }) => ifindex),
+    ),
+    ...devices,
+    ...directory.contents,
+  };
+  return {
+    directory,
+    loaded,
+    maps: program.maps.map((map) =>
+      mapRecord(map, directory, map.name in contents),
+    ),
+    nic: {
+      ports: interfaces.map(({ port, name }) => ({ port, iface: name })),
+      cores: plan.cores,
+      setup: plan.setup,
+    },
+    notes: toInitialise(program)
+      .filter((name) => !(name in contents))
+      .map((name) => `map ${name} is empty: it is yours to fill`),
+    loadInto: (kernel, standing = new Map()) => {
+      const { btf } = loaded.object;
+      const made = kernel.load([program], {
+        maps: standing,
+        ...(btf === undefined ? {} : { btf }),
+      });
+      for (const [name, entries] of Object.entries(contents)) {
+        const map = made.map(name);
+        if (!standing.has(name))
+          for (const { key, value } of entries) map.updateAll(key, [value]);
+      }
+      setReady(program.maps, made);
+      return made;
+    },
+  };
+}
+
+/** What the record of an attachment says of where it came from. */
+export function originOf(
+  { directory, maps, loaded }: BoundDirectory,
+  command: readonly string[],
+) {
+  const { plan, path } = directory;
+  return {
+    directory: resolve(path),
+    command: ["divisi", ...command],
+    program: loaded.program.name,
+    strategy: plan.strategy,
+    grade: plan.grade,
+    cores: plan.cores,
+    sha256: directory.sha256,
+    maps,
+  };
+}
+
+/** Device maps whose values have room for a program: interface, then none. */
+function deviceMaps(
+  maps: readonly MapSpec[],
+  ifindexes: readonly number[],
+): MapContents {
+  const words = (...numbers: readonly number[]): Uint8Array =>
+    new Uint8Array(Uint32Array.of(...numbers).buffer);
+  return Object.fromEntries(
+    maps
+      .filter(({ type, valueSize }) => type === "devmap" && valueSize === 8)
+      .map(({ name, maxEntries }) => [
+        name,
+        ifindexes.slice(0, maxEntries).map((ifindex, slot) => ({
+          key: words(slot),
+          value: words(ifindex, 0),
+        })),
+      ]),
+  );
+}
+
+/** An object that waits for its maps is told that they are filled (CLI.md: ready). */
+function setReady(maps: readonly MapSpec[], made: LoadedPrograms): void {
+  for (const { name, section, data, valueFields } of maps) {
+    const word = valueFields?.find(({ path }) => path === "ready");
+    if (!section.startsWith(".data") || word === undefined) continue;
+    const key = new Uint8Array(4);
+    const map = made.map(name);
+    const bytes = (map.lookup(key) ?? data ?? new Uint8Array()).slice();
+    bytes[word.bitOffset / 8] = 1;
+    map.update(key, bytes);
+  }
+}
+
+function mapRecord(
+  map: MapSpec,
+  { plan, analysed }: SplitDirectory,
+  isFilled: boolean,
+): MapRecord {
+  const original =
+    analysed.program.maps.find(({ name }) => name === map.name) ?? map;
+  const part = plan.objects.find(({ name }) => name === map.name);
+  const isMerged =
+    mapTypeRow(map.type).perCpu === true &&
+    mapTypeRow(original.type).perCpu !== true;
+  return {
+    name: map.name,
+    strategy: part?.strategy ?? "copy",
+    originalType: original.type,
+    type: map.type,
+    keySize: map.keySize,
+    valueSize: map.valueSize,
+    maxEntries: map.maxEntries,
+    flags: map.flags,
+    readOnly: map.readOnly,
+    section: map.data === undefined ? "" : map.section,
+    keyFields: map.keyFields ?? [],
+    valueFields: map.valueFields ?? [],
+    lanes: isMerged ? lanesOf(original) : [],
+    isFilled,
+  };
+}

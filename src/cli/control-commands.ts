@@ -1,0 +1,102 @@
+/** The commands that change this machine for good, and take that back: rows of commands.ts. */
+import type { Command } from "./command.ts";
+import { iface } from "./flags.ts";
+
+export const controlCommands: readonly Command[] = [
+  {
+    name: "attach",
+    summary: "Attaches DIR to interfaces, for good: it stays without us.",
+    args: [{ name: "DIR", text: "what split wrote" }],
+    flags: [
+      iface,
+      {
+        name: "name",
+        value: "NAME",
+        text: "what to call it (default: the name of DIR)",
+      },
+      {
+        name: "mode",
+        value: "M",
+        text: "where XDP runs (default: native where the driver can)",
+        choices: ["native", "skb", "hw"],
+      },
+      {
+        name: "apply-nic",
+        text: "set queues, key and table as the plan wants them; detach restores",
+      },
+      {
+        name: "replace",
+        text: "take the place of an XDP program that belongs to no link",
+      },
+      {
+        name: "pin-root",
+        value: "BPFFS",
+        text: "BPF file system to pin in (default /sys/fs/bpf)",
+        completes: "directory",
+      },
+    ],
+    examples: [
+      [
+        "divisi attach out --iface eth0,eth1 --apply-nic",
+        "port lan on eth0, wan on eth1, the NICs set up",
+      ],
+      [
+        "divisi attach out --iface lan=eth0,wan=eth1 --name edge",
+        "by name of the port; called edge from now on",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./attach.ts")).attach(words, rendering),
+  },
+  {
+    name: "status",
+    summary: "Shows what is attached, and whether it still is as it was made.",
+    args: [
+      { name: "NAME", optional: true, text: "only this one (default: all)" },
+    ],
+    flags: [],
+    examples: [
+      ["divisi status", "interfaces, programs, maps, health; exit 1 if not ok"],
+      ["divisi status --json edge", "one attachment, as JSON"],
+    ],
+    run: async (words) => (await import("./status.ts")).status(words),
+  },
+  {
+    name: "detach",
+    summary: "Takes an attachment off and restores what attach changed.",
+    args: [
+      {
+        name: "NAME",
+        optional: true,
+        text: "its name, or the DIR it came from",
+      },
+    ],
+    flags: [
+      {
+        name: "iface",
+        value: "IF[,IF…]",
+        repeatable: true,
+        text: "whatever is attached to these interfaces",
+        completes: "interface",
+      },
+      { name: "all", text: "everything that divisi attached" },
+    ],
+    examples: [
+      ["divisi detach edge", "links, pins and NIC settings of edge"],
+      ["divisi detach --all", "everything"],
+    ],
+    run: async (words) => (await import("./detach.ts")).detach(words),
+  },
+  {
+    name: "undo",
+    summary:
+      "Takes back what killed commands left: NIC settings, pins, namespaces.",
+    args: [],
+    flags: [{ name: "dry-run", text: "only say what would be done" }],
+    examples: [
+      ["divisi undo", "replay the journal backwards"],
+      ["divisi undo --dry-run", "show what is left"],
+    ],
+    run: async (words) => (await import("./undo.ts")).undo(words),
+  },
+];
