@@ -23,13 +23,19 @@ export { contextLayout, type ContextLayout } from "./wasm/context-layout.ts";
 export { portableHelpers } from "./wasm/helper-calls.ts";
 export {
   descriptor,
-  innerMaps,
-  mapHandle,
+  outsideSize,
   scratchSize,
   type Cells,
   type CoreOf,
   type Layout,
-  type MapLayout,
 } from "./wasm/layout.ts";
+export {
+  innerMaps,
+  longestPrefix,
+  mapHandle,
+  mapState,
+  touchLog,
+  type MapLayout,
+} from "./wasm/map-layout.ts";
 export { hashConstants } from "./wasm/table-lookup.ts";
 export type { Control } from "./wasm/translate.ts";

@@ -37,7 +37,7 @@ export class ArrayStore extends CellStore {
     const index = indexOf(key);
     if (index >= this.capacity) return -errno.E2BIG;
     if ((flags & updateFlag.noExist) !== 0) return -errno.EEXIST;
-    return index;
+    return this.badLock(flags) ?? index;
   }
   override remove(): number {
     return -errno.EINVAL;

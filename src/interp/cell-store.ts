@@ -126,10 +126,17 @@ export abstract class CellStore {
 
   /** EINVAL for flags that no update takes; undefined when they are fine. */
   protected badFlags(flags: number): number | undefined {
-    if ((flags & ~updateFlag.lock) >>> 0 > updateFlag.exist)
-      return -errno.EINVAL;
-    if ((flags & updateFlag.lock) !== 0 && this.#lock === undefined)
-      return -errno.EINVAL;
-    return undefined;
+    // Only arrays and hashes with one copy know BPF_F_LOCK.
+    const { type } = this.spec;
+    const takesLock = type === "hash" || type === "array";
+    const plain = takesLock ? flags & ~updateFlag.lock : flags;
+    return plain >>> 0 > updateFlag.exist ? -errno.EINVAL : undefined;
+  }
+
+  /** EINVAL for BPF_F_LOCK where no value has a lock. */
+  protected badLock(flags: number): number | undefined {
+    return (flags & updateFlag.lock) !== 0 && this.#lock === undefined
+      ? -errno.EINVAL
+      : undefined;
   }
 }

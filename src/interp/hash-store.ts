@@ -1,6 +1,5 @@
 /**
- * hash, lru_hash and their per-CPU kinds, and the sparse maps of devices, CPUs and
- * sockets (devmap, devmap_hash, cpumap, xskmap), which are hashes here.
+ * hash, lru_hash and their per-CPU kinds.
  *
  * Kernel semantics (kernel/bpf/hashtab.c):
  * - an update of an existing element of a map that is not per-CPU gives it a new
@@ -14,7 +13,6 @@
  * batches and approximates use by a bit.
  */
 import type { MapSpec } from "../isa/index.ts";
-import { indexOf } from "./array-store.ts";
 import { CellStore, updateFlag } from "./cell-store.ts";
 import { Cells } from "./cells.ts";
 import { errno } from "./errno.ts";
@@ -77,9 +75,8 @@ export class HashStore extends CellStore {
   override claim(key: Uint8Array, flags: number): number {
     this.fresh = false;
     this.evicted = undefined;
-    const bad = this.badFlags(flags);
+    const bad = this.badFlags(flags) ?? this.badLock(flags);
     if (bad !== undefined) return bad;
-    if (this.isIndexed() && indexOf(key) >= this.capacity) return -errno.E2BIG;
     const text = keyText(key);
     const cell = this.#index.cells.get(text);
     if (cell !== undefined) {
@@ -93,10 +90,7 @@ export class HashStore extends CellStore {
   override remove(key: Uint8Array): number {
     const text = keyText(key);
     const cell = this.#index.cells.get(text);
-    if (cell === undefined) {
-      if (!this.isIndexed()) return -errno.ENOENT;
-      return indexOf(key) < this.capacity ? 0 : -errno.EINVAL;
-    }
+    if (cell === undefined) return -errno.ENOENT;
     const index = this.#own();
     index.cells.delete(text);
     index.free.push(cell);
@@ -116,12 +110,13 @@ export class HashStore extends CellStore {
   }
 
   override clone(): HashStore {
-    const twin = new HashStore(
-      this.spec,
-      this.capacity,
-      this.copies,
-      this.cells.clone(),
+    return this.cloneInto(
+      new HashStore(this.spec, this.capacity, this.copies, this.cells.clone()),
     );
+  }
+
+  /** Gives `twin`, which has a clone of the cells, this map's index. */
+  protected cloneInto<T extends HashStore>(twin: T): T {
     twin.region = this.region;
     twin.#index = this.#index;
     twin.#next = this.#next;
@@ -130,12 +125,6 @@ export class HashStore extends CellStore {
     this.#shared = true;
     twin.#shared = true;
     return twin;
-  }
-
-  /** Keys are numbers below the capacity. */
-  private isIndexed(): boolean {
-    const { type } = this.spec;
-    return type === "devmap" || type === "cpumap" || type === "xskmap";
   }
 
   #replace(text: KeyText, cell: number, flags: number): number {

@@ -56,15 +56,15 @@ export class LpmStore extends CellStore {
 
   override claim(key: Uint8Array, flags: number): number {
     this.fresh = false;
-    if (flags > updateFlag.exist) return -errno.EINVAL;
+    if (flags >>> 0 > updateFlag.exist) return -errno.EINVAL;
     const length = indexOf(key);
     if (length > this.#maxLength) return -errno.EINVAL;
     const text = masked(key, length);
     const old = this.#cells.get(text);
-    if (old === undefined && this.#cells.size >= this.capacity)
-      return -errno.ENOSPC;
     if (old === undefined && flags === updateFlag.exist) return -errno.ENOENT;
     if (old !== undefined && flags === updateFlag.noExist) return -errno.EEXIST;
+    if (old === undefined && this.#cells.size >= this.capacity)
+      return -errno.ENOSPC;
     this.#own();
     const cell =
       old === undefined ? (this.#free.pop() ?? this.#next++) : this.#spare;

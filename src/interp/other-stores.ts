@@ -1,11 +1,14 @@
 /**
  * Maps without cells: queues and stacks, bloom filters, maps of maps and of
  * programs, event channels. Each knows its kind; helpers ask for the kind they need.
- *
- * The bloom filter here is an exact set: never a false positive, which is one of the
- * answers that the kernel's may give.
  */
-import type { MapSpec } from "../isa/index.ts";
+import {
+  bloomBits,
+  bloomShape,
+  type BloomShape,
+  type MapSpec,
+} from "../isa/index.ts";
+import { indexOf } from "./array-store.ts";
 import { errno } from "./errno.ts";
 import { updateFlag } from "./cell-store.ts";
 import { keyText, type KeyText } from "./key-text.ts";
@@ -53,35 +56,52 @@ export class QueueStore {
   }
 }
 
-/** bloom_filter (kernel/bpf/bloom_filter.c). */
+/** bloom_filter (kernel/bpf/bloom_filter.c), as with BPF_F_ZERO_SEED. */
 export class BloomStore {
   readonly kind = "bloom";
   readonly spec: MapSpec;
-  #values = new Set<KeyText>();
+  readonly #shape: BloomShape;
+  #bits: Uint8Array;
   #shared = false;
 
-  constructor(spec: MapSpec) {
+  constructor(spec: MapSpec, shape: BloomShape, bits: Uint8Array) {
     this.spec = spec;
+    this.#shape = shape;
+    this.#bits = bits;
   }
-  get values(): Iterable<KeyText> {
-    return this.#values;
+  static of(spec: MapSpec, capacity: number): BloomStore {
+    const shape = bloomShape(spec, capacity);
+    return new BloomStore(spec, shape, new Uint8Array(shape.bytes));
+  }
+  /** A view. */
+  get bits(): Uint8Array {
+    return this.#bits;
   }
   push(value: Uint8Array, flags: number): number {
     if (flags !== updateFlag.any) return -errno.EINVAL;
-    if (this.#shared) this.#values = new Set(this.#values);
-    this.#shared = false;
-    this.#values.add(keyText(value));
+    for (const bit of this.#bitsOf(value))
+      this.set(bit >>> 3, (this.#bits[bit >>> 3] ?? 0) | (1 << (bit & 7)));
     return 0;
   }
   has(value: Uint8Array): boolean {
-    return this.#values.has(keyText(value));
+    return this.#bitsOf(value).every(
+      (bit) => ((this.#bits[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0,
+    );
+  }
+  set(at: number, byte: number): void {
+    if (this.#shared) this.#bits = this.#bits.slice();
+    this.#shared = false;
+    this.#bits[at] = byte;
   }
   clone(): BloomStore {
-    const twin = new BloomStore(this.spec);
-    twin.#values = this.#values;
+    const twin = new BloomStore(this.spec, this.#shape, this.#bits);
     twin.#shared = true;
     this.#shared = true;
     return twin;
+  }
+  #bitsOf(value: Uint8Array): readonly number[] {
+    const view = new DataView(value.buffer, value.byteOffset, value.length);
+    return bloomBits(view, { at: 0, size: value.length }, this.#shape);
   }
 }
 
@@ -100,13 +120,30 @@ export class LinkStore {
     this.spec = spec;
     this.capacity = capacity;
   }
+  get #isIndexed(): boolean {
+    return this.spec.type !== "hash_of_maps";
+  }
   get(key: Uint8Array): Target | undefined {
     return this.#targets.get(keyText(key))?.target;
   }
-  set(key: Uint8Array, target: Target): void {
-    this.#targets.set(keyText(key), { key: key.slice(), target });
+  /** 0 or a negated error (kernel/bpf/arraymap.c, bpf_fd_array_map_update_elem). */
+  set(key: Uint8Array, target: Target, flags = 0): number {
+    const text = keyText(key);
+    if (this.#isIndexed) {
+      if (flags !== updateFlag.any) return -errno.EINVAL;
+      if (indexOf(key) >= this.capacity) return -errno.E2BIG;
+    } else {
+      if (flags > updateFlag.exist) return -errno.EINVAL;
+      const isNew = !this.#targets.has(text);
+      if (isNew && flags === updateFlag.exist) return -errno.ENOENT;
+      if (!isNew && flags === updateFlag.noExist) return -errno.EEXIST;
+      if (isNew && this.#targets.size >= this.capacity) return -errno.E2BIG;
+    }
+    this.#targets.set(text, { key: key.slice(), target });
+    return 0;
   }
   remove(key: Uint8Array): number {
+    if (this.#isIndexed && indexOf(key) >= this.capacity) return -errno.E2BIG;
     return this.#targets.delete(keyText(key)) ? 0 : -errno.ENOENT;
   }
   targets(): Iterable<{ readonly key: Uint8Array; readonly target: Target }> {

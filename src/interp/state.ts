@@ -7,11 +7,12 @@
  */
 import { Bug, InputError, toHex } from "../base/index.ts";
 import type { MapSpec, MapTypeName } from "../isa/index.ts";
-import { ArrayStore, indexKey } from "./array-store.ts";
-import { CellStore, type MapEntry } from "./cell-store.ts";
+import { ArrayStore, indexKey, indexOf } from "./array-store.ts";
+import { CellStore, updateFlag, type MapEntry } from "./cell-store.ts";
+import { DeviceStore } from "./device-store.ts";
+import { errno } from "./errno.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import { HashStore } from "./hash-store.ts";
-import { keyBytes } from "./key-text.ts";
 import { LpmStore } from "./lpm-store.ts";
 import { Layout, mapHandleBase } from "./memory.ts";
 import {
@@ -122,6 +123,11 @@ export class State {
   lookup(map: string, key: Uint8Array): Uint8Array | undefined {
     const store = this.store(map);
     if (store.kind === "queue") return store.peek()?.slice();
+    if (store.kind === "bloom") return store.has(key) ? key : undefined;
+    if (store.kind === "links") {
+      const target = store.get(exactly(key, store.spec.keySize, store.spec));
+      return target && new TextEncoder().encode(target.name);
+    }
     const cells = cellsOf(store);
     const cell = cells.find(exactly(key, store.spec.keySize, store.spec));
     return cell < 0 ? undefined : cells.read(cell);
@@ -135,6 +141,15 @@ export class State {
         exactly(value, store.spec.valueSize, store.spec).slice(),
         flags,
       );
+    if (store.kind === "links")
+      return this.#hold(
+        store,
+        exactly(key, store.spec.keySize, store.spec),
+        new TextDecoder().decode(value),
+        flags,
+      );
+    if ((flags & updateFlag.lock) !== 0 && !cellsOf(store).hasLock)
+      return -errno.EINVAL;
     return cellsOf(store).updateAll(
       exactly(key, store.spec.keySize, store.spec),
       exactly(value, this.elementSize(map), store.spec),
@@ -160,7 +175,25 @@ export class State {
   delete(map: string, key: Uint8Array): number {
     const store = this.store(map);
     if (store.kind === "links") return store.remove(key);
+    if (store.kind === "queue") return -errno.EINVAL;
+    if (store.kind === "bloom") return -errno.EOPNOTSUPP;
     return cellsOf(store).remove(exactly(key, store.spec.keySize, store.spec));
+  }
+
+  /** As user space does it, which names what it puts in. */
+  #hold(
+    store: LinkStore,
+    key: Uint8Array,
+    name: string,
+    flags: number,
+  ): number {
+    const kind = store.spec.type === "prog_array" ? "function" : "map";
+    const { inner } = store.spec;
+    if (kind === "map" && !this.has(name)) {
+      if (inner === undefined) this.numberOf(name);
+      else this.add({ ...inner, name });
+    }
+    return store.set(key, { kind, name }, flags);
   }
 
   /** Sets an element of a program array or a map of maps. */
@@ -181,8 +214,20 @@ export class State {
     store.set(key, target);
   }
 
+  /** Takes the next value out of a queue or stack. */
+  pop(map: string): Uint8Array | undefined {
+    const store = this.store(map);
+    return store.kind === "queue" ? store.pop() : undefined;
+  }
+
   load(map: string, entries: readonly MapEntry[]): void {
+    const store = this.store(map);
     for (const { key, value } of entries) {
+      if (store.kind === "bloom" && key.length === 4) {
+        for (const [at, byte] of value.entries())
+          store.set(8 * indexOf(key) + at, byte);
+        continue;
+      }
       const answer = this.update(map, key, value);
       if (answer < 0)
         throw new InputError(
@@ -193,8 +238,9 @@ export class State {
   }
 
   /**
-   * Every element, sorted by key bytes. Values of queues and bloom filters have
-   * their position (a queue's oldest is 0) or nothing as key.
+   * Every element, sorted by key bytes. Values of queues have their position (the
+   * oldest is 0) as key; a bloom filter shows its bits by words of 8 bytes, those that
+   * are not zero; maps of maps and program arrays show names.
    */
   entries(map: string): readonly MapEntry[] {
     const store = this.store(map);
@@ -212,12 +258,7 @@ export class State {
           value: value.slice(),
         }));
       case "bloom":
-        return [...store.values]
-          .map((text) => ({
-            key: keyBytes(text, store.spec.valueSize),
-            value: new Uint8Array(0),
-          }))
-          .sort(byKey);
+        return wordsOf(store.bits);
       case "links":
         return [...store.targets()]
           .map(({ key, target }) => ({
@@ -264,6 +305,16 @@ export class State {
   }
 }
 
+function wordsOf(bits: Uint8Array): readonly MapEntry[] {
+  const entries: MapEntry[] = [];
+  for (let at = 0; at < bits.length; at += 8) {
+    const value = bits.slice(at, at + 8);
+    if (value.some((byte) => byte !== 0))
+      entries.push({ key: indexKey(at / 8), value });
+  }
+  return entries;
+}
+
 function byKey(left: MapEntry, right: MapEntry): number {
   for (let index = 0; index < left.key.length; index++) {
     const difference = (left.key[index] ?? 0) - (right.key[index] ?? 0);
@@ -290,6 +341,7 @@ function exactly(bytes: Uint8Array, size: number, spec: MapSpec): Uint8Array {
 
 type Maker = (spec: MapSpec, capacity: number, cpus: number) => Store;
 const hash: Maker = (spec, capacity) => new HashStore(spec, capacity, 1);
+const devices: Maker = (spec, capacity) => new DeviceStore(spec, capacity, 1);
 const array: Maker = (spec, capacity) => new ArrayStore(spec, capacity, 1);
 const links: Maker = (spec, capacity) => new LinkStore(spec, capacity);
 const events: Maker = (spec, capacity) => new EventStore(spec, capacity);
@@ -312,10 +364,10 @@ const makers: Readonly<Record<MapTypeName, Maker>> = {
   lpm_trie: (spec, capacity) => new LpmStore(spec, capacity),
   array_of_maps: links,
   hash_of_maps: links,
-  devmap: hash,
+  devmap: devices,
   sockmap: foreign,
-  cpumap: hash,
-  xskmap: hash,
+  cpumap: devices,
+  xskmap: devices,
   sockhash: foreign,
   cgroup_storage: foreign,
   reuseport_sockarray: foreign,
@@ -323,12 +375,12 @@ const makers: Readonly<Record<MapTypeName, Maker>> = {
   queue,
   stack: queue,
   sk_storage: foreign,
-  devmap_hash: hash,
+  devmap_hash: devices,
   struct_ops: foreign,
   ringbuf: events,
   inode_storage: foreign,
   task_storage: foreign,
-  bloom_filter: (spec) => new BloomStore(spec),
+  bloom_filter: (spec, capacity) => BloomStore.of(spec, capacity),
   user_ringbuf: foreign,
   cgrp_storage: foreign,
   arena: foreign,

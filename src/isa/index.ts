@@ -1,3 +1,4 @@
+export { bloomBits, bloomShape, type BloomShape } from "./bloom-filter.ts";
 export { decode, type Decoded, type DecodeOptions } from "./decode.ts";
 export { editFunction, local, type Edit } from "./edit.ts";
 export {

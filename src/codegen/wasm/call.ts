@@ -90,8 +90,7 @@ export class CallWriter {
     const isWrong =
       helper.name === "redirect_map"
         ? !["devmap", "devmap_hash", "cpumap", "xskmap"].includes(type)
-        : helper.name.includes("map_") &&
-          (map.kind === "foreign" || map.held !== "values");
+        : helper.name.includes("map_") && !isFor(helper.name, map);
     if (isWrong)
       return this.#refuse(
         place,
@@ -274,6 +273,22 @@ function calleeOf(helper: HelperCall, map: MapLayout | undefined): string {
     return `lookup:${map.index}`;
   if (helper.name === "redirect_map") return `redirect:${map.index}`;
   return `${helper.name}:${map.index}`;
+}
+
+/** Whether a helper on maps works on that one. Source: check_map_func_compatibility. */
+function isFor(helper: string, { kind, held }: MapLayout): boolean {
+  switch (helper) {
+    case "map_push_elem":
+    case "map_peek_elem":
+      return kind === "queue" || kind === "bloom";
+    case "map_pop_elem":
+      return kind === "queue";
+    default: {
+      const hasCells = !["foreign", "queue", "bloom"].includes(kind);
+      const inner = helper === "map_lookup_elem" && held === "maps";
+      return hasCells && (held === "values" || inner);
+    }
+  }
 }
 
 function constantSize(fact: Fact | undefined): number | undefined {

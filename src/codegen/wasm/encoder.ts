@@ -43,7 +43,7 @@ export const op = {
  */
 // prettier-ignore
 export const atomic = {
-  notify: 0x00, wait32: 0x01, i32Cmpxchg: 0x48, i32Xchg: 0x41,
+  notify: 0x00, wait32: 0x01, i32Load: 0x10, i32Cmpxchg: 0x48, i32Xchg: 0x41,
   i64Load: 0x11, i64Load8: 0x14, i64Load16: 0x15, i64Load32: 0x16,
   i64Store: 0x18, i64Store8: 0x1b, i64Store16: 0x1c, i64Store32: 0x1d,
   i64Add: 0x1f, i64Add32: 0x24, i64And: 0x2d, i64And32: 0x32, i64Or: 0x34, i64Or32: 0x39,

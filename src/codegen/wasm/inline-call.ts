@@ -8,7 +8,8 @@ import { writeBudget } from "./budget.ts";
 import { i64, op, type Code } from "./encoder.ts";
 import { factOf, type Knowledge } from "./facts.ts";
 import type { HelperCall } from "./helper-calls.ts";
-import { descriptor, type MapLayout } from "./layout.ts";
+import { descriptor } from "./layout.ts";
+import type { MapLayout } from "./map-layout.ts";
 import type { LockFunction } from "./locks.ts";
 import {
   faultNumber,
@@ -99,7 +100,7 @@ export class InlineWriter {
     this.#code.i32Const(site).callByName(name).byte(op.i64ExtendI32S);
   }
 
-  /** values + key · size of a cell + cpu · stride, or 0 beyond the capacity. */
+  /** values + key · size of a cell + cpu · stride, or 0 beyond the capacity; of maps, the handle. */
   arrayLookup(map: MapLayout, know: Knowledge, { site }: CallPlace): void {
     const code = this.#code;
     const key = this.#access.reach(know, {
@@ -112,17 +113,15 @@ export class InlineWriter {
     key.push();
     code.memory(op.i32Load, key.offset).tee(local.narrow);
     code.i32Const(map.capacity).byte(op.i32LtU).byte(op.if).byte(i64);
-    code
-      .get(local.narrow)
-      .i32Const(map.stride * map.copies)
-      .byte(op.i32Mul);
+    code.get(local.narrow).i32Const(map.cellStride).byte(op.i32Mul);
     code.i32Const(map.values).byte(op.i32Add);
     if (map.copies > 1) {
       code.i32Const(0);
       code.memory(op.i32Load, this.#about.layout.cell.current);
       code.memory(op.i32Load, descriptor.cpu);
-      code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
+      code.i32Const(map.copyStride).ops(op.i32Mul, op.i32Add);
     }
+    if (map.held === "maps") code.memory(op.i32Load, 0);
     code.byte(op.i64ExtendI32U).byte(op.else).i64Const(0).end();
   }
 

@@ -10,8 +10,9 @@
  * byte that is left: h = (h ^ byte) · m1; h = (h ^ h >>> 13) · m2; h ^= h >>> 16.
  * Tested by every map test of the engine.
  */
-import { Code, i32, op, type FunctionBody } from "./encoder.ts";
-import { descriptor, type Layout, type MapLayout } from "./layout.ts";
+import { atomic, Code, i32, op, type FunctionBody } from "./encoder.ts";
+import { descriptor, type Layout } from "./layout.ts";
+import type { MapLayout } from "./map-layout.ts";
 
 /** Of the hash; 32-bit numbers. */
 export const hashConstants = {
@@ -22,51 +23,123 @@ export const hashConstants = {
 
 export function writeLookup(layout: Layout, map: MapLayout): FunctionBody {
   const code = new Code();
-  const [key, hash, entry] = [0, 1, 2];
   const parts = partsOf(map.spec.keySize);
   // Each part is loaded once, at the width it is likely to have been stored with:
   // a wider load would wait for the stores.
   for (const { at, load, local } of parts)
-    code.get(key).memory(load, at).set(local);
-  writeHash(code, parts, hash);
+    code.get(own.key).memory(load, at).set(local);
+  writeHash(code, parts, own.hash);
   code
-    .get(hash)
+    .get(own.hash)
     .i32Const(map.bucketCount - 1)
     .byte(op.i32And);
-  code.i32Const(2).byte(op.i32Shl).memory(op.i32Load, map.buckets);
-  code.set(entry);
-  code.block().loop();
-  code.get(entry).byte(op.i32Eqz).brIf(1);
-  code.get(entry).i32Const(1).byte(op.i32Sub).set(entry);
-  // `hash` is done with: it becomes the address of the entry's key.
-  code.get(entry).i32Const(map.keyStride).byte(op.i32Mul);
-  code.i32Const(map.keys).byte(op.i32Add).set(hash);
-  code.i32Const(0);
-  for (const { at, load, local } of parts) {
-    code.get(local).get(hash).memory(load, at);
-    code.ops(op.i32Xor, op.i32Or);
-  }
-  code.byte(op.i32Eqz).if();
-  code
-    .get(entry)
-    .i32Const(map.stride * map.copies)
-    .byte(op.i32Mul);
-  code.i32Const(map.values).byte(op.i32Add);
-  if (map.copies > 1) {
-    code.i32Const(0).memory(op.i32Load, layout.cell.current);
-    code.memory(op.i32Load, descriptor.cpu);
-    code.i32Const(map.stride).ops(op.i32Mul, op.i32Add);
-  }
-  code.byte(op.return).end();
-  code.get(entry).i32Const(2).byte(op.i32Shl);
-  code.memory(op.i32Load, map.next).set(entry);
-  code.br(0).end().end();
-  code.i32Const(0);
+  code.i32Const(Math.log2(map.bucketStride)).byte(op.i32Shl).set(own.bucket);
+  if (layout.shared) writeSharedWalk(code, layout, map, parts);
+  else writeWalk(code, layout, map, parts);
   return {
     type: { parameters: [i32], results: [i32] },
-    locals: [i32, i32, ...parts.map(() => i32)],
+    locals: [i32, i32, i32, i32, i32, ...parts.map(() => i32)],
     code,
   };
+}
+
+/** Locals of a lookup; pieces of the key come behind. */
+const own = { key: 0, hash: 1, bucket: 2, entry: 3, version: 4, tries: 5 };
+const ownCount = 6;
+
+function writeWalk(
+  code: Code,
+  layout: Layout,
+  map: MapLayout,
+  parts: readonly KeyPart[],
+): void {
+  code.get(own.bucket).memory(op.i32Load, map.buckets).set(own.entry);
+  code.block().loop();
+  code.get(own.entry).byte(op.i32Eqz).brIf(1);
+  writeIsKey(code, map, parts);
+  code.if();
+  writeAddress(code, layout, map);
+  code.byte(op.return).end();
+  code.get(own.entry).i32Const(2).byte(op.i32Shl);
+  code.memory(op.i32Load, map.next).set(own.entry);
+  code.br(0).end().end();
+  code.i32Const(0);
+}
+
+/** Attempts to see a bucket that does not change, before the engine looks. */
+const attempts = 8;
+
+/**
+ * The same while others change the map: what was seen counts if the bucket's version,
+ * read before and behind, is the same (the engine's table-map.ts says why).
+ */
+function writeSharedWalk(
+  code: Code,
+  layout: Layout,
+  map: MapLayout,
+  parts: readonly KeyPart[],
+): void {
+  const load = (at: number): unknown => code.atomic(atomic.i32Load, 2, at);
+  const isOther = (): void => {
+    code.get(own.bucket);
+    load(map.buckets + 4);
+    code.get(own.version).byte(op.i32Ne);
+  };
+  code.loop();
+  code.get(own.tries).i32Const(1).byte(op.i32Add).tee(own.tries);
+  code.i32Const(attempts).byte(op.i32GtU).if();
+  code.get(own.key).callByName(`map_lookup_elem:${map.index}`);
+  code.byte(op.return).end();
+  code.get(own.bucket);
+  load(map.buckets + 4);
+  code.set(own.version).get(own.bucket);
+  load(map.buckets);
+  code.set(own.entry);
+  code.block().loop();
+  code.get(own.entry).byte(op.i32Eqz).brIf(1);
+  writeIsKey(code, map, parts);
+  code.if();
+  isOther();
+  code.brIf(3);
+  writeAddress(code, layout, map);
+  code.byte(op.return).end();
+  code.get(own.entry).i32Const(2).byte(op.i32Shl);
+  load(map.next);
+  code.set(own.entry);
+  isOther();
+  code.brIf(2).br(0).end().end();
+  isOther();
+  code.brIf(0).end();
+  code.i32Const(0);
+}
+
+/** entry −= 1; leaves whether that cell has the key. */
+function writeIsKey(
+  code: Code,
+  map: MapLayout,
+  parts: readonly KeyPart[],
+): void {
+  code.get(own.entry).i32Const(1).byte(op.i32Sub).set(own.entry);
+  // `hash` is done with: it becomes the address of the entry's key.
+  code.get(own.entry).i32Const(map.keyStride).byte(op.i32Mul);
+  code.i32Const(map.keys).byte(op.i32Add).set(own.hash);
+  code.i32Const(0);
+  for (const { at, load, local } of parts) {
+    code.get(local).get(own.hash).memory(load, at);
+    code.ops(op.i32Xor, op.i32Or);
+  }
+  code.byte(op.i32Eqz);
+}
+
+/** Address of the value of that cell which this CPU sees; of maps of maps, the value. */
+function writeAddress(code: Code, layout: Layout, map: MapLayout): void {
+  code.get(own.entry).i32Const(map.cellStride).byte(op.i32Mul);
+  code.i32Const(map.values).byte(op.i32Add);
+  if (map.held === "maps") code.memory(op.i32Load, 0);
+  if (map.copies === 1) return;
+  code.i32Const(0).memory(op.i32Load, layout.cell.current);
+  code.memory(op.i32Load, descriptor.cpu);
+  code.i32Const(map.copyStride).ops(op.i32Mul, op.i32Add);
 }
 
 /** A piece of the key in a local of its own. */
@@ -81,7 +154,7 @@ function partsOf(keySize: number): readonly KeyPart[] {
   for (let at = 0; at < keySize;) {
     const isWord = at + 4 <= keySize;
     const load = isWord ? op.i32Load : op.i32Load8U;
-    parts.push({ at, load, local: 3 + parts.length });
+    parts.push({ at, load, local: ownCount + parts.length });
     at += isWord ? 4 : 1;
   }
   return parts;

@@ -339,6 +339,7 @@ function afterHelper(
   if (helper.movesPacket) forgetPacket(know);
   const map = args[0];
   if (!isLookup(helper) || map?.kind !== "map") return any;
+  if (about.layout.maps[map.map]?.held !== "values") return any;
   return { kind: "value", map: map.map, offset: 0, mayBeNull: true, id: index };
 }
 

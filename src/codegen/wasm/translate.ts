@@ -27,8 +27,9 @@ import {
 import { Code, i64, op, type FunctionBody } from "./encoder.ts";
 import { copyKnowledge, entryKnowledge, type Knowledge } from "./facts.ts";
 import { flowGraph } from "./flow-graph.ts";
+import { frameTop } from "./layout.ts";
+import { mapHandle } from "./map-layout.ts";
 import { writePacketLoad } from "./packet-load.ts";
-import { frameTop, mapHandle } from "./layout.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 import { solve, transfer } from "./transfer.ts";
 

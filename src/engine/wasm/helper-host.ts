@@ -8,7 +8,7 @@ import type {
 } from "../../interp/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 import type { PacketArea } from "./packet-area.ts";
-import type { ValueMap } from "./value-maps.ts";
+import type { LinearMap } from "./value-maps.ts";
 
 export type Helper = (...args: number[]) => number | void;
 
@@ -17,7 +17,7 @@ export interface HelperHost {
   readonly memory: MemoryView;
   readonly layout: Layout;
   readonly packets: PacketArea;
-  readonly maps: readonly (ValueMap | undefined)[];
+  readonly maps: readonly (LinearMap | undefined)[];
   readonly environment: Environment;
   readonly input: () => PacketInput;
   /** Runs the function at that address; arguments and result are in cells. */

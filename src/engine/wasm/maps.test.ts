@@ -102,11 +102,15 @@ const maps: readonly MapSpec[] = [
   mapOf("lpm", "lpm_trie", [8, 8, 7], { flags: 1 }),
 ];
 
-for (const spec of maps)
-  test(`${spec.name}: 4,000 operations (seed ${seed})`, () => {
+for (const [spec, memory] of maps.flatMap((spec) =>
+  (["private", { core: 1, cores: 2 }] as const).map(
+    (memory) => [spec, memory] as const,
+  ),
+))
+  test(`${spec.name}: 4,000 operations in ${memory === "private" ? memory : "shared"} memory (seed ${seed})`, () => {
     const program = programOf(mapProgram(spec), [spec]);
     const packets = packetsOf(new Random(seed), 4000);
-    const { differences, want } = compareEngines(program, packets);
+    const { differences, want } = compareEngines(program, packets, { memory });
     deepEqual(differences.slice(0, 3), []);
     const answers = new Set(want.map(({ verdict }) => verdict));
     ok(answers.size > 3, `answers seen: ${answers.size}`);

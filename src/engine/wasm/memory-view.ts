@@ -10,9 +10,17 @@ export class MemoryView {
   readonly data: DataView;
   /** Cells of the core that this view belongs to. */
   readonly cell: Layout["cell"];
+  readonly core: number;
+  /** Several cores may run in this memory at once. */
+  readonly shared: boolean;
 
-  constructor(buffer: ArrayBuffer | SharedArrayBuffer, { cell }: Layout) {
+  constructor(
+    buffer: ArrayBuffer | SharedArrayBuffer,
+    { cell, core, shared }: Pick<Layout, "cell" | "core" | "shared">,
+  ) {
     this.cell = cell;
+    this.core = core;
+    this.shared = shared;
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
     this.data = new DataView(buffer);

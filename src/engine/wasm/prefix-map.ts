@@ -3,88 +3,142 @@
  * tried from the key's own length down. No trie, and plainly right; programs with
  * few distinct lengths pay one hash lookup each.
  *
+ * In shared memory a lookup holds no lock. Each length is looked up rightly by
+ * table-map.ts; that all are looked up in one set of keys, the map's version tells: it
+ * counts the keys that came and went. Each change is one step of the table, so a
+ * lookup that overlaps one but sees no count saw the set before or after it.
+ *
  * A key is a u32 length in bits, then data. Source: kernel/bpf/lpm_trie.c.
  */
-import { scratchSize, type MapLayout } from "../../codegen/index.ts";
 import { Bug } from "../../base/index.ts";
+import {
+  longestPrefix,
+  mapState,
+  scratchSize,
+  type MapLayout,
+} from "../../codegen/index.ts";
 import { errno } from "../../interp/index.ts";
+import { updateFlag, type CellValues } from "./cell-values.ts";
+import type { MapLock } from "./map-lock.ts";
 import type { MemoryView } from "./memory-view.ts";
-import { TableMap, updateFlag } from "./table-map.ts";
+import { TableMap } from "./table-map.ts";
+
+/** Lookups that may see the set of keys change before the lock is taken. */
+const attempts = 16;
 
 export class PrefixMap {
   readonly layout: MapLayout;
-  fresh = false;
   readonly #memory: MemoryView;
+  readonly #lock: MapLock | undefined;
   readonly #table: TableMap;
   readonly #longest: number;
-  /** How many elements each length has. */
-  readonly #lengths: Int32Array;
-  /** By cell: the key as it was given, unmasked. */
-  readonly #given: Uint8Array[] = [];
+  // Indices of words.
+  readonly #lengths: number;
+  readonly #version: number;
 
-  constructor(memory: MemoryView, layout: MapLayout) {
+  constructor(
+    memory: MemoryView,
+    layout: MapLayout,
+    lock: MapLock | undefined,
+  ) {
     if (layout.spec.keySize > scratchSize)
       throw new Bug(`LPM key of ${layout.spec.keySize} bytes`);
     this.layout = layout;
     this.#memory = memory;
-    this.#table = new TableMap(memory, layout);
-    this.#longest = Math.max(0, 8 * (layout.spec.keySize - 4));
-    this.#lengths = new Int32Array(this.#longest + 1);
+    this.#lock = lock;
+    this.#table = new TableMap(memory, layout, lock);
+    this.#longest = longestPrefix(layout.spec);
+    this.#lengths = layout.lengths >>> 2;
+    this.#version = (layout.state + mapState.version) >>> 2;
+  }
+
+  get values(): CellValues {
+    return this.#table.values;
+  }
+  get size(): number {
+    return this.#table.size;
   }
 
   find(key: number): number {
-    const length = this.#memory.u32(key);
-    if (length > this.#longest) return -1;
-    for (let shorter = length; shorter >= 0; shorter--) {
-      if (this.#lengths[shorter] === 0) continue;
-      const at = this.#table.find(this.#masked(key, shorter));
-      if (at >= 0) return at;
+    const lock = this.#lock;
+    if (this.#memory.u32(key) > this.#longest) return -1;
+    if (lock === undefined) return this.#search(key, true);
+    const { words } = this.#memory;
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const version = Atomics.load(words, this.#version);
+      const at = this.#search(key, false);
+      if (Atomics.load(words, this.#version) === version) return at;
     }
-    return -1;
+    lock.take();
+    const at = this.#search(key, true);
+    lock.release();
+    return at;
   }
-
-  used(): void {}
 
   lookup(key: number): number {
     const at = this.find(key);
-    return at < 0 ? 0 : this.layout.values + at * this.layout.stride;
+    return at < 0 ? 0 : this.values.address(at, 0);
   }
 
-  claim(key: number, flags: number): number {
-    this.fresh = false;
-    if (flags > updateFlag.exist) return -errno.EINVAL;
+  update(key: number, flags: number): number {
+    if (flags >>> 0 > updateFlag.exist) return -errno.EINVAL;
     const length = this.#memory.u32(key);
     if (length > this.#longest) return -errno.EINVAL;
     const masked = this.#masked(key, length);
-    const isNew = this.#table.find(masked) < 0;
-    if (isNew && this.#table.size >= this.layout.capacity) return -errno.ENOSPC;
-    const at = this.#table.claim(masked, flags);
-    if (at < 0) return at;
-    this.fresh = this.#table.fresh;
-    if (isNew) this.#lengths[length] = (this.#lengths[length] ?? 0) + 1;
-    this.#given[at] = this.#memory.copy(key, this.layout.spec.keySize);
-    return at;
+    this.#lock?.take();
+    const { size } = this.#table;
+    const count = this.#lengths + length;
+    const { words } = this.#memory;
+    // Counted before it is there, so that nobody passes it by.
+    words[count] = (words[count] ?? 0) + 1;
+    const answer = this.#table.change(masked, flags, key);
+    if (this.#table.size === size) words[count] = (words[count] ?? 0) - 1;
+    else this.#changed();
+    this.#lock?.release();
+    return answer === -errno.E2BIG ? -errno.ENOSPC : answer;
   }
 
   remove(key: number): number {
     const length = this.#memory.u32(key);
     if (length > this.#longest) return -errno.EINVAL;
-    const answer = this.#table.remove(this.#masked(key, length));
-    if (answer === 0) this.#lengths[length] = (this.#lengths[length] ?? 1) - 1;
+    const masked = this.#masked(key, length);
+    this.#lock?.take();
+    const answer = this.#table.drop(masked);
+    if (answer === 0) {
+      const { words } = this.#memory;
+      const count = this.#lengths + length;
+      words[count] = (words[count] ?? 0) - 1;
+      this.#changed();
+    }
+    this.#lock?.release();
     return answer;
   }
 
-  cells(): Iterable<number> {
+  cells(): readonly number[] {
     return this.#table.cells();
   }
-  inOrder(): Iterable<number> {
-    return this.#table.cells();
+  inOrder(): readonly number[] {
+    return this.#table.inOrder();
   }
   keyAddress(at: number): number {
-    return this.#table.keyAddress(at);
+    return this.layout.given + at * this.layout.keyStride;
   }
-  givenKey(at: number): Uint8Array {
-    return this.#given[at] ?? new Uint8Array(this.layout.spec.keySize);
+
+  #changed(): void {
+    if (this.#lock !== undefined)
+      Atomics.add(this.#memory.words, this.#version, 1);
+  }
+
+  #search(key: number, locked: boolean): number {
+    const { words } = this.#memory;
+    const length = this.#memory.u32(key);
+    for (let shorter = length; shorter >= 0; shorter--) {
+      if (words[this.#lengths + shorter] === 0) continue;
+      const masked = this.#masked(key, shorter);
+      const at = locked ? this.#table.locate(masked) : this.#table.find(masked);
+      if (at >= 0) return at;
+    }
+    return -1;
   }
 
   /** Puts the key's first `length` bits into the scratch cell. */

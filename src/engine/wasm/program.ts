@@ -33,7 +33,8 @@ import type { HelperHost } from "./helper-host.ts";
 import { LinearHost } from "./linear-host.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PacketArea } from "./packet-area.ts";
-import { makeMap, MapContents } from "./value-maps.ts";
+import { MapContents } from "./map-contents.ts";
+import { makeMap } from "./value-maps.ts";
 import {
   instantiate,
   newMemory,
@@ -84,9 +85,27 @@ export function loadPortable(
     capacities: options.capacities ?? {},
     ...(options.budget === undefined ? {} : { budget: options.budget }),
     memory: options.memory ?? "private",
+    inner: innerNames(program, options.contents ?? {}),
     ...(options.control === undefined ? {} : { control: options.control }),
   });
   return new PortableProgram(program, compiled, options);
+}
+
+/** Names in the contents of maps of maps: maps to be made of the template. */
+function innerNames(
+  { maps }: ProgramSpec,
+  contents: Readonly<Record<string, readonly MapEntry[]>>,
+): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(
+    maps
+      .filter(({ inner }) => inner !== undefined)
+      .map(({ name }) => [
+        name,
+        (contents[name] ?? []).map(({ value }) =>
+          new TextDecoder().decode(value),
+        ),
+      ]),
+  );
 }
 
 /** What a packet's run ended with, when the program ended it badly. */
@@ -200,11 +219,9 @@ export class PortableProgram {
       fault,
       ...functions,
     });
-    this.#contents = new MapContents(this.#memory, layout, maps);
+    this.#contents = new MapContents(this.#memory, layout, program, maps);
     if (joined !== undefined) return;
-    for (const { spec, values } of layout.maps)
-      if (spec.data !== undefined)
-        this.#memory.bytes.set(spec.data.subarray(0, spec.valueSize), values);
+    this.#contents.fill();
     for (const [name, entries] of Object.entries(options.contents ?? {}))
       this.#contents.load(name, entries);
   }
@@ -281,6 +298,11 @@ export class PortableProgram {
     return { memory, buffer: memory.buffer, descriptors, cell };
   }
 
+  /** The maps as user space reads and writes them, between runs. */
+  get maps(): MapContents {
+    return this.#contents;
+  }
+
   /** Elements of a map by key bytes; values of per-CPU maps are all copies in a row. */
   entries(map: string): readonly MapEntry[] {
     return this.#contents.entries(map);
@@ -289,9 +311,7 @@ export class PortableProgram {
   /** All elements of all maps that have any. */
   contents(): Readonly<Record<string, readonly MapEntry[]>> {
     return Object.fromEntries(
-      this.#compiled.layout.maps
-        .filter(({ kind, held }) => kind !== "foreign" && held === "values")
-        .map(({ spec }) => [spec.name, this.entries(spec.name)]),
+      this.#contents.names.map((name) => [name, this.entries(name)]),
     );
   }
 
