@@ -71,7 +71,7 @@ const attempts = 8;
 
 /**
  * The same while others change the map: what was seen counts if the bucket's version,
- * read before and behind, is the same (the engine's table-map.ts says why).
+ * read before and behind, is the same (src/engine/wasm/table-map.ts says why).
  */
 function writeSharedWalk(
   code: Code,

@@ -1,6 +1,6 @@
 /**
  * bloom_filter: bits in linear memory, set by an atomic `or` where several cores may
- * set them; there is nothing to lock. Which bits is isa's business (bloom-filter.ts).
+ * set them; there is nothing to lock. Which bits: src/isa/bloom-filter.ts.
  * Source: kernel/bpf/bloom_filter.c.
  */
 import type { MapLayout } from "../../codegen/index.ts";

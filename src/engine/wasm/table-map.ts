@@ -2,7 +2,7 @@
  * Hash maps in linear memory: hash, lru_hash, their per-CPU kinds, maps of maps by
  * hash, and the sparse maps of devices, CPUs and sockets.
  *
- * Chained buckets over cells (codegen's map-layout.ts). Only values can be reached by
+ * Chained buckets over cells (src/codegen/wasm/map-layout.ts). Only values can be reached by
  * the program. As in the kernel, updating an element of a map that is not per-CPU
  * moves it to the spare cell, so that a pointer looked up before still reads the old
  * value; and a full hash answers E2BIG.
