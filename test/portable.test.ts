@@ -105,7 +105,9 @@ for (const file of files)
 test("on two cores, each packet fares as on its core alone", async () => {
   const program = programIn("flow-counter.o");
   const steer = Uint8Array.from(traces, ({ data }) => (data[26] ?? 0) & 1);
-  const run = await runParallel({ program, cores: 2, packets: traces, steer });
+  const keep = "digests";
+  const packets = traces;
+  const run = await runParallel({ program, cores: 2, packets, steer, keep });
   for (const core of [0, 1]) {
     const mine = [...traces.keys()].filter((at) => steer[at] === core);
     const state = createState(program.maps, { cpus: 2 });

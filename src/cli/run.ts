@@ -233,7 +233,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     steer,
     cpus: plan.cores,
     seed: seedOf(words),
-    keepOutputs: true,
+    keep: "outcomes",
     contents: widened(contents, program, plan.cores),
     perCore: Array.from({ length: plan.cores }, (_, core) => ({
       capacities: coreCapacities(shares, core, contents),

@@ -70,11 +70,13 @@ export {
   type LoadOptions,
 } from "./wasm/program.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
+export { PackedPackets } from "./wasm/packed-packets.ts";
+export type { CoreResult } from "./wasm/core.ts";
+export type { Keep, PacketFault } from "./wasm/core-messages.ts";
 export {
   runParallel,
-  WorkerDied,
-  type CoreResult,
   type ParallelOptions,
   type ParallelRun,
 } from "./wasm/parallel.ts";
+export { WorkerDied } from "./wasm/worker-died.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";

@@ -13,7 +13,7 @@ export {
   type HostMemory,
 } from "./host.ts";
 export { IrMachine, type IrOptions } from "./ir-machine.ts";
-export { packetRandom, type MachineOptions } from "./machine.ts";
+export { packetRandom, timeRandom, type MachineOptions } from "./machine.ts";
 export type {
   AccessResult,
   CellTouch,

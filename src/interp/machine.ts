@@ -68,8 +68,15 @@ const unused: PacketInput = {
  */
 export function packetRandom(seed: number, input: PacketInput): Random {
   if (input.random !== undefined) return new Random(input.random);
-  const low = Number(BigInt.asIntN(32, input.time));
-  const high = Number(BigInt.asIntN(32, input.time >> 32n));
+  return timeRandom(
+    seed,
+    Number(BigInt.asIntN(32, input.time)),
+    Number(BigInt.asIntN(32, input.time >> 32n)),
+  );
+}
+
+/** The same by the two halves of the packet's time. */
+export function timeRandom(seed: number, low: number, high: number): Random {
   return new Random(seed ^ Math.imul(low, 0x9e3779b1) ^ high);
 }
 

@@ -129,7 +129,7 @@ export interface LayoutOptions {
 }
 
 const recordsSize = 1 << 16;
-const batchPackets = 256;
+const batchPackets = 1024;
 /** Room for a batch, and so for the largest packet. */
 const batchBytes = 1 << 20;
 

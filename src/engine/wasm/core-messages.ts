@@ -1,54 +1,58 @@
-/** What the thread of a parallel run and its workers tell each other. */
-import type { Cells } from "../../codegen/index.ts";
+/**
+ * What the thread of a parallel run and its workers tell each other. Packets and
+ * verdicts never go by message: they lie in memory that both see.
+ */
 import type { MapEntry, Outcome } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import type { LoadOptions } from "./program.ts";
+import type { Place } from "../../base/index.ts";
+import type { LoadOptions, PreparedProgram } from "./program.ts";
+import type { ResidentTrace } from "./resident.ts";
+
+/** What is kept of each packet: each kind includes those before. */
+export type Keep = "verdicts" | "digests" | "outcomes";
 
 /** How a test makes a worker die: in a helper call for that packet. */
 export interface Sabotage {
   /** Number of the packet. */
   readonly packet: number;
-  readonly how: "throw" | "exit";
+  readonly how: "throw" | "exit" | "trap" | "bounds" | "heap" | "hang";
 }
 
 /** What a worker starts with. */
 export interface CoreStart {
   readonly program: ProgramSpec;
+  readonly prepared: PreparedProgram;
   readonly options: Omit<LoadOptions, "tamper" | "beforeHelper">;
-  readonly keepOutputs: boolean;
-  /** One word: packets of the batch in hand that were run before the current ones. */
-  readonly progress: SharedArrayBuffer;
+  readonly keep: Keep;
+  /** See core-words.ts. */
+  readonly control: SharedArrayBuffer;
+  /** See ring-slots.ts. */
+  readonly slots: SharedArrayBuffer;
+  /** By the order of its packets: a verdict, and two words of digest if kept. */
+  readonly verdicts: SharedArrayBuffer;
+  readonly digests: SharedArrayBuffer;
+  /** What the worker feeds itself from; else the other thread feeds it. */
+  readonly resident?: ResidentTrace;
   readonly sabotage?: Sabotage;
 }
 
-export type ToCore =
-  | {
-      readonly kind: "run";
-      readonly buffer: SharedArrayBuffer;
-      readonly count: number;
-    }
-  | { readonly kind: "finish" };
+/** A packet whose run the program ended badly. */
+export interface PacketFault {
+  readonly packet: number;
+  readonly text: string;
+  readonly at: Place;
+}
 
 export type FromCore =
-  /** Loaded; the memory stays readable should the worker die. */
-  | {
-      readonly kind: "ready";
-      readonly memory: SharedArrayBuffer;
-      readonly descriptors: number;
-      readonly cell: Cells;
-    }
-  | {
-      readonly kind: "ran";
-      readonly verdicts: Uint8Array;
-      /** Two words per packet. */
-      readonly digests: Uint32Array;
-      readonly faults: number;
-      readonly outcomes: readonly Outcome[];
-    }
+  /** Of the packets behind those told before, in order. */
+  | { readonly kind: "outcomes"; readonly outcomes: readonly Outcome[] }
+  | { readonly kind: "faults"; readonly faults: readonly PacketFault[] }
   | {
       readonly kind: "finished";
       readonly packets: number;
       readonly ns: number;
+      readonly busyNs: number;
+      readonly faults: number;
       readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
       readonly digest: string;
     }

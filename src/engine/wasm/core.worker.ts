@@ -1,92 +1,150 @@
 /**
- * One core of a parallel run: a worker with a program and maps of its own. It takes
- * batches, answers each with its results, and at the end tells its state.
+ * One core of a parallel run: a worker that takes packets from the ring in its own
+ * linear memory, runs them where they lie, and leaves verdicts in shared memory. The
+ * packets come from another thread, or from a trace in memory that it reads itself. At
+ * the end it tells its state.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { Outcome } from "../../interp/index.ts";
-import type { CoreStart, FromCore, Sabotage, ToCore } from "./core-messages.ts";
-import { outcomeDigest } from "./outcome-digest.ts";
-import { readBatch, type NumberedPacket } from "./packet-batch.ts";
-import { loadPortable, type PortableProgram } from "./program.ts";
+import type { CoreStart, FromCore, PacketFault } from "./core-messages.ts";
+import { phase, word } from "./core-words.ts";
+import { FrameShape, mostPackets } from "./packet-area.ts";
+import { PacketFeed } from "./packet-feed.ts";
+import { PacketRing, type Sleeper } from "./packet-ring.ts";
+import { PortableProgram } from "./program.ts";
+import { ResidentSource } from "./resident.ts";
+import { RunClock } from "./run-clock.ts";
+import { die } from "./sabotage.ts";
 
 const start = workerData as CoreStart;
-const progress = new Int32Array(start.progress);
-let packets: readonly NumberedPacket[] = [];
+const { keep, sabotage } = start;
+const isXdp = start.program.type === "xdp";
+const words = new Int32Array(start.control);
+const ring = new PacketRing(
+  start.control,
+  start.slots,
+  start.prepared.compiled.layout.batchPackets,
+);
+
+/** Faults that are told with their places; the rest is only counted. */
+const mostFaults = 100;
 
 function tell(message: FromCore): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
   parentPort?.postMessage(message);
 }
 
+class Results {
+  faults = 0;
+  #done = 0;
+  readonly #verdicts = new Uint8Array(start.verdicts);
+  readonly #digests = new Uint32Array(start.digests);
+
+  take(program: PortableProgram, first: number, count: number): void {
+    for (let slot = first; slot < first + count; slot++)
+      this.#verdicts[this.#done + slot - first] = program.verdict(slot);
+    if (keep !== "verdicts")
+      for (let slot = first; slot < first + count; slot++)
+        program.digestInto(
+          slot,
+          this.#digests,
+          2 * (this.#done + slot - first),
+        );
+    if (keep === "outcomes") {
+      const outcomes: Outcome[] = [];
+      for (let slot = first; slot < first + count; slot++)
+        outcomes.push(program.outcome(slot));
+      tell({ kind: "outcomes", outcomes });
+    }
+    this.#takeFaults(program);
+    this.#done += count;
+  }
+
+  #takeFaults(program: PortableProgram): void {
+    const told: PacketFault[] = [];
+    for (const slot of program.faulted) {
+      const { fault } = program.outcome(slot);
+      if (this.faults++ < mostFaults && fault !== undefined)
+        told.push({ packet: ring.numberOf(slot), ...fault });
+    }
+    if (told.length > 0) tell({ kind: "faults", faults: told });
+  }
+}
+
 function load(): PortableProgram {
-  const { sabotage } = start;
-  const program = loadPortable(start.program, {
+  const program = new PortableProgram(start.program, start.prepared, {
     ...start.options,
-    memory: "watched",
     ...(sabotage === undefined
       ? {}
-      : { beforeHelper: (input) => undergo(sabotage, input) }),
+      : {
+          beforeHelper: (slot) => {
+            if (ring.numberOf(slot) === sabotage.packet) die(sabotage.how);
+          },
+        }),
   });
-  const { buffer, descriptors, cell } = program.view;
-  if (buffer instanceof SharedArrayBuffer)
-    tell({ kind: "ready", memory: buffer, descriptors, cell });
+  program.useSlots((slot) => ring.randomOf(slot));
   return program;
 }
 
-function undergo(
-  { packet, how }: Sabotage,
-  input: NumberedPacket["input"],
-): void {
-  if (packets.find((each) => each.input === input)?.number !== packet) return;
-  if (how === "exit") process.exit(3);
-  throw new Error("sabotage");
+/** The other end of the ring, where that is in this thread too. */
+function source(): ResidentSource | undefined {
+  const { prepared, resident, control, slots } = start;
+  if (resident === undefined) return undefined;
+  const { layout, imports } = prepared.compiled;
+  const feed = new PacketFeed(control, prepared.memory.buffer, {
+    layout,
+    shape: new FrameShape(new Set(imports.map(({ helper }) => helper))),
+    slots,
+    cpu: resident.core,
+  });
+  return new ResidentSource(feed, resident, isXdp ? mostPackets : 1);
 }
 
-function run(
-  program: PortableProgram,
-  message: ToCore & { kind: "run" },
-): void {
-  packets = [...readBatch(message.buffer, message.count)];
-  const verdicts = new Uint8Array(message.count);
-  const digests = new Uint32Array(2 * message.count);
-  const outcomes: Outcome[] = [];
-  let faults = 0;
-  let done = 0;
-  program.runBatches(
-    packets.map(({ input }) => input),
-    (index) => {
-      const outcome = program.outcome(index);
-      verdicts[done] = outcome.verdict;
-      digests.set(outcomeDigest(outcome), 2 * done);
-      if (outcome.fault !== undefined) faults++;
-      if (start.keepOutputs) outcomes.push(outcome);
-      done++;
+function main(): void {
+  const program = load();
+  const own = source();
+  const results = new Results();
+  Atomics.store(words, word.phase, phase.running);
+  const busy = new RunClock();
+  const sleeper: Sleeper = {
+    sleeps: () => {
+      busy.stop();
+      busy.sleeps();
+      program.clock.sleeps();
     },
-    () => Atomics.store(progress, 0, done),
-  );
-  tell({ kind: "ran", verdicts, digests, faults, outcomes });
-}
-
-function finish(program: PortableProgram): void {
-  const { packets: count, ns } = program.spent;
+    wakes: () => {
+      program.clock.wakes();
+      busy.wakes();
+      busy.start();
+    },
+  };
+  busy.start();
+  for (;;) {
+    own?.fill();
+    const count = ring.take(sleeper);
+    if (count === 0) break;
+    const { first } = ring;
+    if (!isXdp) program.prepareSlot(first);
+    program.runSlots(first, count);
+    results.take(program, first, count);
+    ring.release(count);
+  }
+  busy.stop();
+  Atomics.store(words, word.phase, phase.finishing);
+  const { packets, ns } = program.spent;
   tell({
     kind: "finished",
-    packets: count,
+    packets,
     ns,
+    busyNs: busy.ns,
+    faults: results.faults,
     contents: program.contents(),
     digest: program.digest(),
   });
-  parentPort?.close();
 }
 
-let loaded: PortableProgram | undefined;
-parentPort?.on("message", (message: ToCore) => {
-  try {
-    loaded ??= load();
-    if (message.kind === "run") run(loaded, message);
-    else finish(loaded);
-  } catch (error) {
-    tell({ kind: "failed", error });
-    parentPort?.close();
-  }
-});
+try {
+  main();
+} catch (error) {
+  tell({ kind: "failed", error });
+}

@@ -22,11 +22,37 @@ import { errno, type HostFrame, type PacketInput } from "../../interp/index.ts";
 import { programTypeRow, type ProgramTypeName } from "../../isa/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 
-const headRoom = 256;
+export const headRoom = 256;
 const frameHeader = 40;
 const sharedInfo = 320;
 const framePage = 4096;
 const ethernetHeader = 14;
+/** Packets of one batch: few enough for frames and descriptors to stay cached. */
+export const mostPackets = 256;
+
+/** How much room a program's frames need, by the helpers it calls. */
+export class FrameShape {
+  /** Whether a run may see what lies in front of the packet: it is zero then. */
+  readonly showsHeadRoom: boolean;
+  readonly #grows: boolean;
+
+  constructor(helpers: ReadonlySet<string>) {
+    this.#grows = helpers.has("xdp_adjust_tail");
+    this.showsHeadRoom =
+      helpers.has("xdp_adjust_head") || helpers.has("xdp_adjust_meta");
+  }
+
+  /** Bytes from the hard start to the hard end. */
+  frameSize(length: number): number {
+    const least = headRoom + length + sharedInfo;
+    return ((least + framePage - 1) & -framePage) - sharedInfo;
+  }
+
+  /** Bytes of memory that a frame takes. */
+  span(length: number): number {
+    return this.#grows ? this.frameSize(length) : headRoom + length;
+  }
+}
 
 export class PacketArea implements HostFrame {
   readonly type: ProgramTypeName;
@@ -35,8 +61,7 @@ export class PacketArea implements HostFrame {
   count = 0;
   readonly #memory: MemoryView;
   readonly #layout: Layout;
-  readonly #grows: boolean;
-  readonly #showsHeadRoom: boolean;
+  readonly #shape: FrameShape;
   readonly #context: ContextLayout;
   readonly #fields: ReadonlyMap<string, number>;
   readonly #limit: number;
@@ -57,12 +82,10 @@ export class PacketArea implements HostFrame {
     this.#fields = new Map(
       programTypeRow(type).context.map(({ name, offset }) => [name, offset]),
     );
-    this.#limit = type === "xdp" ? layout.batchPackets : 1;
+    this.#limit = type === "xdp" ? mostPackets : 1;
     this.#memory = memory;
     this.#layout = layout;
-    this.#grows = helpers.has("xdp_adjust_tail");
-    this.#showsHeadRoom =
-      helpers.has("xdp_adjust_head") || helpers.has("xdp_adjust_meta");
+    this.#shape = new FrameShape(helpers);
     this.#next = layout.packets.start;
   }
 
@@ -74,10 +97,7 @@ export class PacketArea implements HostFrame {
   /** False when the batch is full. */
   add(input: PacketInput): boolean {
     const { length } = input.data;
-    const frameEnd =
-      Math.ceil((headRoom + length + sharedInfo) / framePage) * framePage -
-      sharedInfo;
-    const end = this.#next + (this.#grows ? frameEnd : headRoom + length);
+    const end = this.#next + this.#shape.span(length);
     if (this.count === this.#limit) return false;
     if (end > this.#layout.packets.end) {
       if (this.count > 0) return false;
@@ -92,7 +112,7 @@ export class PacketArea implements HostFrame {
       );
     const start = this.#next;
     const { bytes, data } = this.#memory;
-    if (this.#showsHeadRoom) bytes.fill(0, start, start + headRoom);
+    if (this.#shape.showsHeadRoom) bytes.fill(0, start, start + headRoom);
     bytes.set(input.data, start + headRoom);
     const at = this.descriptorOf(this.count++);
     data.setUint32(at + descriptor.data, start + headRoom, true);
@@ -107,8 +127,12 @@ export class PacketArea implements HostFrame {
     );
     data.setUint32(at + descriptor.redirectKind, 0, true);
     data.setUint32(at + descriptor.hardStart, start, true);
-    data.setUint32(at + descriptor.hardEnd, start + frameEnd, true);
-    if (this.type !== "xdp") this.#fillContext(input, start + headRoom);
+    data.setUint32(
+      at + descriptor.hardEnd,
+      start + this.#shape.frameSize(length),
+      true,
+    );
+    this.fillContext(input, start + headRoom);
     // A line of its own for each packet.
     this.#next = Math.ceil(end / 64) * 64;
     return true;
@@ -121,13 +145,30 @@ export class PacketArea implements HostFrame {
     return (at - this.#layout.descriptors) / descriptor.size;
   }
 
+  /** Where the frame lies as the run left it. */
+  outputPlace(index: number): { readonly at: number; readonly length: number } {
+    const field = this.descriptorOf(index);
+    const at = this.#memory.u32(field + descriptor.outData);
+    return { at, length: this.#memory.u32(field + descriptor.outEnd) - at };
+  }
   /** The frame as the run left it; a view. */
   output(index: number): Uint8Array {
-    const at = this.descriptorOf(index);
-    return this.#memory.bytes.subarray(
-      this.#memory.u32(at + descriptor.outData),
-      this.#memory.u32(at + descriptor.outEnd),
-    );
+    const { at, length } = this.outputPlace(index);
+    return this.#memory.bytes.subarray(at, at + length);
+  }
+
+  /** What a slot's packet is; its frame as it is now. */
+  input(slot: number): PacketInput {
+    const at = this.descriptorOf(slot);
+    const get = (field: number): number => this.#memory.u32(at + field);
+    const [start, length] = [get(descriptor.data), get(descriptor.length)];
+    return {
+      data: this.#memory.bytes.subarray(start, start + length),
+      ifindex: get(descriptor.ifindex),
+      rxQueue: get(descriptor.rxQueue),
+      cpu: get(descriptor.cpu),
+      time: this.#memory.data.getBigUint64(at + descriptor.time, true),
+    };
   }
 
   /** What the packet loop does after a packet, for one whose run was cut short. */
@@ -252,7 +293,8 @@ export class PacketArea implements HostFrame {
   }
 
   /** As interp does it for these types. */
-  #fillContext(input: PacketInput, start: number): void {
+  fillContext(input: PacketInput, start: number): void {
+    if (this.type === "xdp") return;
     const { bytes, data: view } = this.#memory;
     const { data, ifindex, rxQueue, time } = input;
     const { size } = this.#context;

@@ -7,9 +7,12 @@ import { test } from "node:test";
 import { Random, toHex } from "../../base/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
 import { outcomeDigest } from "./outcome-digest.ts";
-import { runParallel, WorkerDied, type ParallelOptions } from "./parallel.ts";
+import type { Sabotage } from "./core-messages.ts";
+import { PackedPackets } from "./packed-packets.ts";
+import { runParallel, type ParallelOptions } from "./parallel.ts";
 import { loadPortable } from "./program.ts";
 import { mapOf, packetsOf, print, programOf } from "./twin.test.kit.ts";
+import { WorkerDied } from "./worker-died.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const counts = mapOf("counts", "lru_hash", [4, 16, 8]);
@@ -69,8 +72,13 @@ test(`a parallel run equals one run per core (seed ${seed})`, async () => {
   const capacities = { counts: 6 };
   const perCore = [undefined, { capacities: { counts: 3 } }];
   const run = await runParallel(
-    options({ keepOutputs: true, capacities, perCore }),
+    options({ keep: "outcomes", capacities, perCore }),
   );
+  const streamed = await runParallel(
+    options({ keep: "digests", capacities, perCore, packets: stream() }),
+  );
+  deepEqual(streamed.digests, run.digests);
+  deepEqual(streamed.verdicts, run.verdicts);
   equal(run.packets, packets.length);
   equal(run.faults, 0);
   for (let core = 0; core < cores; core++) {
@@ -105,14 +113,41 @@ test(`a parallel run equals one run per core (seed ${seed})`, async () => {
   }
 });
 
+test("programs of socket buffers run on several cores too", async () => {
+  // r0 = skb->len + skb->protocol, and the mark is written.
+  const text = `r0 = *(u32 *)(r1 + 0)
+r2 = *(u32 *)(r1 + 16)
+r0 += r2
+*(u32 *)(r1 + 8) = r0
+r0 &= 255
+exit`;
+  const skb = { ...programOf(text), type: "sched_cls" } as const;
+  const alone = loadPortable(skb, { cpus: cores }).run(
+    packets.map((packet, at) => ({
+      ...packet,
+      cpu: steer[at] ?? 0,
+      rxQueue: steer[at] ?? 0,
+    })),
+  );
+  for (const given of [packets, stream()]) {
+    const run = await runParallel(
+      options({ program: skb, packets: given, keep: "outcomes" }),
+    );
+    for (const [at, outcome] of alone.entries())
+      deepEqual(run.outcomes[at], outcome, `packet ${at}`);
+  }
+});
+
 test("the same run twice is the same; another steering is not", async () => {
   const [first, again] = [
-    await runParallel(options()),
-    await runParallel(options()),
+    await runParallel(options({ keep: "digests" })),
+    await runParallel(options({ keep: "digests" })),
   ];
+  equal(first.digests.length, 2 * packets.length);
+  deepEqual(first.outcomes, []);
   deepEqual(first.digests, again.digests);
   const other = steer.map((core) => (core + 1) % cores);
-  const moved = await runParallel(options({ steer: other }));
+  const moved = await runParallel(options({ steer: other, keep: "digests" }));
   ok(moved.digests.some((word, index) => word !== first.digests[index]));
 });
 
@@ -124,22 +159,53 @@ test("packets may come from an asynchronous source, and wait for free buffers", 
   const source = async function* () {
     for (const packet of big) yield await Promise.resolve(packet);
   };
-  const run = await runParallel(options({ packets: source() }));
+  const keep = "digests";
+  const run = await runParallel(options({ packets: source(), keep }));
   equal(run.packets, 60);
-  const want = await runParallel(options({ packets: big }));
+  const want = await runParallel(options({ packets: big, keep }));
   deepEqual(run.digests, want.digests);
+  const packed = PackedPackets.pack(big);
+  deepEqual([...packed], big);
+  const again = await runParallel(options({ packets: packed, keep }));
+  deepEqual(again.digests, want.digests);
 });
 
-for (const how of ["throw", "exit"] as const)
-  test(`a worker that dies (${how}) is reported with its packet`, async () => {
+const sayings: Readonly<Record<Sabotage["how"], RegExp>> = {
+  throw: /: sabotage$/,
+  exit: /: the thread ended with code 3$/,
+  trap: /: .*unreachable/,
+  bounds: /: .*memory access out of bounds/,
+  heap: /memory limit/,
+  hang: /: no progress for 0\.8 s$/,
+};
+
+function* stream(): Iterable<PacketInput> {
+  yield* packets;
+}
+
+const deaths = ["throw", "exit", "trap", "bounds", "heap", "hang"] as const;
+const sources = { resident: () => packets, streamed: stream };
+
+for (const [how, [from, source]] of deaths.flatMap((how) =>
+  Object.entries(sources).map((each) => [how, each] as const),
+))
+  test(`a worker that dies (${how}, ${from}) is reported with its packet`, async () => {
     const packet = 1234;
-    const died = await runParallel(options({ sabotage: { packet, how } })).then(
+    const died = await runParallel(
+      options({
+        packets: source(),
+        sabotage: { packet, how },
+        ...(how === "hang" ? { stallMs: 800 } : {}),
+        ...(how === "heap" ? { heapMb: 64 } : {}),
+      }),
+    ).then(
       () => undefined,
       (error: unknown) => error,
     );
     if (!(died instanceof WorkerDied)) throw new Error(String(died));
     equal(died.packet, packet);
     equal(died.core, steer[packet]);
+    // As it arrived: the run had no time to change it, but others have.
     equal(
       toHex(died.input?.data ?? new Uint8Array()),
       toHex(packets[packet]?.data ?? new Uint8Array()),
@@ -151,14 +217,25 @@ for (const how of ["throw", "exit"] as const)
       died.message,
       /^test: main: core \d died on packet 1234, at or behind main\+10: /,
     );
+    match(died.message, sayings[how]);
   });
 
 test("what cannot run is refused before a worker starts", async () => {
-  await rejects(
-    runParallel(options({ cores: 2 })),
-    /packet \d+ is steered to core 2 of 2/,
-  );
+  for (const source of Object.values(sources))
+    await rejects(
+      runParallel(options({ cores: 2, packets: source() })),
+      /packet \d+ is steered to core 2 of 2/,
+    );
+  const [packet] = packets;
+  if (packet !== undefined)
+    for (const huge of [[{ ...packet, data: new Uint8Array(1 << 21) }]])
+      for (const given of [huge, huge.values()])
+        await rejects(
+          runParallel(options({ packets: given })),
+          /packet 0 of 2097152 bytes is too long/,
+        );
   await rejects(runParallel(options({ cores: 0 })), /0 cores: 1 to 256/);
+  await rejects(runParallel(options({ cpus: 2 })), /3 cores on 2 CPUs/);
   await rejects(
     runParallel(options({ program: programOf("call timer_init\nexit") })),
     { name: "UnsupportedError" },
@@ -170,7 +247,9 @@ test("what cannot run is refused before a worker starts", async () => {
 
 test("faults of the program are outcomes, not deaths", async () => {
   const wild = programOf("r0 = 0\nr0 = *(u32 *)(r0 + 0)\nexit");
-  const run = await runParallel(options({ program: wild, keepOutputs: true }));
+  const run = await runParallel(options({ program: wild, keep: "outcomes" }));
   equal(run.faults, packets.length);
+  equal(run.firstFaults[0]?.packet, 0);
+  equal(run.firstFaults.length, 3 * 100);
   deepEqual(run.outcomes[7]?.fault?.at, { function: "main", instruction: 1 });
 });

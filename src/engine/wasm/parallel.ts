@@ -6,20 +6,33 @@
  * the packets, and nothing is shared; so a parallel run equals k runs in one thread,
  * packet for packet, whatever the threads' timing.
  *
- * A worker that dies, by an exception or without a word, ends the run with a
- * WorkerDied that names program, instruction and packet. Nobody waits for it: its exit
- * is an event like any answer, and loops inside a worker are bounded by the budget.
+ * Packets that are all there are read by the workers themselves (resident.ts); others
+ * go through a ring in each worker's own memory (packet-feed.ts). Verdicts and digests
+ * come back through memory too; outcomes, if wanted, by message.
+ *
+ * A worker that dies, by an exception, without a word or by standing still, ends the
+ * run with a WorkerDied that names program, instruction and packet (core.ts).
  */
-import { Worker } from "node:worker_threads";
-import { Bug, InputError, printPlace, type Place } from "../../base/index.ts";
-import { descriptor, placeOfSite, type Cells } from "../../codegen/index.ts";
-import type { MapEntry, Outcome, PacketInput } from "../../interp/index.ts";
+import { InputError } from "../../base/index.ts";
+import type { Outcome, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import type { CoreStart, FromCore, Sabotage, ToCore } from "./core-messages.ts";
-import { loadPortable, type LoadOptions } from "./program.ts";
-import { BatchWriter, batchBytes, readBatch } from "./packet-batch.ts";
+import { Core, turn, type CoreResult } from "./core.ts";
+import type {
+  CoreStart,
+  Keep,
+  PacketFault,
+  Sabotage,
+} from "./core-messages.ts";
+import { PackedPackets } from "./packed-packets.ts";
+import {
+  anotherMemory,
+  PortableProgram,
+  preparePortable,
+  type LoadOptions,
+  type PreparedProgram,
+} from "./program.ts";
 
-type CoreOptions = Pick<LoadOptions, "contents" | "capacities">;
+type OwnOptions = Pick<LoadOptions, "contents" | "capacities">;
 
 export interface ParallelOptions extends Omit<
   LoadOptions,
@@ -27,60 +40,41 @@ export interface ParallelOptions extends Omit<
 > {
   readonly program: ProgramSpec;
   readonly cores: number;
-  readonly packets: Iterable<PacketInput> | AsyncIterable<PacketInput>;
+  /** What a packet says must stay as it is until the run is over. */
+  readonly packets:
+    | PackedPackets
+    | readonly PacketInput[]
+    | Iterable<PacketInput>
+    | AsyncIterable<PacketInput>;
   /** Core of each packet by its position. cpu and rx queue become that number. */
   readonly steer: Uint8Array;
   /** Contents and capacities of single cores, instead of the common ones. */
-  readonly perCore?: readonly (CoreOptions | undefined)[];
-  /** Keep every outcome, not only its digest. */
-  readonly keepOutputs?: boolean;
+  readonly perCore?: readonly (OwnOptions | undefined)[];
+  /** What to keep of every packet. Default: verdicts, which cost nothing. */
+  readonly keep?: Keep;
+  /** A worker that stays at one packet for that long is ended. Default 10,000. */
+  readonly stallMs?: number;
+  /** Most heap of a worker, in MiB; default: Node's. Linear memory is not in it. */
+  readonly heapMb?: number;
   /** For tests: how a core dies. */
   readonly sabotage?: Sabotage;
 }
 
-export interface CoreResult {
-  readonly packets: number;
-  /** Wall time inside the compiled program and its helpers. */
-  readonly ns: number;
-  /** Elements of its maps at the end. */
-  readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
-  /** As interp's State.digest. */
-  readonly digest: string;
-}
-
 export interface ParallelRun {
   readonly packets: number;
+  /** Wall time from the first packet to the last verdict. */
+  readonly ns: number;
   readonly cores: readonly CoreResult[];
   /** By packet: r0, its low 8 bits. */
   readonly verdicts: Uint8Array;
-  /** By packet: two words of its outcome's digest. */
+  /** By packet: two words of its outcome's digest; empty if only verdicts are kept. */
   readonly digests: Uint32Array;
   /** Packets whose run the program ended badly. */
   readonly faults: number;
+  /** The first of them of each core, in order. */
+  readonly firstFaults: readonly PacketFault[];
   /** By packet, if kept. */
   readonly outcomes: readonly Outcome[];
-}
-
-/** A worker ended before its work was done. */
-export class WorkerDied extends Bug {
-  readonly core: number;
-  /** Number and copy of the packet in hand, if there was one. */
-  readonly packet: number | undefined;
-  readonly input: PacketInput | undefined;
-  /** The helper call that the program made last. */
-  readonly at: Place | undefined;
-
-  constructor(
-    text: string,
-    about: Pick<WorkerDied, "core" | "packet" | "input" | "at">,
-    cause?: unknown,
-  ) {
-    super(text, { cause });
-    this.core = about.core;
-    this.packet = about.packet;
-    this.input = about.input;
-    this.at = about.at;
-  }
 }
 
 export async function runParallel(
@@ -92,254 +86,204 @@ export async function runParallel(
       code: "cores-impossible",
       kind: "usage",
     });
-  // What cannot be loaded is refused here, where errors keep their class.
-  for (let core = 0; core < cores; core++)
-    if (core === 0 || options.perCore?.[core] !== undefined)
-      loadPortable(options.program, optionsOf(options, core));
-  const results = new Results(steer.length);
-  const running = Array.from(
-    { length: cores },
-    (_, core) => new Core(core, options, results),
-  );
+  if ((options.cpus ?? cores) < cores)
+    throw new InputError(
+      `${cores} cores on ${options.cpus} CPUs: each needs one of its own`,
+      { code: "cores-impossible", kind: "usage" },
+    );
+  const shares = new Uint32Array(256);
+  for (const core of steer) shares[core] = (shares[core] ?? 0) + 1;
+  const prepared = prepareAll(options);
+  const resident = await residentOf(options);
+  const shared = new Uint8Array(new SharedArrayBuffer(steer.length));
+  if (resident !== undefined) {
+    shared.set(steer);
+    checkResident(options, resident, prepared);
+  }
+  const running = prepared.map((one, number) => {
+    const { program, keep = "verdicts", stallMs = 10_000 } = options;
+    return new Core({
+      number,
+      program,
+      prepared: one,
+      load: loadOptions(options, number),
+      keep,
+      packets: shares[number] ?? 0,
+      ...(resident === undefined ? {} : { resident, steer: shared.buffer }),
+      stallMs,
+      ...(options.heapMb === undefined ? {} : { heapMb: options.heapMb }),
+      ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
+    });
+  });
   try {
-    let number = 0;
-    for await (const packet of options.packets) {
-      const core = running[steer[number] ?? cores];
-      if (core === undefined)
-        throw new InputError(
-          `packet ${number} is steered to core ${steer[number] ?? "none"} of ${cores}`,
-          { code: "steer-out-of-range", kind: "usage" },
-        );
-      const cpu = core.number;
-      await core.add(number++, { ...packet, cpu, rxQueue: cpu });
-    }
-    for (const core of running) await core.flush();
+    const started = performance.now();
+    const packets = resident?.count ?? (await feed(options, running));
     const finished = await Promise.all(running.map((core) => core.finish()));
-    return results.finish(number, finished, options.keepOutputs === true);
+    const ns = 1e6 * (performance.now() - started);
+    return { packets, ns, cores: finished, ...gather(running, steer, packets) };
   } finally {
     await Promise.all(running.map((core) => core.end()));
   }
 }
 
-function optionsOf(
+function loadOptions(
   options: ParallelOptions,
   core: number,
 ): CoreStart["options"] {
   const { cores, seed, budget, control, cpus } = options;
-  const own: CoreOptions = { ...options, ...options.perCore?.[core] };
+  const own: OwnOptions = { ...options, ...options.perCore?.[core] };
   return {
     cpus: cpus ?? cores,
     contents: own.contents ?? {},
     capacities: own.capacities ?? {},
+    memory: "watched",
     ...(seed === undefined ? {} : { seed }),
     ...(budget === undefined ? {} : { budget }),
     ...(control === undefined ? {} : { control }),
   };
 }
 
-class Results {
-  faults = 0;
-  readonly #verdicts: Uint8Array;
-  readonly #digests: Uint32Array;
-  readonly #outcomes: Outcome[] = [];
-
-  constructor(count: number) {
-    this.#verdicts = new Uint8Array(count);
-    this.#digests = new Uint32Array(2 * count);
-  }
-
-  take(numbers: readonly number[], ran: FromCore & { kind: "ran" }): void {
-    for (const [index, number] of numbers.entries()) {
-      this.#verdicts[number] = ran.verdicts[index] ?? 0;
-      this.#digests[2 * number] = ran.digests[2 * index] ?? 0;
-      this.#digests[2 * number + 1] = ran.digests[2 * index + 1] ?? 0;
-      const outcome = ran.outcomes[index];
-      if (outcome !== undefined) this.#outcomes[number] = outcome;
-    }
-    this.faults += ran.faults;
-  }
-
-  finish(
-    packets: number,
-    cores: readonly CoreResult[],
-    keep: boolean,
-  ): ParallelRun {
-    return {
-      packets,
-      cores,
-      verdicts: this.#verdicts.subarray(0, packets),
-      digests: this.#digests.subarray(0, 2 * packets),
-      faults: this.faults,
-      outcomes: keep ? this.#outcomes : [],
-    };
-  }
+/**
+ * Compiles once per set of capacities. What cannot be loaded is refused here, before
+ * a worker starts, where errors keep their class.
+ */
+function prepareAll(options: ParallelOptions): readonly PreparedProgram[] {
+  const { program } = options;
+  const known = new Map<string, PreparedProgram>();
+  return Array.from({ length: options.cores }, (_, core) => {
+    const load = loadOptions(options, core);
+    const own = options.perCore?.[core]?.contents;
+    const key = JSON.stringify([
+      load.capacities,
+      own === undefined ? -1 : core,
+    ]);
+    const first = known.get(key);
+    const prepared =
+      first === undefined
+        ? preparePortable(program, load)
+        : anotherMemory(first);
+    known.set(key, prepared);
+    if (own !== undefined || (core === 0 && options.contents !== undefined))
+      void new PortableProgram(program, anotherMemory(prepared), load);
+    return prepared;
+  });
 }
 
-/** Packets that a worker has in one of its buffers. */
-interface Batch {
-  readonly buffer: SharedArrayBuffer;
-  readonly writer: BatchWriter;
-  numbers: number[];
+/**
+ * The packets, if they are all there. Programs that are not XDP have a context besides
+ * the frame, which only the worker can fill, from a packet that it reads itself.
+ */
+async function residentOf({
+  program,
+  packets,
+}: ParallelOptions): Promise<PackedPackets | undefined> {
+  if (packets instanceof PackedPackets) return packets;
+  if (Array.isArray(packets)) return PackedPackets.pack(packets);
+  if (program.type === "xdp") return undefined;
+  const all: PacketInput[] = [];
+  for await (const packet of packets) all.push(packet);
+  return PackedPackets.pack(all);
 }
 
-class Core {
-  readonly number: number;
-  readonly #options: ParallelOptions;
-  readonly #results: Results;
-  readonly #worker: Worker;
-  readonly #progress = new Int32Array(new SharedArrayBuffer(4));
-  /** Batches that nobody works on; the first is being filled. */
-  readonly #free: Batch[] = [newBatch(), newBatch()];
-  /** Batches that the worker has, in order. */
-  readonly #sent: Batch[] = [];
-  #memory: DataView | undefined;
-  #cell: Cells | undefined;
-  #descriptors = 0;
-  #failure: WorkerDied | Error | undefined;
-  #result: CoreResult | undefined;
-  /** Called whenever something arrived. */
-  #wake: () => void = () => {};
+/** Packets between two turns of the event loop. */
+const betweenTurns = 1 << 16;
 
-  constructor(number: number, options: ParallelOptions, results: Results) {
-    this.number = number;
-    this.#options = options;
-    this.#results = results;
-    const workerData: CoreStart = {
-      program: options.program,
-      options: optionsOf(options, number),
-      keepOutputs: options.keepOutputs === true,
-      progress: this.#progress.buffer,
-      ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
-    };
-    this.#worker = new Worker(new URL("./core.worker.js", import.meta.url), {
-      workerData,
-    });
-    this.#worker.on("message", (message: FromCore) => this.#hear(message));
-    this.#worker.on("error", (error) => this.#fail(error));
-    this.#worker.on("exit", (code) => {
-      if (this.#result === undefined)
-        this.#fail(new Error(`the thread ended with code ${code}`));
-    });
-  }
-
-  async add(number: number, input: PacketInput): Promise<void> {
-    for (;;) {
-      const batch = this.#free[0];
-      if (batch === undefined) await this.#event();
-      else if (batch.writer.add({ number, input })) {
-        batch.numbers.push(number);
-        return;
-      } else if (batch.writer.count === 0)
-        throw new InputError(
-          `packet ${number} of ${input.data.length} bytes is too long`,
-          { code: "packet-too-long" },
-        );
-      else this.#send();
+/** Gives every packet to its core; answers how many there were. */
+async function feed(
+  options: ParallelOptions,
+  cores: readonly Core[],
+): Promise<number> {
+  const { packets, steer } = options;
+  const coreOf = (number: number): Core => {
+    const core = cores[steer[number] ?? cores.length];
+    if (core === undefined) throw unsteered(options, number);
+    return core;
+  };
+  let number = 0;
+  if (Symbol.iterator in packets) {
+    for (const packet of packets) {
+      const core = coreOf(number);
+      while (!core.offer(number, packet)) await core.room();
+      if (number++ % betweenTurns === 0) await turn();
     }
+    return number;
   }
-
-  async flush(): Promise<void> {
-    if ((this.#free[0]?.writer.count ?? 0) > 0) this.#send();
-    while (this.#sent.length > 0) await this.#event();
+  for await (const packet of packets) {
+    const core = coreOf(number);
+    while (!core.offer(number, packet)) await core.room();
+    core.flush();
+    number++;
   }
+  return number;
+}
 
-  async finish(): Promise<CoreResult> {
-    this.#post({ kind: "finish" });
-    while (this.#result === undefined) await this.#event();
-    return this.#result;
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #send(): void {
-    const batch = this.#free.shift();
-    if (batch === undefined) return;
-    this.#sent.push(batch);
-    const { buffer, writer } = batch;
-    this.#post({ kind: "run", buffer, count: writer.count });
-  }
-
-  #post(message: ToCore): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker, not a window
-    this.#worker.postMessage(message);
-  }
-
-  /** Until something arrives; throws once the worker has failed. */
-  async #event(): Promise<void> {
-    if (this.#failure === undefined)
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+/** What the workers would stumble over is found before they start. */
+function checkResident(
+  options: ParallelOptions,
+  packets: PackedPackets,
+  prepared: readonly PreparedProgram[],
+): void {
+  const { steer, cores } = options;
+  for (let number = 0; number < packets.count; number++) {
+    const one = prepared[steer[number] ?? cores];
+    if (one === undefined) throw unsteered(options, number);
+    const { layout } = one.compiled;
+    const length = packets.length(number);
+    if (length > layout.packets.end - layout.packets.start - 2 * pageSize)
+      throw new InputError(`packet ${number} of ${length} bytes is too long`, {
+        code: "packet-too-long",
       });
-    if (this.#failure !== undefined) throw this.#failure;
   }
+}
 
-  #hear(message: FromCore): void {
-    switch (message.kind) {
-      case "ready":
-        this.#memory = new DataView(message.memory);
-        this.#descriptors = message.descriptors;
-        this.#cell = message.cell;
-        break;
-      case "ran": {
-        const batch = this.#sent.shift();
-        if (batch === undefined) break;
-        this.#results.take(batch.numbers, message);
-        batch.writer.clear();
-        batch.numbers = [];
-        this.#free.push(batch);
-        break;
-      }
-      case "finished":
-        this.#result = message;
-        break;
-      case "failed":
-        this.#fail(message.error);
-        break;
+/** Of a frame in memory: what it takes besides its bytes is below two of them. */
+const pageSize = 4096;
+
+function unsteered(
+  { steer, cores }: ParallelOptions,
+  number: number,
+): InputError {
+  return new InputError(
+    `packet ${number} is steered to core ${steer[number] ?? "none"} of ${cores}`,
+    { code: "steer-out-of-range", kind: "usage" },
+  );
+}
+
+/** From the order of each core back to the order of the trace. */
+function gather(
+  cores: readonly Core[],
+  steer: Uint8Array,
+  packets: number,
+): Pick<
+  ParallelRun,
+  "verdicts" | "digests" | "faults" | "firstFaults" | "outcomes"
+> {
+  const verdicts = new Uint8Array(packets);
+  const hasDigests = cores.some((core) => core.digests.length > 0);
+  const digests = new Uint32Array(hasDigests ? 2 * packets : 0);
+  const outcomes: Outcome[] = [];
+  const next = new Uint32Array(cores.length);
+  for (let number = 0; number < packets; number++) {
+    const at = steer[number] ?? 0;
+    const core = cores[at];
+    if (core === undefined) continue;
+    const index = next[at] ?? 0;
+    next[at] = index + 1;
+    verdicts[number] = core.verdicts[index] ?? 0;
+    if (hasDigests) {
+      digests[2 * number] = core.digests[2 * index] ?? 0;
+      digests[2 * number + 1] = core.digests[2 * index + 1] ?? 0;
     }
-    this.#wake();
+    const outcome = core.outcomes[index];
+    if (outcome !== undefined) outcomes[number] = outcome;
   }
-
-  #fail(error: unknown): void {
-    this.#failure ??= this.#describe(error);
-    this.#wake();
-  }
-
-  #describe(error: unknown): Error {
-    const { program } = this.#options;
-    const memory = this.#memory;
-    const cell = this.#cell;
-    const batch = this.#sent[0];
-    if (memory === undefined || cell === undefined || batch === undefined)
-      return refusal(error);
-    const current = memory.getUint32(cell.current, true);
-    const index =
-      (this.#progress[0] ?? 0) +
-      (current - this.#descriptors) / descriptor.size;
-    const packet = batch.numbers[index];
-    const at = placeOfSite(program, memory.getUint32(cell.site, true));
-    const text = `${program.file}: ${program.name}: core ${this.number} died on packet ${packet ?? "?"}, at or behind ${printPlace(at)}: ${messageOf(error)}`;
-    const input = [...readBatch(batch.buffer, batch.writer.count)][index]
-      ?.input;
-    return new WorkerDied(
-      text,
-      { core: this.number, packet, input, at },
-      error,
-    );
-  }
-}
-
-function newBatch(): Batch {
-  const buffer = new SharedArrayBuffer(batchBytes);
-  return { buffer, writer: new BatchWriter(buffer), numbers: [] };
-}
-
-/** What stopped a worker from loading is the caller's business, in its own class. */
-function refusal(error: unknown): Error {
-  return error instanceof Error ? error : new Error(messageOf(error));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return {
+    verdicts,
+    digests,
+    faults: cores.reduce((sum, { faultCount }) => sum + faultCount, 0),
+    firstFaults: cores
+      .flatMap(({ faults }) => faults)
+      .sort((left, right) => left.packet - right.packet),
+    outcomes,
+  };
 }

@@ -6,7 +6,7 @@
  * the program ends badly has a `fault` and verdict 0 in its outcome; later packets
  * are run all the same.
  */
-import { Bug, type Place, type Random } from "../../base/index.ts";
+import { Bug, Random, type Place } from "../../base/index.ts";
 import {
   compile,
   descriptor,
@@ -18,7 +18,7 @@ import {
 } from "../../codegen/index.ts";
 import {
   createState,
-  packetRandom,
+  timeRandom,
   type Environment,
   type MapEntry,
   type Outcome,
@@ -31,14 +31,18 @@ import type { ProgramSpec } from "../../isa/index.ts";
 import { makeHelper } from "./helpers.ts";
 import type { HelperHost } from "./helper-host.ts";
 import { LinearHost } from "./linear-host.ts";
+import { frameDigest, outcomeDigest } from "./outcome-digest.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PacketArea } from "./packet-area.ts";
 import { MapContents } from "./map-contents.ts";
+import { RunClock } from "./run-clock.ts";
 import { makeMap } from "./value-maps.ts";
 import {
+  compileModule,
   instantiate,
   newMemory,
   type Memory,
+  type Module,
   type ProgramExports,
 } from "./web-assembly.ts";
 
@@ -69,8 +73,8 @@ export interface LoadOptions {
   readonly control?: Control;
   /** Who has its memory. Default "private". */
   readonly memory?: "private" | "watched" | Seat;
-  /** For tests: called before each helper call, with the packet in hand. */
-  readonly beforeHelper?: (input: PacketInput) => void;
+  /** For tests: called before each helper call, with the slot of the packet in hand. */
+  readonly beforeHelper?: (slot: number) => void;
   /** For tests of tests: changes the module before it is instantiated. */
   readonly tamper?: (bytes: Uint8Array) => Uint8Array;
 }
@@ -80,15 +84,48 @@ export function loadPortable(
   program: ProgramSpec,
   options: LoadOptions = {},
 ): PortableProgram {
-  const compiled = compile(program, {
+  return new PortableProgram(
+    program,
+    preparePortable(program, options),
+    options,
+  );
+}
+
+/** What a program needs to be run; other threads can be given it as it is. */
+export interface PreparedProgram {
+  readonly compiled: Omit<CompiledProgram, "bytes">;
+  readonly module: Module;
+  readonly memory: Memory;
+}
+
+/** One more memory for the same program. */
+export function anotherMemory(prepared: PreparedProgram): PreparedProgram {
+  const { pages } = prepared.compiled.layout;
+  const shared = prepared.memory.buffer instanceof SharedArrayBuffer;
+  return { ...prepared, memory: newMemory(pages, shared) };
+}
+
+/** Compiles the program and makes its memory; nothing is in it yet. */
+export function preparePortable(
+  program: ProgramSpec,
+  options: LoadOptions = {},
+): PreparedProgram {
+  const { memory = "private", tamper = (bytes) => bytes } = options;
+  const { bytes, ...compiled } = compile(program, {
     cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
     ...(options.budget === undefined ? {} : { budget: options.budget }),
-    memory: options.memory ?? "private",
+    memory,
     inner: innerNames(program, options.contents ?? {}),
     ...(options.control === undefined ? {} : { control: options.control }),
   });
-  return new PortableProgram(program, compiled, options);
+  return {
+    compiled,
+    module: compileModule(tamper(bytes)),
+    memory:
+      joinedMemory(options) ??
+      newMemory(compiled.layout.pages, memory !== "private"),
+  };
 }
 
 /** Names in the contents of maps of maps: maps to be made of the template. */
@@ -107,6 +144,13 @@ function innerNames(
       ]),
   );
 }
+
+function joinedMemory({ memory = "private" }: LoadOptions): Memory | undefined {
+  return typeof memory === "string" ? undefined : memory.memory;
+}
+
+/** Where the seed of a packet's random numbers comes from, if it has its own. */
+export type RandomSource = (slot: number) => number | undefined;
 
 /** What a packet's run ended with, when the program ended it badly. */
 interface Fault {
@@ -144,7 +188,7 @@ const redirectVerdicts: Readonly<Record<string, number>> = {
 
 export class PortableProgram {
   readonly program: ProgramSpec;
-  readonly #compiled: CompiledProgram;
+  readonly #compiled: PreparedProgram["compiled"];
   readonly #options: LoadOptions;
   readonly #linear: Memory;
   readonly #memory: MemoryView;
@@ -156,23 +200,20 @@ export class PortableProgram {
   #faults = new Map<number, Fault>();
   #random: Random | undefined;
   #randomOf = -1;
-  /** Time spent inside compiled code, in nanoseconds of wall time. */
-  #spent = 0;
+  #randomSource: RandomSource = (slot) => this.#inputs[slot]?.random;
+  readonly #clock = new RunClock();
   #done = 0;
 
   constructor(
     program: ProgramSpec,
-    compiled: CompiledProgram,
+    { compiled, module, memory }: PreparedProgram,
     options: LoadOptions,
   ) {
     this.program = program;
+    this.#linear = memory;
     this.#compiled = compiled;
     this.#options = options;
     const { layout, imports } = compiled;
-    const sharing = options.memory ?? "private";
-    const joined = typeof sharing === "string" ? undefined : sharing.memory;
-    const memory = joined ?? newMemory(layout.pages, sharing !== "private");
-    this.#linear = memory;
     this.#memory = new MemoryView(memory.buffer, layout);
     const names = new Set(imports.map(({ helper }) => helper));
     this.#packets = new PacketArea(this.#memory, layout, {
@@ -205,7 +246,7 @@ export class PortableProgram {
         const before = options.beforeHelper;
         if (before === undefined) return [wanted.name, helper];
         const spied = (...args: number[]) => {
-          before(this.#inputNow());
+          before(this.#slotNow());
           return helper(...args);
         };
         return [wanted.name, spied];
@@ -214,13 +255,9 @@ export class PortableProgram {
     const fault = (site: number, number: number): never => {
       throw new FaultError(faultTexts[number] ?? "fault", site);
     };
-    const tamper = options.tamper ?? ((bytes) => bytes);
-    this.#exports = instantiate(tamper(compiled.bytes), memory, {
-      fault,
-      ...functions,
-    });
+    this.#exports = instantiate(module, memory, { fault, ...functions });
     this.#contents = new MapContents(this.#memory, layout, program, maps);
-    if (joined !== undefined) return;
+    if (joinedMemory(options) !== undefined) return;
     this.#contents.fill();
     for (const [name, entries] of Object.entries(options.contents ?? {}))
       this.#contents.load(name, entries);
@@ -244,7 +281,7 @@ export class PortableProgram {
   ): void {
     const flush = (): void => {
       starting();
-      this.#runBatch();
+      this.runSlots(0, this.#packets.count);
       for (const [index, input] of this.#inputs.entries()) each(index, input);
       this.#clear();
     };
@@ -257,6 +294,48 @@ export class PortableProgram {
       this.#inputs.push(input);
     }
     flush();
+  }
+
+  /** Packets come from elsewhere: who puts them into slots knows their own seeds. */
+  useSlots(randomOf: RandomSource): void {
+    this.#randomSource = randomOf;
+  }
+
+  /** Before a slot is run alone: the context of a packet that is none of XDP. */
+  prepareSlot(slot: number): void {
+    const at = this.#packets.descriptorOf(slot) + descriptor.data;
+    this.#packets.fillContext(this.#packets.input(slot), this.#memory.u32(at));
+  }
+
+  /**
+   * Runs the packets whose descriptors stand in `count` slots from `first` on; after a
+   * fault it goes on with the packet behind. Outcomes can be asked for until the next.
+   */
+  runSlots(first: number, count: number): void {
+    if (this.#events.size > 0) this.#events = new Map();
+    if (this.#faults.size > 0) this.#faults = new Map();
+    this.#randomOf = -1;
+    const end = first + count;
+    this.#clock.start();
+    for (let slot = first; slot < end;)
+      try {
+        this.#exports.run(this.#packets.descriptorOf(slot), end - slot);
+        slot = end;
+      } catch (error) {
+        slot = this.#noteFault(error) + 1;
+      }
+    this.#clock.stop();
+    this.#done += count;
+  }
+
+  /** Slots of the last run whose packets faulted. */
+  get faulted(): Iterable<number> {
+    return this.#faults.keys();
+  }
+
+  /** To be told when the thread sleeps between runs. */
+  get clock(): Pick<RunClock, "sleeps" | "wakes"> {
+    return this.#clock;
   }
 
   /** Of a packet of the batch that was run last. */
@@ -276,14 +355,28 @@ export class PortableProgram {
     };
   }
 
+  /** The digest of that outcome (outcome-digest.ts), put into `into`. */
+  digestInto(index: number, into: Uint32Array, at: number): void {
+    const verdict = this.verdict(index);
+    if (verdict === 4 || this.#faults.has(index) || this.#events.has(index)) {
+      into.set(outcomeDigest(this.outcome(index)), at);
+      return;
+    }
+    const frame = this.#packets.outputPlace(index);
+    frameDigest(verdict, { view: this.#memory.data, ...frame }, into, at);
+  }
+
   verdict(index: number): number {
     const at = this.#packets.descriptorOf(index);
     return this.#memory.u32(at + descriptor.verdict);
   }
 
-  /** Packets run so far and the nanoseconds spent in compiled code and its helpers. */
+  /**
+   * Packets run so far and the nanoseconds spent in compiled code and its helpers,
+   * less what the thread had to wait for a CPU (run-clock.ts).
+   */
   get spent(): { readonly packets: number; readonly ns: number } {
-    return { packets: this.#done, ns: this.#spent };
+    return { packets: this.#done, ns: this.#clock.ns };
   }
 
   /** Linear memory, and where this core's things are: enough to see where a run is. */
@@ -331,25 +424,8 @@ export class PortableProgram {
     return this.state().digest();
   }
 
-  /** Runs the batch; after a fault it goes on with the packet behind. */
-  #runBatch(): void {
-    const { count } = this.#packets;
-    let first = 0;
-    while (first < count) {
-      const started = process.hrtime.bigint();
-      try {
-        this.#exports.run(this.#packets.descriptorOf(first), count - first);
-        first = count;
-      } catch (error) {
-        first = this.#noteFault(error) + 1;
-      }
-      this.#spent += Number(process.hrtime.bigint() - started);
-    }
-    this.#done += count;
-  }
-
   #noteFault(error: unknown): number {
-    const index = this.#packets.indexOf(this.#memory.current);
+    const index = this.#slotNow();
     if (!(error instanceof FaultError))
       throw new Bug(
         `${this.program.name}: packet ${this.#done + index}: ${String(error)}`,
@@ -379,29 +455,38 @@ export class PortableProgram {
   #clear(): void {
     this.#packets.clear();
     this.#inputs = [];
-    this.#events = new Map();
-    this.#faults = new Map();
-    this.#randomOf = -1;
   }
 
   #randomNow(): Random {
-    const index = this.#packets.indexOf(this.#memory.current);
-    if (this.#random === undefined || this.#randomOf !== index) {
-      this.#random = packetRandom(this.#options.seed ?? 1, this.#inputNow());
-      this.#randomOf = index;
+    const slot = this.#slotNow();
+    if (this.#random === undefined || this.#randomOf !== slot) {
+      this.#random = this.#randomOfPacket(slot);
+      this.#randomOf = slot;
     }
     return this.#random;
   }
 
+  /** As interp's packetRandom. */
+  #randomOfPacket(slot: number): Random {
+    const own = this.#randomSource(slot);
+    if (own !== undefined) return new Random(own);
+    const at = this.#memory.current + descriptor.time;
+    const [low, high] = [this.#memory.u32(at), this.#memory.u32(at + 4)];
+    return timeRandom(this.#options.seed ?? 1, low, high);
+  }
+
+  /** The packet in hand; of one that came into a slot, from its descriptor. */
   #inputNow(): PacketInput {
-    const index = this.#packets.indexOf(this.#memory.current);
-    const input = this.#inputs[index];
-    if (input === undefined) throw new Bug(`no packet ${index}`);
-    return input;
+    const slot = this.#slotNow();
+    return this.#inputs[slot] ?? this.#packets.input(slot);
+  }
+
+  #slotNow(): number {
+    return this.#packets.indexOf(this.#memory.current);
   }
 
   #eventsNow(): ProgramEvent[] {
-    const index = this.#packets.indexOf(this.#memory.current);
+    const index = this.#slotNow();
     let events = this.#events.get(index);
     if (events === undefined) {
       events = [];

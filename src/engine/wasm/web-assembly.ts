@@ -42,14 +42,19 @@ export function newMemory(pages: number, shared: boolean): Memory {
   return new (webAssembly().Memory)(size);
 }
 
+/** Threads may share one: it is compiled once. */
+export type Module = object;
+
+export function compileModule(bytes: Uint8Array): Module {
+  return new (webAssembly().Module)(bytes);
+}
+
 export function instantiate(
-  bytes: Uint8Array,
+  module: Module,
   memory: Memory,
   functions: Readonly<Record<string, ImportedFunction>>,
 ): ProgramExports {
-  const wasm = webAssembly();
-  const module = new wasm.Module(bytes);
-  const { exports } = new wasm.Instance(module, {
+  const { exports } = new (webAssembly().Instance)(module, {
     e: { m: memory, ...functions },
   });
   return exports as ProgramExports;
