@@ -7,9 +7,10 @@ _divisi() {
   case "$previous" in
     --type) COMPREPLY=($(compgen -W "xdp sched_cls tracepoint socket_filter" -- "$current")); return ;;
     --grade) COMPREPLY=($(compgen -W "exact reordered merged partitioned" -- "$current")); return ;;
-    --engine) COMPREPLY=($(compgen -W "wasm interp" -- "$current")); return ;;
+    --engine) COMPREPLY=($(compgen -W "wasm kernel" -- "$current")); return ;;
     --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
+    --state) COMPREPLY=($(compgen -W "shared private" -- "$current")); return ;;
   esac
   case "$command" in rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
@@ -23,6 +24,8 @@ _divisi() {
     "status") words="--json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
+    "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --fit --seconds --out --seed --json --quiet --verbose" ;;
+    "compare") words="--threshold --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;
@@ -31,7 +34,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach undo rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach undo bench compare rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;

@@ -17,6 +17,7 @@ import {
   allowUntested,
   program,
 } from "./flags.ts";
+import { measureCommands } from "./measure-commands.ts";
 
 export const commands: readonly Command[] = [
   {
@@ -221,6 +222,7 @@ export const commands: readonly Command[] = [
       (await import("./run.ts")).run(words, rendering),
   },
   ...controlCommands,
+  ...measureCommands,
   {
     name: "rss solve",
     summary: "Solves for a NIC hash key that keeps the given fields together.",

@@ -53,11 +53,25 @@ export {
 export { lockFile, type FileLock } from "./kernel/file-lock.ts";
 export { pinName, type PinFolder, type Pins } from "./kernel/pins.ts";
 export {
+  emptyProgram,
   frameSizeFor,
   prepareSubject,
   type Subject,
   type SubjectOptions,
 } from "./kernel/measure-subject.ts";
+export {
+  changeInterval,
+  differenceInterval,
+  median,
+  medianInterval,
+  quantile,
+  type Interval,
+} from "./statistics.ts";
+export {
+  fitScaling,
+  modelledMpps,
+  type ScalingModel,
+} from "./scaling-model.ts";
 export type { Placement } from "./kernel/placement.ts";
 export {
   printSummary,

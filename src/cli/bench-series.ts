@@ -1,0 +1,262 @@
+/**
+ * Measuring: each contestant on each number of cores, on one engine, in turn, with an
+ * empty program beside them in the same loop.
+ *
+ * kernel  the program in a loop over packets, inside the kernel, on real-time threads
+ * wasm    the portable engine's workers, private memory each; time inside the compiled
+ *         program, less what the thread waited for a CPU
+ */
+import {
+  emptyProgram,
+  frameSizeFor,
+  measureInterleaved,
+  openKernel,
+  prepareSubject,
+  runParallel,
+  type Placement,
+  type Subject,
+  type SubjectSamples,
+} from "../engine/index.ts";
+import { UnsupportedError } from "../base/index.ts";
+import type { PacketInput } from "../interp/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
+import { tablePackets, type Contestant } from "./bench-contestant.ts";
+
+export type EngineName = "wasm" | "kernel";
+export type StateChoice = "shared" | "private";
+
+/** One sample: nanoseconds per packet of each core that had any. */
+export interface SeriesSample {
+  readonly ns: readonly number[];
+  readonly placement: Placement;
+}
+
+export interface Series {
+  readonly contestant: Contestant;
+  readonly engine: EngineName;
+  readonly cores: number;
+  readonly state: StateChoice;
+  /** Part of the packets that each core has; 0 where it has none. */
+  readonly shares: readonly number[];
+  /** Of cores with packets, in order. */
+  readonly samples: readonly SeriesSample[];
+  /** An empty program in the same loop. */
+  readonly base: readonly SeriesSample[];
+  readonly how: "loop" | "repeat" | "workers";
+  readonly disturbed: Readonly<Record<string, number>>;
+  readonly notes: readonly string[];
+}
+
+export interface SeriesOptions {
+  readonly cores: readonly number[];
+  readonly state: StateChoice;
+  /** Seconds for all samples of the engine, about. */
+  readonly seconds: number;
+  readonly seed: number;
+  readonly onRound: (done: number, total: number) => void;
+}
+
+/** How many samples the time allows, and at least three. */
+function samplesFor(
+  seconds: number,
+  subjects: number,
+  milliseconds: number,
+): number {
+  const fitting = Math.floor((seconds * 1000) / (subjects * milliseconds));
+  return Math.min(60, Math.max(3, fitting));
+}
+
+interface Division {
+  readonly contestant: Contestant;
+  readonly cores: number;
+  readonly lists: readonly (readonly PacketInput[])[];
+  readonly shares: readonly number[];
+}
+
+function divide(contestant: Contestant, cores: number): Division {
+  const steer = contestant.steer(cores);
+  const lists = Array.from({ length: cores }, (): PacketInput[] => []);
+  for (const [index, packet] of contestant.packets.entries()) {
+    const core = steer[index] ?? 0;
+    lists[core]?.push({ ...packet, rxQueue: core, cpu: core });
+  }
+  return {
+    contestant,
+    cores,
+    lists,
+    shares: lists.map((list) => list.length / contestant.packets.length),
+  };
+}
+
+export async function kernelSeries(
+  contestants: readonly Contestant[],
+  options: SeriesOptions,
+): Promise<readonly Series[]> {
+  const kernel = await openKernel();
+  const subjects: Subject[] = [];
+  try {
+    const divisions = contestants.flatMap((contestant) =>
+      options.cores.map((cores) => divide(contestant, cores)),
+    );
+    const placed = divisions.map((division) => {
+      const { contestant, cores } = division;
+      const packets = division.lists
+        .filter((list) => list.length > 0)
+        .map((list) => list.slice(0, tablePackets));
+      const frameSize = frameSizeFor(packets);
+      const subject = prepareSubject(kernel, contestant.program, {
+        packets,
+        frameSize,
+        contents: contestant.contents(cores),
+        state: options.state,
+        ...(contestant.btf === undefined ? {} : { btf: contestant.btf }),
+      });
+      subjects.push(subject);
+      return { ...division, subject, packets };
+    });
+    // One empty program for all that are measured alike.
+    const emptyOf = new Map<string, number>();
+    const bases = placed.map(({ subject, packets }) => {
+      const alike = `${packets.length} ${subject.frameSize} ${subject.how}`;
+      const known = emptyOf.get(alike);
+      if (known !== undefined) return known;
+      const empty = prepareSubject(kernel, emptyProgram, {
+        packets,
+        frameSize: subject.frameSize,
+        how: subject.how,
+      });
+      emptyOf.set(alike, subjects.push(empty) - 1);
+      return subjects.length - 1;
+    });
+    const samples = samplesFor(options.seconds, subjects.length, 110);
+    const measured = await measureInterleaved(kernel, subjects, {
+      samples,
+      burst: Math.min(60, Math.max(5, options.seconds * 20)),
+      onRound: options.onRound,
+    });
+    return placed.map(({ contestant, cores, shares, subject }, index) => {
+      const own = measured[index];
+      const base = measured[bases[index] ?? -1];
+      return {
+        contestant,
+        engine: "kernel",
+        cores,
+        state: options.state,
+        shares,
+        samples: seriesSamples(own),
+        base: seriesSamples(base),
+        how: subject.how,
+        disturbed: { ...own?.disturbed },
+        notes: [
+          ...subject.notes,
+          ...(subject.undone.length > 0
+            ? [`undoing ${subject.undone.join(", ")} is part of the figure`]
+            : []),
+          ...(own?.realTime === false
+            ? ["without real-time priority: cores may not have run together"]
+            : []),
+        ],
+      } satisfies Series;
+    });
+  } finally {
+    for (const subject of subjects) subject.close();
+    kernel.close();
+  }
+}
+
+function seriesSamples(
+  measured: SubjectSamples | undefined,
+): readonly SeriesSample[] {
+  return (measured?.samples ?? []).map(({ cores, placement }) => ({
+    ns: cores.map(({ packets, ns }) => ns / packets),
+    placement,
+  }));
+}
+
+/** Packets of one run: enough that starting up and warming up are little of it. */
+const portablePackets = 100_000;
+
+export async function portableSeries(
+  contestants: readonly Contestant[],
+  options: SeriesOptions,
+): Promise<readonly Series[]> {
+  if (options.state === "shared" && options.cores.some((cores) => cores > 1))
+    throw new UnsupportedError(
+      "the portable engine's cores have private memory each",
+      {
+        feature: "shared state on the portable engine",
+        fix: "--state private, or --engine kernel",
+      },
+    );
+  const divisions = contestants.flatMap((contestant) =>
+    options.cores.map((cores) => divide(contestant, cores)),
+  );
+  const taken = divisions.map((): SeriesSample[] => []);
+  const bases = divisions.map((): SeriesSample[] => []);
+  const packets = Math.max(
+    20_000,
+    Math.min(portablePackets, Math.round(options.seconds * portablePackets)),
+  );
+  const run = (division: Division, program: ProgramSpec) =>
+    portableRun(division, program, { packets, seed: options.seed });
+  // Round −1 warms up, is not counted, and tells how long a round takes.
+  const started = performance.now();
+  let samples = 3;
+  for (let round = -1; round < samples; round++) {
+    if (round === 0)
+      samples = samplesFor(options.seconds, 1, performance.now() - started);
+    options.onRound(Math.max(0, round), samples);
+    for (const [index, division] of divisions.entries()) {
+      const own = await run(division, division.contestant.program);
+      const base = await run(division, emptyProgram);
+      if (round < 0) continue;
+      taken[index]?.push(own);
+      bases[index]?.push(base);
+    }
+  }
+  return divisions.map(({ contestant, cores, shares }, index) => ({
+    contestant,
+    engine: "wasm",
+    cores,
+    state: "private",
+    shares,
+    samples: taken[index] ?? [],
+    base: bases[index] ?? [],
+    how: "workers",
+    disturbed: {},
+    notes: [],
+  }));
+}
+
+async function portableRun(
+  { contestant, cores }: Division,
+  program: ProgramSpec,
+  options: { readonly packets: number; readonly seed: number },
+): Promise<SeriesSample> {
+  const once = contestant.steer(cores);
+  const given = contestant.packets;
+  const inputs = Array.from({ length: options.packets }, (_, index) => {
+    const packet = given[index % given.length];
+    if (packet === undefined) throw new RangeError("no packets");
+    return packet;
+  });
+  const steer = Uint8Array.from(
+    inputs,
+    (_, index) => once[index % given.length] ?? 0,
+  );
+  const { cores: results } = await runParallel({
+    program,
+    cores,
+    packets: inputs,
+    steer,
+    cpus: cores,
+    seed: options.seed,
+    contents: program === emptyProgram ? {} : contestant.contents(cores),
+  });
+  return {
+    ns: results.flatMap(({ packets, ns }) =>
+      packets > 0 ? [ns / packets] : [],
+    ),
+    placement: cores === 1 ? "single" : "untagged",
+  };
+}
