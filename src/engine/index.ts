@@ -78,11 +78,8 @@ export {
   summarizeLog,
   type LogSummary,
 } from "./kernel/verifier-log.ts";
-export {
-  loadPortable,
-  PortableProgram,
-  type LoadOptions,
-} from "./wasm/program.ts";
+export { loadPortable, PortableProgram } from "./wasm/program.ts";
+export type { LoadOptions } from "./wasm/prepare.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
 export { PackedPackets } from "./wasm/packed-packets.ts";
 export type { CoreResult } from "./wasm/core.ts";

@@ -5,7 +5,7 @@
 import type { MapEntry, Outcome } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { Place } from "../../base/index.ts";
-import type { LoadOptions, PreparedProgram } from "./program.ts";
+import type { LoadOptions, PreparedProgram } from "./prepare.ts";
 import type { ResidentTrace } from "./resident.ts";
 
 /** What is kept of each packet: each kind includes those before. */

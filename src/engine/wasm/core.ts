@@ -24,7 +24,7 @@ import { phase, word, wordBytes } from "./core-words.ts";
 import type { PackedPackets } from "./packed-packets.ts";
 import { FrameShape } from "./packet-area.ts";
 import { PacketFeed } from "./packet-feed.ts";
-import type { PreparedProgram } from "./program.ts";
+import type { PreparedProgram } from "./prepare.ts";
 import { slotBytes, slotWord } from "./ring-slots.ts";
 import { WorkerDied } from "./worker-died.ts";
 

@@ -1,6 +1,6 @@
 /**
- * 64 bits of everything an outcome says: verdict, frame, redirect, events, place of a
- * fault. For comparing runs packet by packet without keeping them; against chance,
+ * 64 bits of everything an outcome says: verdict, frame, redirect, events, context, place
+ * of a fault. For comparing runs packet by packet without keeping them; against chance,
  * never against an adversary.
  *
  * Two lanes of 32 bits, fed word by word; bytes that fill no word go one by one. Most
@@ -13,7 +13,7 @@ import type { Outcome } from "../../interp/index.ts";
 export type OutcomeDigest = readonly [number, number];
 
 export function outcomeDigest(outcome: Outcome): OutcomeDigest {
-  const { verdict, data, redirect, events, fault } = outcome;
+  const { verdict, data, redirect, events, fault, context } = outcome;
   const sum = new Lanes();
   sum.word(verdict);
   sum.bytes(data);
@@ -26,6 +26,7 @@ export function outcomeDigest(outcome: Outcome): OutcomeDigest {
     sum.bytes(bytes);
   }
   if (fault !== undefined) sum.text(`fault ${printPlace(fault.at)}`);
+  if (context !== undefined) sum.bytes(context);
   sum.finish();
   return [sum.a >>> 0, sum.b >>> 0];
 }

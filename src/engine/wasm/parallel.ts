@@ -26,11 +26,11 @@ import type {
 import { PackedPackets } from "./packed-packets.ts";
 import {
   anotherMemory,
-  PortableProgram,
   preparePortable,
   type LoadOptions,
   type PreparedProgram,
-} from "./program.ts";
+} from "./prepare.ts";
+import { PortableProgram } from "./program.ts";
 
 type OwnOptions = Pick<LoadOptions, "contents" | "capacities">;
 

@@ -7,19 +7,10 @@
  * are run all the same.
  */
 import { Bug, Random, type Place } from "../../base/index.ts";
-import {
-  compile,
-  descriptor,
-  placeOfSite,
-  type Cells,
-  type CompiledProgram,
-  type Control,
-  type CoreOf,
-} from "../../codegen/index.ts";
+import { descriptor, placeOfSite, type Cells } from "../../codegen/index.ts";
 import {
   createState,
   timeRandom,
-  type Environment,
   type MapEntry,
   type Outcome,
   type PacketInput,
@@ -35,49 +26,19 @@ import { frameDigest, outcomeDigest } from "./outcome-digest.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PacketArea } from "./packet-area.ts";
 import { MapContents } from "./map-contents.ts";
+import {
+  joinedMemory,
+  preparePortable,
+  type LoadOptions,
+  type PreparedProgram,
+} from "./prepare.ts";
 import { RunClock } from "./run-clock.ts";
 import { makeMap } from "./value-maps.ts";
 import {
-  compileModule,
   instantiate,
-  newMemory,
   type Memory,
-  type Module,
   type ProgramExports,
 } from "./web-assembly.ts";
-
-/**
- * A core's place in a memory that several cores run in at once. The program loaded
- * without `memory` makes one and fills the maps; those loaded with the memory of that
- * one (its `view.memory`, which may be posted to other threads) only join. All must be
- * loaded with the same program, cpus, capacities and cores, and each core once.
- */
-export interface Seat extends CoreOf {
-  readonly memory?: Memory;
-}
-
-export interface LoadOptions {
-  /** CPUs that per-CPU maps have copies for; packets name one. Default 8. */
-  readonly cpus?: number;
-  /** Entries of a map instead of its max_entries, by name. */
-  readonly capacities?: Readonly<Record<string, number>>;
-  /** First contents of maps, by name. */
-  readonly contents?: Readonly<Record<string, readonly MapEntry[]>>;
-  /** For bpf_get_prandom_u32, as interp's. Default 1. */
-  readonly seed?: number;
-  /** Loop entries of one packet before it faults. Default 2^24. */
-  readonly budget?: number;
-  /** Routes and MTU, as interp's. */
-  readonly environment?: Environment;
-  /** How control flow is compiled; both give the same results. */
-  readonly control?: Control;
-  /** Who has its memory. Default "private". */
-  readonly memory?: "private" | "watched" | Seat;
-  /** For tests: called before each helper call, with the slot of the packet in hand. */
-  readonly beforeHelper?: (slot: number) => void;
-  /** For tests of tests: changes the module before it is instantiated. */
-  readonly tamper?: (bytes: Uint8Array) => Uint8Array;
-}
 
 /** Throws UnsupportedError, naming helper and line, for what the engine lacks. */
 export function loadPortable(
@@ -89,64 +50,6 @@ export function loadPortable(
     preparePortable(program, options),
     options,
   );
-}
-
-/** What a program needs to be run; other threads can be given it as it is. */
-export interface PreparedProgram {
-  readonly compiled: Omit<CompiledProgram, "bytes">;
-  readonly module: Module;
-  readonly memory: Memory;
-}
-
-/** One more memory for the same program. */
-export function anotherMemory(prepared: PreparedProgram): PreparedProgram {
-  const { pages } = prepared.compiled.layout;
-  const shared = prepared.memory.buffer instanceof SharedArrayBuffer;
-  return { ...prepared, memory: newMemory(pages, shared) };
-}
-
-/** Compiles the program and makes its memory; nothing is in it yet. */
-export function preparePortable(
-  program: ProgramSpec,
-  options: LoadOptions = {},
-): PreparedProgram {
-  const { memory = "private", tamper = (bytes) => bytes } = options;
-  const { bytes, ...compiled } = compile(program, {
-    cpus: options.cpus ?? 8,
-    capacities: options.capacities ?? {},
-    ...(options.budget === undefined ? {} : { budget: options.budget }),
-    memory,
-    inner: innerNames(program, options.contents ?? {}),
-    ...(options.control === undefined ? {} : { control: options.control }),
-  });
-  return {
-    compiled,
-    module: compileModule(tamper(bytes)),
-    memory:
-      joinedMemory(options) ??
-      newMemory(compiled.layout.pages, memory !== "private"),
-  };
-}
-
-/** Names in the contents of maps of maps: maps to be made of the template. */
-function innerNames(
-  { maps }: ProgramSpec,
-  contents: Readonly<Record<string, readonly MapEntry[]>>,
-): Readonly<Record<string, readonly string[]>> {
-  return Object.fromEntries(
-    maps
-      .filter(({ inner }) => inner !== undefined)
-      .map(({ name }) => [
-        name,
-        (contents[name] ?? []).map(({ value }) =>
-          new TextDecoder().decode(value),
-        ),
-      ]),
-  );
-}
-
-function joinedMemory({ memory = "private" }: LoadOptions): Memory | undefined {
-  return typeof memory === "string" ? undefined : memory.memory;
 }
 
 /** Where the seed of a packet's random numbers comes from, if it has its own. */
@@ -358,7 +261,12 @@ export class PortableProgram {
   /** The digest of that outcome (outcome-digest.ts), put into `into`. */
   digestInto(index: number, into: Uint32Array, at: number): void {
     const verdict = this.verdict(index);
-    if (verdict === 4 || this.#faults.has(index) || this.#events.has(index)) {
+    if (
+      this.program.type !== "xdp" ||
+      verdict === redirectVerdicts["xdp"] ||
+      this.#faults.has(index) ||
+      this.#events.has(index)
+    ) {
       into.set(outcomeDigest(this.outcome(index)), at);
       return;
     }

@@ -15,7 +15,8 @@ import {
   type ProgramSpec,
   type ProgramTypeName,
 } from "../../isa/index.ts";
-import { loadPortable, type LoadOptions } from "./program.ts";
+import type { LoadOptions } from "./prepare.ts";
+import { loadPortable } from "./program.ts";
 
 export const cpus = 2;
 
