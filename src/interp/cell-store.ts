@@ -2,7 +2,8 @@
  * A map whose values are cells: what arrays, hashes and tries have in common.
  *
  * Finding a key is the subclass's; writing a value is here: the bytes of a
- * `struct bpf_spin_lock` are never copied in or out, and creating an element of a
+ * `struct bpf_spin_lock` are never copied in or out, those of a `struct bpf_timer` are
+ * zeros to both sides, and creating an element of a
  * per-CPU map from a program zeroes the other CPUs' copies
  * (kernel/bpf/hashtab.c, pcpu_init_value).
  */
@@ -20,6 +21,9 @@ export interface MapEntry {
   readonly value: Uint8Array;
 }
 
+/** sizeof(struct bpf_timer). */
+const timerSize = 16;
+
 export abstract class CellStore {
   readonly kind = "cells";
   readonly spec: MapSpec;
@@ -32,6 +36,8 @@ export abstract class CellStore {
   /** Key of the element that the last `claim` evicted. */
   evicted: Uint8Array | undefined;
   readonly #lock: number | undefined;
+  /** Bytes of `struct bpf_timer`, or none. */
+  readonly #timers: readonly number[];
 
   constructor(spec: MapSpec, capacity: number, cells: Cells) {
     this.spec = spec;
@@ -39,6 +45,9 @@ export abstract class CellStore {
     this.cells = cells;
     const lock = spec.valueFields?.find((field) => field.kind === "spin-lock");
     this.#lock = lock === undefined ? undefined : lock.bitOffset / 8;
+    this.#timers = (spec.valueFields ?? []).flatMap(({ kind, bitOffset }) =>
+      kind === "timer" ? [bitOffset / 8] : [],
+    );
   }
 
   /** Cell of the key, or -1. */
@@ -98,13 +107,18 @@ export abstract class CellStore {
 
   write(cell: number, copy: number, value: Uint8Array): void {
     const target = this.cells.bytes(cell, copy, true);
-    if (this.#lock === undefined) {
-      target.set(value);
-      return;
+    if (this.#lock === undefined) target.set(value);
+    else {
+      target.set(value.subarray(0, this.#lock));
+      target.set(value.subarray(this.#lock + 4), this.#lock + 4);
+      if (this.fresh) target.fill(0, this.#lock, this.#lock + 4);
     }
-    target.set(value.subarray(0, this.#lock));
-    target.set(value.subarray(this.#lock + 4), this.#lock + 4);
-    if (this.fresh) target.fill(0, this.#lock, this.#lock + 4);
+    // An update frees the timer that was there.
+    this.#hideTimers(target);
+  }
+
+  #hideTimers(value: Uint8Array): void {
+    for (const at of this.#timers) value.fill(0, at, at + timerSize);
   }
 
   /** A copy, as user space reads it. */
@@ -113,6 +127,7 @@ export abstract class CellStore {
     if (copies === 1) {
       const value = this.cells.bytes(cell, 0, false).slice();
       if (this.#lock !== undefined) value.fill(0, this.#lock, this.#lock + 4);
+      this.#hideTimers(value);
       return value;
     }
     const all = new Uint8Array(copies * stride);

@@ -77,7 +77,7 @@ export interface HostFrame {
   resizeAt(offset: number, delta: number): number;
   /** A field of the context by its name; 0 where the type has none. */
   getField(name: string): number;
-  setField(name: string, value: number): void;
+  setField(name: string, value: number | bigint): void;
 }
 
 /** What helpers see of the engine that runs them; interp's own is Machine. */

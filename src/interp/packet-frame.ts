@@ -156,10 +156,12 @@ export class PacketFrame implements HostFrame {
     if (offset === undefined) return 0;
     return this.context.chunk.view.getUint32(offset, true);
   }
-  setField(name: string, value: number): void {
+  setField(name: string, value: number | bigint): void {
     const offset = this.#fields.get(name);
-    if (offset !== undefined)
-      this.context.chunk.view.setUint32(offset, value, true);
+    if (offset === undefined) return;
+    const { view } = this.context.chunk;
+    if (typeof value === "bigint") view.setBigUint64(offset, value, true);
+    else view.setUint32(offset, value, true);
   }
 
   /** The context without pointers, to compare runs of engines. */

@@ -104,16 +104,25 @@ const bridgedHelpers: readonly string[] = `
   get_netns_cookie get_socket_cookie get_socket_uid sk_lookup_tcp sk_lookup_udp skc_lookup_tcp sk_release get_stackid
   skb_load_bytes skb_load_bytes_relative skb_store_bytes l3_csum_replace l4_csum_replace skb_pull_data clone_redirect
   get_hash_recalc set_hash_invalid set_hash skb_vlan_push skb_vlan_pop skb_change_tail skb_change_head skb_change_type
+  skb_change_proto skb_ecn_set_ce skb_set_tstamp skb_cgroup_id skb_ancestor_cgroup_id skb_cgroup_classid skb_under_cgroup
+  sk_fullsock tcp_sock get_listener_sock tcp_check_syncookie tcp_gen_syncookie sk_assign sk_cgroup_id
+  sk_ancestor_cgroup_id sk_storage_get sk_storage_delete
+  dynptr_from_mem dynptr_read dynptr_write dynptr_data ringbuf_reserve_dynptr ringbuf_submit_dynptr ringbuf_discard_dynptr
+  timer_init timer_set_callback timer_start timer_cancel
   skb_adjust_room skb_get_tunnel_key skb_get_tunnel_opt skb_set_tunnel_key skb_set_tunnel_opt csum_update csum_level
 `
   .trim()
   .split(/\s+/);
 
-const bridgedKfuncs: readonly string[] = [
-  "bpf_xdp_ct_lookup",
-  "bpf_skb_ct_lookup",
-  "bpf_ct_release",
-];
+const bridgedKfuncs: readonly string[] = `
+  bpf_xdp_ct_lookup bpf_skb_ct_lookup bpf_ct_release
+  bpf_iter_num_new bpf_iter_num_next bpf_iter_num_destroy
+  bpf_dynptr_from_xdp bpf_dynptr_from_skb bpf_dynptr_slice bpf_dynptr_slice_rdwr bpf_dynptr_adjust
+  bpf_dynptr_is_null bpf_dynptr_is_rdonly bpf_dynptr_size bpf_dynptr_clone
+  bpf_xdp_metadata_rx_timestamp bpf_xdp_metadata_rx_hash bpf_xdp_metadata_rx_vlan_tag
+`
+  .trim()
+  .split(/\s+/);
 
 const direct = new Map(
   rows.map(([name, args, result, tag]): [string, HelperCall] => [
@@ -146,8 +155,11 @@ function bridgeTo({
 }: FunctionSignature): HelperCall {
   return {
     name,
+    // Timers never fire: their callbacks are never called.
     args: args.map(({ kind }): Word =>
-      kind === "map" || kind === "callback" ? kind : "any",
+      kind === "map" || (kind === "callback" && name !== "timer_set_callback")
+        ? kind
+        : "any",
     ),
     result: "wide",
     inline: false,

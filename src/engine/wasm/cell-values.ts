@@ -3,7 +3,8 @@
  *
  * The bytes of a `struct bpf_spin_lock` are never copied in or out; a new element has
  * it free. With BPF_F_LOCK the copy is made under that lock (kernel/bpf/helpers.c,
- * copy_map_value_locked). A new element of a per-CPU map has zeros on other CPUs.
+ * copy_map_value_locked). Those of a `struct bpf_timer` are zeros to both sides, and an
+ * update frees the timer that was there. A new element of a per-CPU map has zeros on other CPUs.
  */
 import type { MapLayout } from "../../codegen/index.ts";
 import { MapLock } from "./map-lock.ts";
@@ -11,6 +12,9 @@ import type { MemoryView } from "./memory-view.ts";
 
 /** Flags of map_update_elem (include/uapi/linux/bpf.h). */
 export const updateFlag = { noExist: 1, exist: 2, lock: 4 } as const;
+
+/** sizeof(struct bpf_timer). */
+const timerSize = 16;
 
 export class CellValues {
   readonly hasLock: boolean;
@@ -23,6 +27,8 @@ export class CellValues {
   readonly #shared: boolean;
   /** Byte of the lock in a value, or -1. */
   readonly #lock: number;
+  /** Bytes of `struct bpf_timer`. */
+  readonly #timers: readonly number[];
 
   constructor(memory: MemoryView, layout: MapLayout) {
     this.#memory = memory;
@@ -30,6 +36,9 @@ export class CellValues {
     this.#shared = memory.shared;
     this.#lock = lockOffset(layout);
     this.hasLock = this.#lock >= 0;
+    this.#timers = (layout.spec.valueFields ?? []).flatMap(
+      ({ kind, bitOffset }) => (kind === "timer" ? [bitOffset / 8] : []),
+    );
   }
 
   /** Address of the copy that programs on `cpu` see. */
@@ -60,6 +69,7 @@ export class CellValues {
     if (this.#lock < 0)
       this.#memory.move(to, this.from, this.#layout.valueSize);
     else this.#moveAround(to, flags, how === "in-place");
+    this.#freeTimers(to);
   }
 
   /** The value as user space reads it: all CPUs' copies in a row. */
@@ -72,6 +82,7 @@ export class CellValues {
       all.set(this.#memory.bytes.subarray(from, from + valueSize), copy * row);
     }
     if (this.hasLock) all.fill(0, this.#lock, this.#lock + 4);
+    for (const timer of this.#timers) all.fill(0, timer, timer + timerSize);
     return all;
   }
 
@@ -100,9 +111,15 @@ export class CellValues {
     const { valueSize } = this.#layout;
     const lock = this.hasLock ? this.#lock : valueSize;
     bytes.set(value.subarray(0, lock), to);
+    this.#freeTimers(to);
     if (!this.hasLock) return;
     bytes.set(value.subarray(lock + 4, valueSize), to + lock + 4);
     if (how !== "in-place") this.#memory.setU32(to + lock, 0);
+  }
+
+  #freeTimers(at: number): void {
+    for (const timer of this.#timers)
+      this.#memory.bytes.fill(0, at + timer, at + timer + timerSize);
   }
 
   #clear(at: number): void {

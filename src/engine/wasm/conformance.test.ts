@@ -227,7 +227,7 @@ test("what is never written reads as zero, whatever ran before", () => {
 
 // prettier-ignore
 const refused: readonly (readonly [body: string, message: string])[] = [
-  ["call timer_init", "UnsupportedError: test: main+0: the portable engine has no helper bpf_timer_init"],
+  ["call user_ringbuf_drain", "UnsupportedError: test: main+0: the portable engine has no helper bpf_user_ringbuf_drain"],
   [r("r0 = 0", "r0 = *(u16 *)skb[2]"), "UnsupportedError: test: main+1: the portable engine has no LD_ABS and LD_IND in type xdp"],
   ["r1 = ksym jiffies ll", "UnsupportedError: test: main+0: the portable engine has no kernel symbol jiffies"],
   ["call function main", "InputError: test: main calls itself, perhaps through others"],

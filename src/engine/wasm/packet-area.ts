@@ -210,10 +210,13 @@ export class PacketArea implements HostFrame {
       ? 0
       : this.#memory.u32(this.contextAddress + offset);
   }
-  setField(name: string, value: number): void {
+  setField(name: string, value: number | bigint): void {
     const offset = this.#fields.get(name);
-    if (offset !== undefined)
-      this.#memory.setU32(this.contextAddress + offset, value);
+    if (offset === undefined) return;
+    const at = this.contextAddress + offset;
+    if (typeof value === "bigint")
+      this.#memory.data.setBigUint64(at, value, true);
+    else this.#memory.setU32(at, value);
   }
 
   /** The context after a run without its pointers; undefined for XDP, which has no more. */

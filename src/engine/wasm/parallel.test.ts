@@ -237,7 +237,9 @@ test("what cannot run is refused before a worker starts", async () => {
   await rejects(runParallel(options({ cores: 0 })), /0 cores: 1 to 256/);
   await rejects(runParallel(options({ cpus: 2 })), /3 cores on 2 CPUs/);
   await rejects(
-    runParallel(options({ program: programOf("call timer_init\nexit") })),
+    runParallel(
+      options({ program: programOf("call user_ringbuf_drain\nexit") }),
+    ),
     { name: "UnsupportedError" },
   );
   await rejects(runParallel(options({ contents: { nowhere: [] } })), {

@@ -45,15 +45,5 @@ export const environmentHelpers: Readonly<Record<string, HelperFunction>> = {
   get_current_uid_gid: zero,
   get_current_comm: comm,
   get_current_cgroup_id: () => 1,
-  get_cgroup_classid: zero,
-  get_route_realm: zero,
-  get_netns_cookie: () => 1,
-  get_socket_cookie: zero,
-  get_socket_uid: () => 65534,
-  // No sockets: nothing is found, and so nothing is ever released.
-  sk_lookup_tcp: zero,
-  sk_lookup_udp: zero,
-  skc_lookup_tcp: zero,
-  sk_release: zero,
   get_stackid: () => -errno.EFAULT,
 };

@@ -54,10 +54,13 @@ const ringOutput: HelperFunction = (host) => {
 };
 
 /** A record keeps its place in the order of reservation, as in the ring. */
-const ringReserve: HelperFunction = (host) => {
+const ringReserve: HelperFunction = (host) =>
+  host.args.word(3) === 0n ? reserveRecord(host, host.args.low(2)) : 0;
+
+/** Address of a record in the ring that r1 names, or 0. */
+export function reserveRecord(host: Host, size: number): number {
   const store = channel(host, 1);
-  const size = host.args.low(2);
-  if (host.args.word(3) !== 0n || !fits(store, size)) return 0;
+  if (!fits(store, size)) return 0;
   const address = host.allocate(size);
   const event = {
     kind: "ringbuf" as const,
@@ -67,18 +70,25 @@ const ringReserve: HelperFunction = (host) => {
   host.events.push(event);
   host.records.set(address, event);
   return address;
-};
+}
 
 function finish(submit: boolean): HelperFunction {
   return (host) => {
-    const address = host.args.address(1);
-    const event = host.records.get(address);
-    if (event === undefined) fault("not a reserved record");
-    host.records.delete(address);
-    if (submit) event.data.set(host.memory.bytes(address, event.data.length));
-    else host.events.splice(host.events.indexOf(event), 1);
+    finishRecord(host, host.args.address(1), submit);
     return 0;
   };
+}
+
+export function finishRecord(
+  host: Host,
+  address: number,
+  submit: boolean,
+): void {
+  const event = host.records.get(address);
+  if (event === undefined) fault("not a reserved record");
+  host.records.delete(address);
+  if (submit) event.data.set(host.memory.bytes(address, event.data.length));
+  else host.events.splice(host.events.indexOf(event), 1);
 }
 
 /** What is in the ring (0: nothing), its size, consumer and producer position. */

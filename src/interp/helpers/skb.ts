@@ -216,6 +216,70 @@ const changeType: HelperFunction = (host) => {
   return 0;
 };
 
+const protocols = { ip4: 0x0008, ip6: 0xdd86 } as const;
+
+/** 20 bytes more or less behind the link header, and the protocol's number. */
+const changeProtocol: HelperFunction = (host) => {
+  needContext(host);
+  const { frame } = host;
+  if (host.args.word(3) !== 0n) return -errno.EINVAL;
+  const from = frame.getField("protocol");
+  const to = host.args.low(2) & 0xffff;
+  if (from === to) return 0;
+  const longer = from === protocols.ip4 && to === protocols.ip6;
+  if (!longer && !(from === protocols.ip6 && to === protocols.ip4))
+    return -errno.ENOTSUPP;
+  if (!longer && frame.length < 34) return -errno.ENOMEM;
+  const answer = frame.resizeAt(14, longer ? 20 : -20);
+  if (answer !== 0) return answer;
+  frame.setField("protocol", to);
+  frame.setField("hash", 0);
+  return 0;
+};
+
+/** Marks congestion where the sender can hear it; 1: marked, perhaps before. */
+const setCongestion: HelperFunction = (host) => {
+  needContext(host);
+  const { frame } = host;
+  const protocol = frame.getField("protocol");
+  if (protocol === protocols.ip4 && frame.length >= 34) {
+    const header = frame.bytes(14, 20);
+    const service = header[1] ?? 0;
+    if ((service & 3) === 0) return 0;
+    if ((service & 3) === 3) return 1;
+    header[1] = service | 3;
+    const ecn = (service + 1) & 3;
+    const sum =
+      ((header[10] ?? 0) | ((header[11] ?? 0) << 8)) + 0xfbff + (ecn << 8);
+    const check = sum + (sum >= 0xffff ? 1 : 0);
+    header[10] = check;
+    header[11] = check >> 8;
+    return 1;
+  }
+  if (protocol === protocols.ip6 && frame.length >= 54) {
+    const header = frame.bytes(14, 2);
+    if (((header[1] ?? 0) & 0x30) === 0) return 0;
+    header[1] = (header[1] ?? 0) | 0x30;
+    return 1;
+  }
+  return 0;
+};
+
+/** BPF_SKB_CLOCK_REALTIME (0) takes any stamp, MONOTONIC (1) and TAI (2) none of zero. */
+const setStamp: HelperFunction = (host) => {
+  needContext(host);
+  const { frame } = host;
+  const protocol = frame.getField("protocol");
+  if (protocol !== protocols.ip4 && protocol !== protocols.ip6)
+    return -errno.EOPNOTSUPP;
+  const stamp = host.args.word(2);
+  const clock = host.args.low(3);
+  if (clock > 2 || (clock > 0 && stamp === 0n)) return -errno.EINVAL;
+  frame.setField("tstamp", stamp);
+  frame.setField("tstamp_type", clock);
+  return 0;
+};
+
 export const skbHelpers: Readonly<Record<string, HelperFunction>> = {
   skb_load_bytes: loadBytes,
   skb_load_bytes_relative: loadBytesRelative,
@@ -232,6 +296,9 @@ export const skbHelpers: Readonly<Record<string, HelperFunction>> = {
   skb_change_tail: changeTail,
   skb_change_head: changeHead,
   skb_change_type: changeType,
+  skb_change_proto: changeProtocol,
+  skb_ecn_set_ce: setCongestion,
+  skb_set_tstamp: setStamp,
   skb_adjust_room: adjustRoom,
   skb_get_tunnel_key: noTunnel,
   skb_get_tunnel_opt: noTunnel,

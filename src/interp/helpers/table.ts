@@ -3,13 +3,16 @@
  * calls another one is refused when the call is reached, not before.
  */
 import type { HelperFunction } from "../host.ts";
+import { dynptrHelpers } from "./dynptr.ts";
 import { environmentHelpers } from "./environment.ts";
 import { eventHelpers } from "./events.ts";
 import { mapHelpers } from "./map.ts";
 import { memoryHelpers } from "./memory.ts";
 import { packetHelpers } from "./packet.ts";
 import { skbHelpers } from "./skb.ts";
+import { socketHelpers } from "./socket.ts";
 import { synCookieHelpers } from "./syn-cookie.ts";
+import { timerHelpers } from "./timer.ts";
 
 export const helperFunctions: ReadonlyMap<string, HelperFunction> = new Map(
   Object.entries({
@@ -20,5 +23,8 @@ export const helperFunctions: ReadonlyMap<string, HelperFunction> = new Map(
     ...memoryHelpers,
     ...skbHelpers,
     ...synCookieHelpers,
+    ...dynptrHelpers,
+    ...timerHelpers,
+    ...socketHelpers,
   }),
 );
