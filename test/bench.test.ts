@@ -100,8 +100,13 @@ test("bench: both engines, several programs; what is not measured is modelled", 
   const result = bench(
     "nfs/c/nop.o",
     "nfs/c/flow-counter.o",
-    ...["--engine", "kernel", "--engine", "wasm", "--fit"],
-    ...["--cores", `1,${most},${beyond}`],
+    "--engine",
+    "kernel",
+    "--engine",
+    "wasm",
+    "--fit",
+    "--cores",
+    `1,${most},${beyond}`,
     ...tiny,
   );
   result.points.forEach(expectPoint);
