@@ -6,6 +6,7 @@ export {
   randomWords,
   redirectCalls,
   rewrittenText,
+  unchanged,
   type ControlledProgram,
   type ControlOptions,
   type RewrittenCall,

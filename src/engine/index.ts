@@ -31,11 +31,11 @@ export {
   type KernelRunnerOptions,
 } from "./kernel/kernel-runner.ts";
 export {
-  comparableMaps,
+  isComparable,
   KernelStage,
   type StageOptions,
 } from "./kernel/kernel-stage.ts";
-export { PacketRuns } from "./kernel/packet-runs.ts";
+export { PacketRuns, testRunTakes } from "./kernel/packet-runs.ts";
 export {
   emptySubject,
   measureInterleaved,

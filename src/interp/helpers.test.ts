@@ -286,6 +286,64 @@ test("tail calls go to functions, 33 of them, else fall through", () => {
   equal(run(program(body, maps)).state.lookup("n", key(0))?.[0], 1);
 });
 
+test("a tail call in a subprogram replaces that one: frames above it stay", () => {
+  const maps = [map("m", "prog_array", { valueSize: 4 })];
+  const text = `function main
+    r6 = r1
+    call function deep
+    r0 += 1
+    exit
+    function deep
+    r2 = map m ll
+    r3 = 1
+    call tail_call
+    r0 = 100
+    exit`;
+  const { outcome } = run(program(text, maps), (state) => {
+    state.link("m", key(1), { kind: "function", name: "main" });
+  });
+  equal(outcome.fault, undefined);
+  // 34 callers come back one after the other, more than eight frames.
+  equal(outcome.verdict, 134);
+});
+
+test("what an earlier packet left in the head room is gone", () => {
+  const text = `function main
+    r6 = r1
+    r2 = -20
+    call xdp_adjust_head
+    r1 = *(u32 *)(r6 + 0)
+    r2 = *(u32 *)(r6 + 4)
+    r3 = r1
+    r3 += 20
+    r0 = 1
+    if r3 > r2 goto out
+    r0 = *(u32 *)(r1 + 16)
+    *(u32 *)(r1 + 16) = -1
+    out:
+    exit`;
+  const spec = program(text, []);
+  const machine = new BytecodeMachine(spec, createState([], { cpus: 2 }));
+  deepEqual(
+    [0, 0].map(() => machine.run(packet).verdict),
+    [0, 0],
+  );
+});
+
+test("the protocol of a frame is a type, or what a length stands for", () => {
+  const text = "function main\nr0 = *(u32 *)(r1 + 16)\nexit";
+  // prettier-ignore
+  const table = [[0x0800, 0, 0x0008], [0x0600, 0, 0x0006], [0x05ff, 0, 0x0400], [0x0001, 0xffff, 0x0100]] as const;
+  for (const [type, next, want] of table) {
+    const data = packet.data.slice();
+    new DataView(data.buffer).setUint16(12, type);
+    new DataView(data.buffer).setUint16(14, next);
+    const spec = program(text, [], "sched_cls");
+    const { outcome } = run(spec, () => undefined, {}, { ...packet, data });
+    equal(outcome.verdict, want, `type ${type}`);
+  }
+});
+
 test("map of maps: lookup gives the inner map", () => {
   const inner = map("one", "hash");
   const body = r(

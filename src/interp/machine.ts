@@ -5,7 +5,8 @@
  * in how they compile functions to it. A run is a function of the packet input, the
  * state, the environment and the seed; it changes the state and nothing else.
  *
- * Limits as in the kernel: eight frames of 512 bytes, 33 tail calls, a budget of steps.
+ * Limits as in the kernel: eight frames of 512 bytes, 33 tail calls (each with eight
+ * frames of its own, since one in a subprogram replaces only that), a budget of steps.
  */
 import { Bug, InputError, Random, toHex, type Place } from "../base/index.ts";
 import { type MapSpec, type ProgramTypeName } from "../isa/index.ts";
@@ -24,6 +25,7 @@ import {
   PlainRegion,
   regionNumber,
   StackRegion,
+  tailCallLimit,
 } from "./memory.ts";
 import type {
   AccessResult,
@@ -48,7 +50,6 @@ export interface MachineOptions {
   readonly environment?: Environment;
 }
 
-const tailCallLimit = 33;
 const functionStride = 16;
 const redirectVerdict: Readonly<Record<string, number>> = {
   xdp: 4,
@@ -189,7 +190,8 @@ export abstract class Machine implements Executor {
 
   enter(code: Code): DataView {
     const depth = this.#depth + 1;
-    if (depth >= maxDepth) fault(`more than ${maxDepth} frames`);
+    const most = Math.min(maxDepth * (1 + this.#tailCalls), this.#stack.frames);
+    if (depth >= most) fault(`more than ${most} frames`);
     this.#depth = depth;
     this.#stack.clear(depth);
     const { view } = this.args;

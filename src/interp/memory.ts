@@ -6,7 +6,7 @@
  *
  *   0x0000_0000  nothing: null and what is near it faults
  *   0x0001_0000  context
- *   0x0003_0000  stack, one 512-byte frame per call depth
+ *   0x0003_0000  stack, one 512-byte frame per call depth, eight per tail call
  *   0x0010_0000  packet with head room
  *   0x0080_0000  kernel memory: ring buffer records, keys shown to callbacks
  *   0x0100_0000  map objects and functions: addresses only, never readable
@@ -63,7 +63,7 @@ export class Layout {
 
   constructor() {
     this.place(regionNumber.context, contextBase, 0x1_0000);
-    this.place(regionNumber.stack, stackBase, 0x1_0000);
+    this.place(regionNumber.stack, stackBase, packetBase - stackBase);
     this.place(regionNumber.packet, packetBase, packetSpace);
     this.place(regionNumber.kernel, kernelBase, kernelSpace);
   }
@@ -117,7 +117,9 @@ export class PlainRegion implements Region {
   }
 }
 
+/** Frames of one program; who tail-calls from a subprogram keeps those above it. */
 export const maxDepth = 8;
+export const tailCallLimit = 33;
 
 /**
  * Frames with gaps between them, so that running out of one is noticed. A frame has
@@ -125,6 +127,7 @@ export const maxDepth = 8;
  */
 export class StackRegion implements Region {
   readonly chunk: Chunk;
+  readonly frames: number;
   readonly #size: number;
   readonly #stride: number;
 
@@ -135,7 +138,9 @@ export class StackRegion implements Region {
       });
     this.#size = frameSize;
     this.#stride = 2 * frameSize;
-    this.chunk = new Chunk(new Uint8Array(this.#stride * maxDepth), this);
+    const most = Math.floor((packetBase - stackBase) / this.#stride);
+    this.frames = Math.min(maxDepth * (1 + tailCallLimit), most);
+    this.chunk = new Chunk(new Uint8Array(this.#stride * this.frames), this);
   }
 
   locate(memory: Memory, offset: number, size: number): void {

@@ -79,6 +79,8 @@ export class PacketFrame implements HostFrame {
     this.#frameEnd =
       Math.ceil((headRoom + length + sharedInfo) / pageSize) * pageSize -
       sharedInfo;
+    // What was there before is nothing that a run may depend on.
+    bytes.fill(0, 0, headRoom);
     bytes.set(input.data, headRoom);
     this.#loadContext(input);
     this.#publish();
@@ -188,7 +190,7 @@ export class PacketFrame implements HostFrame {
     }
     this.setField("ifindex", ifindex);
     this.setField("queue_mapping", rxQueue);
-    this.setField("protocol", (data[12] ?? 0) | ((data[13] ?? 0) << 8));
+    this.setField("protocol", protocolOf(data));
     const stamp = this.#fields.get("tstamp");
     if (stamp !== undefined)
       view.setBigUint64(stamp, BigInt.asUintN(64, time), true);
@@ -227,6 +229,13 @@ class ContextRegion extends PlainRegion {
     if (write && this.#writable.subarray(offset, offset + size).includes(0))
       fault(`${size} bytes at ${this.what} ${offset} may not be written`);
   }
+}
+
+/** As eth_type_trans tells it, in network order: below 1536 it was a length. */
+export function protocolOf(data: Uint8Array): number {
+  const byte = (at: number): number => data[at] ?? 0;
+  if (byte(12) >= 6) return byte(12) | (byte(13) << 8);
+  return byte(14) === 0xff && byte(15) === 0xff ? 0x0100 : 0x0400;
 }
 
 /** Checks that `size` bytes at `offset` of the packet exist. */

@@ -57,6 +57,8 @@ export interface CoverOptions {
    * the program itself never writes. Default: none.
    */
   readonly userWrites?: readonly string[] | "read-only";
+  /** Maps that user space does not write even so. */
+  readonly frozen?: readonly string[];
   /** Where tail calls may lead. */
   readonly programs?: readonly ProgramSpec[];
   /** Whoever runs the packets again must give the same. */
@@ -299,7 +301,8 @@ class Search {
   }
 
   #mayWrite(map: string): boolean {
-    const { userWrites = [] } = this.#options;
+    const { userWrites = [], frozen = [] } = this.#options;
+    if (frozen.includes(map)) return false;
     return userWrites === "read-only"
       ? !this.#tracer.written.has(map)
       : userWrites.includes(map);

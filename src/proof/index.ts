@@ -26,6 +26,7 @@ export { interpRunner, type InterpRunnerOptions } from "./interp-runner.ts";
 export { mergedDigest } from "./merged-state.ts";
 export { Ownership, type Steering } from "./ownership.ts";
 export { coreCapacities, sharedCapacities } from "./private-runs.ts";
+export { packetMutants, type PacketMutantOptions } from "./packet-mutants.ts";
 export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
 export {
   Recorder,

@@ -93,7 +93,7 @@ export function controlEnvironment(
   program: ProgramSpec,
   options: ControlOptions,
 ): ControlledProgram {
-  const pinned = program.maps.some(isPerCpu);
+  const pinned = needsOwnCpu(program);
   const rewritten: RewrittenCall[] = [];
   const functions = program.functions.map((fn, index) => {
     const edits = fn.instructions.flatMap((instruction, at): Edit[] => {
@@ -126,6 +126,25 @@ export function controlEnvironment(
     pinned,
     usesRandom: rewritten.some(({ helper }) => helper === "get_prandom_u32"),
   };
+}
+
+/** The program with every call as it is. */
+export function unchanged(program: ProgramSpec): ControlledProgram {
+  const callsCpu = program.functions.some(({ instructions }) =>
+    instructions.some(
+      (instruction) =>
+        instruction.kind === "call" &&
+        instruction.callee.kind === "helper" &&
+        instruction.callee.helper === cpuHelper,
+    ),
+  );
+  const pinned = callsCpu || needsOwnCpu(program);
+  return { program, rewritten: [], pinned, usesRandom: false };
+}
+
+/** Per-CPU maps show their own CPU's copy, whatever a rewritten call says. */
+function needsOwnCpu({ maps }: ProgramSpec): boolean {
+  return maps.some(isPerCpu);
 }
 
 /** For certificates: `ktime_get_ns at f.c:12 reads the packet's time`. */

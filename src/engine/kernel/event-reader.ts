@@ -209,9 +209,11 @@ class PerfRing {
   }
 }
 
-/** The outcome as a test run in the kernel can show it: no prints. */
+/** The outcome as a test run in the kernel can show it: no prints, no clones sent. */
 export function asKernelShows(outcome: Outcome): Outcome {
   if (outcome.events.length === 0) return outcome;
-  const events = outcome.events.filter(({ kind }) => kind !== "print");
+  const events = outcome.events.filter(
+    ({ kind }) => kind !== "print" && kind !== "clone",
+  );
   return { ...outcome, events };
 }

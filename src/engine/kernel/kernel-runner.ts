@@ -23,9 +23,7 @@ export function kernelRunner(
       const recorder = new Recorder(packets.length);
       const { runs } = stage;
       stage.run(packets, (index) => {
-        const output = runs.changed
-          ? runs.output.subarray(0, runs.size)
-          : undefined;
+        const output = runs.changed ? runs.frame : undefined;
         recorder.note(index, runs.verdict, output, runs.effects());
       });
       return recorder.finish(stage.dump());

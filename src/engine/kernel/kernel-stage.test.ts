@@ -24,7 +24,8 @@ import { possibleCpus } from "./create-map.ts";
 import { asKernelShows } from "./event-reader.ts";
 import { openKernel, type Kernel } from "./kernel.ts";
 import { kernelRunner } from "./kernel-runner.ts";
-import { comparableMaps, KernelStage } from "./kernel-stage.ts";
+import { testRunTakes } from "./packet-runs.ts";
+import { isComparable, KernelStage } from "./kernel-stage.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 
@@ -129,10 +130,9 @@ function compared(
 ): Comparison {
   const { contents = {}, cpus = cores, other = program } = setting;
   const packets = setting.packets ?? packetsOf(200, cpus);
-  const shown = new Set(comparableMaps(program).map(({ name }) => name));
   const rules = new Map<string, StateRule>(
     program.maps
-      .filter(({ name }) => !shown.has(name))
+      .filter((map) => !isComparable(map))
       .map(({ name }) => [name, { kind: "unread" }]),
   );
   const want = interpRunner(program, {
@@ -394,6 +394,48 @@ kernelTest("routes are those of the varied environment", (kernel) => {
     r0 = 2
     out:\n exit`;
   expectAgreement(kernel, programOf(text));
+});
+
+kernelTest("metadata in front is not the frame", (kernel) => {
+  const text = `r6 = r1
+    r2 = -8
+    call xdp_adjust_meta
+    r1 = *(u32 *)(r6 + 8)
+    r2 = *(u32 *)(r6 + 0)
+    r3 = r1
+    r3 += 8
+    r0 = 1
+    if r3 > r2 goto out
+    *(u64 *)(r1 + 0) = -1
+    r0 = 2
+    out:
+    exit`;
+  expectAgreement(kernel, programOf(text));
+});
+
+kernelTest("programs in cpumaps and devmaps run as any other", (kernel) => {
+  for (const section of ["xdp/cpumap", "xdp/devmap"]) {
+    const program = { ...programOf("r0 = 3\nexit"), section };
+    expectAgreement(kernel, program);
+  }
+});
+
+kernelTest("which frames a test run takes", (kernel) => {
+  for (const type of ["xdp", "sched_cls"] as const) {
+    const stage = new KernelStage(kernel, programOf("r0 = 2\nexit", [], type));
+    for (const protocol of [0x0800, 0x86dd, 0x0806, 0, 0x8100])
+      for (const length of [0, 13, 14, 15, 33, 34, 53, 54, 1514, 3520]) {
+        const data = new Uint8Array(length);
+        if (length > 13) new DataView(data.buffer).setUint16(12, protocol);
+        const packet = { data, ifindex: 11, rxQueue: 0, cpu: 0, time: 0n };
+        const run = (): void => {
+          stage.run([packet], () => {});
+        };
+        if (testRunTakes(type, packet)) run();
+        else throws(run, /EINVAL/, `${type} ${protocol} ${length}`);
+      }
+    stage.close();
+  }
 });
 
 // --- events ---

@@ -10,6 +10,7 @@
 import { Bug, InputError, UnsupportedError, toHex } from "../../base/index.ts";
 import {
   controlEnvironment,
+  unchanged,
   environmentLayout,
   environmentMap,
   type ControlledProgram,
@@ -53,7 +54,6 @@ export class KernelStage {
   /** Packets run on the CPU that they name. */
   readonly pinned: boolean;
   readonly runs: PacketRuns;
-  readonly #program: ProgramSpec;
   readonly #kernel: Kernel;
   readonly #loaded: LoadedPrograms;
   readonly #cpus: number;
@@ -68,16 +68,13 @@ export class KernelStage {
   ) {
     this.#kernel = kernel;
     this.#cpus = options.cpus ?? possibleCpus();
-    this.#program = sized(program, options.capacities ?? {});
-    const control = (spec: ProgramSpec): ControlledProgram =>
-      options.asIs === true
-        ? { program: spec, rewritten: [], pinned: true, usesRandom: false }
-        : controlEnvironment(sized(spec, options.capacities ?? {}), {
-            cpus: this.#cpus,
-          });
-    const controlled = [this.#program, ...(options.programs ?? [])].map(
-      control,
-    );
+    const control = (given: ProgramSpec): ControlledProgram => {
+      const spec = sized(runnable(given), options.capacities ?? {});
+      return options.asIs === true
+        ? unchanged(spec)
+        : controlEnvironment(spec, { cpus: this.#cpus });
+    };
+    const controlled = [program, ...(options.programs ?? [])].map(control);
     this.rewritten = controlled.flatMap(({ rewritten }) => rewritten);
     this.pinned = controlled.some(({ pinned }) => pinned);
     const usesRandom = controlled.some(({ usesRandom: uses }) => uses);
@@ -87,12 +84,18 @@ export class KernelStage {
         { feature: `${this.#cpus} CPUs`, fix: "use --engine wasm" },
       );
     kernel.ports.provide(devicesOf(program, options.contents ?? {}));
-    const targets = this.#program.maps.filter(({ type }) =>
-      redirectTypes.has(type),
-    );
-    const probe = addressProbe(targets);
-    const withProbe = this.rewritten.length > 0 && targets.length > 0;
     const specs = controlled.map((each) => each.program);
+    const targets = specs
+      .flatMap(({ maps }) => maps)
+      .filter(
+        ({ type, name }, at, all) =>
+          redirectTypes.has(type) &&
+          all.findIndex((each) => each.name === name) === at,
+      );
+    const probe = addressProbe(targets);
+    const withProbe =
+      targets.length > 0 &&
+      this.rewritten.some(({ helper }) => helper === "redirect_map");
     this.#loaded = kernel.ports.within(() =>
       kernel.load(
         withProbe ? [...specs, probe] : specs,
@@ -163,8 +166,9 @@ export class KernelStage {
   /** Every map that user space can read, in the form of proof's `dumpState`. */
   dump(): StateDump {
     const dump = new Map<string, ReadonlyMap<string, readonly string[]>>();
-    for (const spec of comparableMaps(this.#program))
-      dump.set(spec.name, this.#cells(this.#loaded.map(spec.name)));
+    for (const map of this.#loaded.maps.values())
+      if (isComparable(map.spec) && map.spec.name !== environmentMap)
+        dump.set(map.spec.name, this.#cells(map));
     return dump;
   }
 
@@ -230,6 +234,12 @@ export class KernelStage {
   }
 }
 
+/** A test run takes no programs of device maps and CPU maps, but what is in them. */
+function runnable(program: ProgramSpec): ProgramSpec {
+  const section = program.section.replace(/^(xdp(\.frags)?)\/.*$/, "$1");
+  return program.type === "xdp" ? { ...program, section } : program;
+}
+
 const noBytes = new Uint8Array(0);
 const isSet = (byte: number): boolean => byte !== 0;
 
@@ -240,10 +250,10 @@ function indexBytes(index: number): Uint8Array {
 // prettier-ignore
 const redirectTypes: ReadonlySet<string> = new Set(["devmap", "devmap_hash", "cpumap", "xskmap"]);
 
-/** Maps whose cells user space can read back; the others hold objects of the kernel. */
-export function comparableMaps(program: ProgramSpec): readonly MapSpec[] {
-  return program.maps.filter(({ type }) =>
-    /^(lru_)?(percpu_)?(hash|array)$|^lpm_trie$|^queue$|^stack$/.test(type),
+/** Can user space read the cells back? Other maps hold objects of the kernel. */
+export function isComparable({ type }: MapSpec): boolean {
+  return /^(lru_)?(percpu_)?(hash|array)$|^lpm_trie$|^queue$|^stack$/.test(
+    type,
   );
 }
 

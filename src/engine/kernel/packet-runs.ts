@@ -4,7 +4,7 @@
  * is a mapped page, and what came out stays in place until the next run.
  *
  *   runs.run(input);
- *   runs.verdict; runs.size; runs.output       // until the next run
+ *   runs.verdict; runs.frame       // until the next run
  *
  * A frame has 14 bytes at least, and fits a page with its headroom.
  * Source: net/bpf/test_run.c.
@@ -22,6 +22,11 @@ import type {
   ProgramEvent,
   RedirectTarget,
 } from "../../interp/index.ts";
+import {
+  helperByName,
+  type ProgramSpec,
+  type ProgramTypeName,
+} from "../../isa/index.ts";
 import { attributes, command } from "./attributes.ts";
 import type { EnvironmentWords } from "./environment-words.ts";
 import type { EventReader } from "./event-reader.ts";
@@ -41,6 +46,25 @@ const contexts = {
 const skbIngress = 9;
 const skbTime = 19;
 
+/**
+ * Does a test run take the frame, whole? TC wants the header that the type names
+ * (Linux 6.17 and later); an XDP frame that does not fit a page would be in pieces.
+ */
+export function testRunTakes(
+  type: ProgramTypeName,
+  { data }: Pick<PacketInput, "data">,
+): boolean {
+  const { length } = data;
+  if (length < 14 || length > longestFrame) return false;
+  if (type === "xdp") return true;
+  const protocol = ((data[12] ?? 0) << 8) | (data[13] ?? 0);
+  const least = protocol === 0x0800 ? 34 : protocol === 0x86dd ? 54 : 14;
+  return length >= least;
+}
+
+/** A page without headroom and what the kernel keeps at its end. */
+const longestFrame = 4096 - 256 - 320;
+
 export interface PacketRunsOptions {
   readonly environment?: EnvironmentWords;
   /** For random numbers, where the program takes any. */
@@ -53,7 +77,8 @@ export interface PacketRunsOptions {
 export class PacketRuns {
   /** r0, unsigned 32 bits. */
   verdict = 0;
-  /** Bytes of the frame that came out, at the start of `output`. */
+  /** Where in `output` the frame is that came out, and its bytes. */
+  start = 0;
   size = 0;
   readonly output = memory(largest + 4096);
   /** The frame that went in. */
@@ -86,10 +111,9 @@ export class PacketRuns {
     this.#places = contexts[type];
     const context = memory(this.#places.size);
     this.#context = new Uint32Array(context.buffer);
-    if (type === "sched_cls") {
+    if (type === "sched_cls") this.#times = new BigUint64Array(context.buffer);
+    if (type === "sched_cls" || makesMetadata(program.spec))
       this.contextOut = memory(this.#places.size);
-      this.#times = new BigUint64Array(context.buffer);
-    }
     this.#attr = attributes(syscalls, "testRun", {
       fd: program.fd,
       dataIn: this.input,
@@ -130,7 +154,12 @@ export class PacketRuns {
       break;
     }
     this.verdict = words[word.verdict] ?? 0;
-    this.size = words[word.sizeOut] ?? 0;
+    // What comes out begins with the metadata of XDP, if there is any.
+    this.start =
+      this.contextOut === undefined || this.#times !== undefined
+        ? 0
+        : this.contextOut.readUInt32LE(0);
+    this.size = (words[word.sizeOut] ?? 0) - this.start;
     this.#last = input;
     const { environment, seed } = this.#options;
     if (environment === undefined) return;
@@ -141,12 +170,17 @@ export class PacketRuns {
 
   /** Did the last run change the frame? */
   get changed(): boolean {
-    const { input, output, size } = this;
+    const { input, output, start, size } = this;
     const before = this.#last?.data.length ?? 0;
     if (size !== before) return true;
     for (let index = 0; index < size; index++)
-      if (input[index] !== output[index]) return true;
+      if (input[index] !== output[start + index]) return true;
     return false;
+  }
+
+  /** The frame that came out, in place. */
+  get frame(): Uint8Array {
+    return this.output.subarray(this.start, this.start + this.size);
   }
 
   /** Redirect target and events of the last run; `undefined` where there are none. */
@@ -167,7 +201,7 @@ export class PacketRuns {
   outcome(): Outcome {
     return {
       verdict: this.verdict,
-      data: Uint8Array.from(this.output.subarray(0, this.size)),
+      data: Uint8Array.from(this.frame),
       events: [],
       ...this.effects(),
     };
@@ -237,3 +271,15 @@ export class PacketRuns {
 }
 
 const broadcast = 0x8n;
+
+function makesMetadata({ functions }: ProgramSpec): boolean {
+  const number = helperByName("xdp_adjust_meta")?.number;
+  return functions.some(({ instructions }) =>
+    instructions.some(
+      (each) =>
+        each.kind === "call" &&
+        each.callee.kind === "helper" &&
+        each.callee.helper === number,
+    ),
+  );
+}

@@ -18,7 +18,12 @@ import {
   type ContextLayout,
   type Layout,
 } from "../../codegen/index.ts";
-import { errno, type HostFrame, type PacketInput } from "../../interp/index.ts";
+import {
+  errno,
+  protocolOf,
+  type HostFrame,
+  type PacketInput,
+} from "../../interp/index.ts";
 import { programTypeRow, type ProgramTypeName } from "../../isa/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 
@@ -310,7 +315,7 @@ export class PacketArea implements HostFrame {
     this.setField("ingress_ifindex", ifindex);
     this.setField("ifindex", ifindex);
     this.setField("queue_mapping", rxQueue);
-    this.setField("protocol", (data[12] ?? 0) | ((data[13] ?? 0) << 8));
+    this.setField("protocol", protocolOf(data));
     const stamp = this.#fields.get("tstamp");
     if (stamp !== undefined)
       view.setBigUint64(

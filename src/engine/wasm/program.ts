@@ -309,6 +309,11 @@ export class PortableProgram {
     return this.#contents.entries(map);
   }
 
+  /** Writes elements between runs, as user space does. */
+  load(map: string, entries: readonly MapEntry[]): void {
+    this.#contents.load(map, entries);
+  }
+
   /** All elements of all maps that have any. */
   contents(): Readonly<Record<string, readonly MapEntry[]>> {
     return Object.fromEntries(
