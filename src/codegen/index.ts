@@ -25,6 +25,7 @@ export { portableHelpers } from "./wasm/helper-calls.ts";
 export {
   descriptor,
   outsideSize,
+  pageSize,
   scratchSize,
   type Cells,
   type CoreOf,

@@ -88,6 +88,7 @@ export function compile(
   const layout = layoutOf(program, {
     cpus: options.cpus ?? 8,
     capacities: options.capacities ?? {},
+    ...(options.inner === undefined ? {} : { inner: options.inner }),
     ...(typeof memory === "string" ? {} : { seat: memory }),
   });
   const { about, bodies } = translate(program, layout, options);

@@ -273,8 +273,81 @@ const helpers: readonly (readonly [name: string, body: string, maps?: readonly M
     [mapOf("programs", "prog_array", [4, 4, 4], { values: [{ index: 2, target: { kind: "function", name: "other" } }] })]],
 ];
 
-for (const [name, body, specs, options] of helpers)
-  test(`${name} (seed ${seed})`, () => {
+const inner = mapOf("inner", "hash", [4, 8, 3]);
+const innerArray = mapOf("inner", "array", [4, 8, 3]);
+const lruInner = mapOf("inner", "lru_hash", [4, 8, 2]);
+const u32 = (value: number): Uint8Array =>
+  Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
+const name = (text: string): Uint8Array => new TextEncoder().encode(text);
+/** Looks the outer map up by data[1], then works on the inner one by data[2]. */
+const nested = (work: string): string =>
+  `r2 = *(u8 *)(r6 + 1)\nr2 &= 7\n*(u32 *)(r10 - 4) = r2\nr2 = *(u8 *)(r6 + 2)\nr2 &= 3\n*(u32 *)(r10 - 8) = r2
+r2 = *(u64 *)(r6 + 4)\n*(u64 *)(r10 - 16) = r2\nr1 = map outer ll\n${stackTo("r2", 4)}\ncall map_lookup_elem\nif r0 == 0 goto out\nr8 = r0\nr1 = r8\n${stackTo("r2", 8)}\n${work}\nout:\nexit`;
+const readInner =
+  "call map_lookup_elem\nif r0 == 0 goto out\nr1 = *(u32 *)(r0 + 0)\nr1 += 1\n*(u32 *)(r0 + 0) = r1\nr0 = r1";
+const writeInner = `${stackTo("r3", 16)}\nr4 = *(u8 *)(r6 + 3)\nr4 &= 3\ncall map_update_elem`;
+const removeInner = `r9 = *(u8 *)(r6 + 3)\nif r9 > 3 goto write\ncall map_delete_elem\nexit\nwrite:\n${writeInner}`;
+const outers = (
+  type: MapSpec["type"],
+  template: MapSpec,
+): readonly MapSpec[] => [
+  mapOf("outer", type, [4, 4, 6], { inner: template }),
+  { ...template, name: "one" },
+];
+/** Two cells with a map of the object, two with one made from the template. */
+const filled = {
+  contents: {
+    outer: [1, 2, 3, 5].map((at) => ({
+      key: u32(at),
+      value: name(at < 3 ? "one" : "made"),
+    })),
+  },
+};
+
+/** Pushes, pops or peeks by data[1]. */
+const queued = (map: string, pops: boolean): string => `${words}
+r1 = map ${map} ll
+${stackTo("r2", 16)}
+r8 = *(u8 *)(r6 + 1)
+r8 &= 3
+if r8 == 0 goto peek
+${pops ? "if r8 == 1 goto pop\n" : ""}r3 = *(u8 *)(r6 + 2)
+r3 &= 3
+call map_push_elem
+exit
+peek:
+call map_peek_elem
+r1 = *(u32 *)(r10 - 16)
+r0 += r1
+exit
+${pops ? `pop:\ncall map_pop_elem\nr1 = *(u32 *)(r10 - 16)\nr0 += r1\nexit\n` : ""}out:
+exit`;
+
+// prettier-ignore
+const newMaps: typeof helpers = [
+  ["hash of hashes, looked up", nested(readInner), outers("hash_of_maps", inner), { contents: { ...filled.contents, one: [{ key: u32(1), value: new Uint8Array(8) }] } }],
+  ["hash of hashes, written", nested(writeInner), outers("hash_of_maps", inner), filled],
+  ["array of hashes, written and deleted", nested(removeInner), outers("array_of_maps", inner), filled],
+  ["array of arrays", nested(readInner), outers("array_of_maps", innerArray), filled],
+  ["array of LRU maps", nested(removeInner), outers("array_of_maps", lruInner), filled],
+  ["array of maps, filled by the object", nested(readInner),
+    [mapOf("outer", "array_of_maps", [4, 4, 4], { inner: innerArray, values: [{ index: 1, target: { kind: "map", name: "x" } }, { index: 3, target: { kind: "map", name: "y" } }] })]],
+  ["queue", queued("queue", true), [mapOf("queue", "queue", [0, 12, 3])]],
+  ["stack", queued("stack", true), [mapOf("stack", "stack", [0, 12, 3])]],
+  ["bloom filter", queued("bloom", false), [mapOf("bloom", "bloom_filter", [0, 4, 3])]],
+];
+
+const placed = (["private", { core: 0, cores: 2 }] as const).flatMap((memory) =>
+  [...helpers, ...newMaps].map(([name, body, specs, options]) => ({
+    name,
+    body,
+    specs,
+    options: { ...options, memory },
+  })),
+);
+
+for (const { name, body, specs, options } of placed)
+  test(`${name}, ${options.memory === "private" ? "private" : "shared"} memory (seed ${seed})`, () => {
     const whole = body.includes("out:") ? body : `${body}${end}`;
     const program = programOf(`${start}\n${whole}`, specs);
     const packets = packetsOf(new Random(seed).fork(7), 300);

@@ -2,8 +2,10 @@
  * What happens before a program can run: options, compilation, memory. All of it is
  * plain data that other threads can be given.
  */
+import { Bug } from "../../base/index.ts";
 import {
   compile,
+  pageSize,
   type CompiledProgram,
   type Control,
   type CoreOf,
@@ -21,7 +23,8 @@ import {
  * A core's place in a memory that several cores run in at once. The program loaded
  * without `memory` makes one and fills the maps; those loaded with the memory of that
  * one (its `view.memory`, which may be posted to other threads) only join. All must be
- * loaded with the same program, cpus, capacities and cores, and each core once.
+ * loaded with the same program, cpus, capacities, cores and contents of maps of maps,
+ * and each core once; a thread that only looks takes a core as well.
  */
 export interface Seat extends CoreOf {
   readonly memory?: Memory;
@@ -78,12 +81,16 @@ export function preparePortable(
     inner: innerNames(program, options.contents ?? {}),
     ...(options.control === undefined ? {} : { control: options.control }),
   });
+  const { pages } = compiled.layout;
+  const joined = joinedMemory(options);
+  if (joined !== undefined && joined.buffer.byteLength !== pages * pageSize)
+    throw new Bug(
+      `${program.file}: a memory of ${joined.buffer.byteLength} bytes to join, but the program has ${pages * pageSize}`,
+    );
   return {
     compiled,
     module: compileModule(tamper(bytes)),
-    memory:
-      joinedMemory(options) ??
-      newMemory(compiled.layout.pages, memory !== "private"),
+    memory: joined ?? newMemory(pages, memory !== "private"),
   };
 }
 
