@@ -172,8 +172,12 @@ function commit(parts: Commit): AttachmentRecord {
   const path = recordPath(journal.folder, name);
   const folder = kernel.pins.folder();
   try {
-    pinAll(folder, { loaded, links, program: request.record.program });
-    step("pinned");
+    pinAll(folder, {
+      loaded,
+      links,
+      program: request.record.program,
+      step,
+    });
     transaction.will({ kind: "file", path });
     transaction.will({ kind: "mount", path: at });
     const record: AttachmentRecord = {
@@ -202,17 +206,20 @@ export interface Pinned {
   readonly loaded: LoadedPrograms;
   readonly links: readonly { readonly fd: number }[];
   readonly program: string;
+  readonly step: ControlContext["step"];
 }
 
 export function pinAll(
   folder: { readonly pin: (fd: number, name: string) => void },
-  { loaded, links, program }: Pinned,
+  { loaded, links, program, step }: Pinned,
 ): void {
   folder.pin(loaded.program(program).fd, "program");
   for (const map of loaded.maps.values())
     folder.pin(map.fd, `map-${map.spec.name}`);
-  for (const [index, link] of links.entries())
+  for (const [index, link] of links.entries()) {
     folder.pin(link.fd, `link-${index}`);
+    step(`link ${index} pinned`);
+  }
 }
 
 /** Whole or not at all, and on disk. */

@@ -299,12 +299,18 @@ function refused(
       "lower the MTU, or use a program of section xdp.frags",
     ],
     ENODEV: ["the interface went away"],
-    EINVAL: [
-      native
-        ? "the driver refused XDP (often: MTU or queue count)"
-        : "the kernel refused the program for this interface",
-      "--mode skb works with every driver",
-    ],
+    EINVAL:
+      mode === "hw"
+        ? [
+            "the program is not the device's own, as hw mode wants it",
+            "leave --mode out",
+          ]
+        : [
+            native
+              ? "the driver refused XDP (often: MTU or queue count)"
+              : "the kernel refused the program for this interface",
+            "--mode skb works with every driver",
+          ],
   };
   const [text, fix] = words[code] ?? ["the kernel refused to attach"];
   return new UnsupportedError(`${name}: ${text} (${code})`, {
