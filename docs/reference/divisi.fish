@@ -56,6 +56,8 @@ complete -c divisi -n '__fish_seen_subcommand_from run' -l maps -r -d 'initial c
 complete -c divisi -n '__fish_seen_subcommand_from run' -l port -r -d 'bind a port\'s name to an interface index'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l out -r -d 'write the packets as they leave, verdict as comment; `-` to stdout'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l engine -r -a 'wasm interp' -d 'what runs it (default wasm)'
+complete -c divisi -n '__fish_seen_subcommand_from run' -l iface -r -d 'in the kernel, at these interfaces: one for each port, in order, or PORT=IF'
+complete -c divisi -n '__fish_seen_subcommand_from run' -l namespace -d 'make the interfaces: veth pairs in a namespace of their own, gone at exit'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n __fish_use_subcommand -a attach -d 'Attaches DIR to interfaces, for good: it stays without us.'
 complete -c divisi -n '__fish_seen_subcommand_from attach' -l iface -r -d 'interfaces in the order of the plan\'s ports, or PORT=IF'

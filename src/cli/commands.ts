@@ -10,6 +10,7 @@ import {
   userWrites,
   trace,
   inside,
+  namespace,
   seed,
   cores,
   queues,
@@ -206,6 +207,14 @@ export const commands: readonly Command[] = [
         text: "what runs it (default wasm)",
         choices: ["wasm", "interp"],
       },
+      {
+        name: "iface",
+        value: "IF[,IF…]",
+        repeatable: true,
+        text: "in the kernel, at these interfaces: one for each port, in order, or PORT=IF",
+        completes: "interface",
+      },
+      namespace,
       seed,
     ],
     examples: [
@@ -216,6 +225,10 @@ export const commands: readonly Command[] = [
       [
         "divisi run out --trace gen:zipf --out leaving.pcapng",
         "one worker per core, private state",
+      ],
+      [
+        "divisi run out --iface v0 --namespace --trace monday.pcap",
+        "through real XDP, compared packet by packet; exit 1 if anything differs",
       ],
     ],
     run: async (words, rendering) =>

@@ -58,6 +58,10 @@ export const inside: Flag = {
   value: "PREFIX",
   text: "packets from this IPv4 prefix enter at port lan, others at wan",
 };
+export const namespace: Flag = {
+  name: "namespace",
+  text: "make the interfaces: veth pairs in a namespace of their own, gone at exit",
+};
 export const seed: Flag = {
   name: "seed",
   value: "N",

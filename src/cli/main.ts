@@ -23,7 +23,11 @@ const child = spawn(
     new URL("./command-line.js", import.meta.url).pathname,
     ...process.argv.slice(2),
   ],
-  { stdio: "inherit" },
+  {
+    stdio: "inherit",
+    // Commands that hold something in the kernel die with this process.
+    env: { ...process.env, DIVISI_SUPERVISOR: String(process.pid) },
+  },
 );
 
 // The terminal sends its signals to both; a signal sent to us alone goes on.

@@ -34,6 +34,7 @@ import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { writeWhole } from "./files.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
+import { runIface } from "./run-iface.ts";
 import { say, writeData, type Answer, type Rendering } from "./render.ts";
 import { readTrace } from "./split.ts";
 import {
@@ -53,11 +54,14 @@ interface Ran {
 
 export async function run(words: Words, rendering: Rendering): Promise<Answer> {
   const [path = ""] = words.args;
+  if (isSet(words, "namespace") && !isSet(words, "iface"))
+    throw usage("--namespace is for --iface");
   const isStream = valueOf(words, "out") === "-";
   if (isStream && rendering.json)
     throw usage("--json and `--out -` both want standard output");
-  const answer =
-    existsSync(path) && statSync(path).isDirectory()
+  const answer = isSet(words, "iface")
+    ? await runIface(words, rendering)
+    : existsSync(path) && statSync(path).isDirectory()
       ? await runDirectory(path, words)
       : await runProgram(path, words);
   if (!isStream) return answer;

@@ -91,3 +91,29 @@ export {
 } from "./wasm/parallel.ts";
 export { WorkerDied } from "./wasm/worker-died.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
+export {
+  runOnWires,
+  type BoundProgram,
+  type WireRunOptions,
+  type WireRunResult,
+} from "./kernel/wire-run.ts";
+export type {
+  Fate,
+  Sighting,
+  TraceFrame,
+  TraceRunResult,
+} from "./kernel/trace-run.ts";
+export {
+  createNamespace,
+  currentNamespace,
+  type NetworkNamespace,
+} from "./kernel/namespace.ts";
+export { createVeths, findVeths, type VethPair } from "./kernel/veth.ts";
+export { dieWithParent } from "./kernel/supervised.ts";
+export {
+  compareFates,
+  referenceOutcomes,
+  verdictName,
+  type FateMismatch,
+  type ReferenceOptions,
+} from "./kernel/compare-fates.ts";

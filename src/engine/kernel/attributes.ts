@@ -11,7 +11,7 @@ export const command = {
   programLoad: 5, pin: 6, getPinned: 7, programAttach: 8, programDetach: 9, testRun: 10,
   programNextId: 11, mapNextId: 12, programFdById: 13, mapFdById: 14, objectInfo: 15, btfLoad: 18, btfFdById: 19,
   mapLookupAndDelete: 21, mapFreeze: 22, btfNextId: 23, mapLookupBatch: 24, mapLookupAndDeleteBatch: 25, mapUpdateBatch: 26, mapDeleteBatch: 27,
-  linkCreate: 28, linkUpdate: 29, linkFdById: 30, linkNextId: 31, enableStats: 32, linkDetach: 34,
+  rawTracepointOpen: 17, linkCreate: 28, linkUpdate: 29, linkFdById: 30, linkNextId: 31, enableStats: 32, linkDetach: 34,
 } as const;
 
 // Offset and size in bytes; 8-byte members take addresses of buffers too.
@@ -33,6 +33,7 @@ const places = {
   pin: { path: [0, 8], fd: [8, 4], fileFlags: [12, 4], folderFd: [16, 4] },
   objectInfo: { fd: [0, 4], size: [4, 4], info: [8, 8] },
   id: { id: [0, 4], next: [4, 4], openFlags: [8, 4] },
+  rawTracepoint: { name: [0, 8], programFd: [8, 4] },
   linkCreate: { programFd: [0, 4], target: [4, 4], attachType: [8, 4], flags: [12, 4] },
   linkUpdate: { linkFd: [0, 4], programFd: [4, 4], flags: [8, 4], oldProgramFd: [12, 4] },
   linkDetach: { linkFd: [0, 4] },

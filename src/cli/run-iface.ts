@@ -1,0 +1,406 @@
+/**
+ * `divisi run … --iface IF[,IF…] --trace TRACE`: packets through real XDP on veth
+ * pairs. Each verdict, place and frame is compared with the portable engine's.
+ *
+ * Nothing outlives the process: links, maps and namespaces are descriptors of it, and
+ * it dies with its supervisor.
+ */
+import process from "node:process";
+import { controlEnvironment } from "../codegen/index.ts";
+import {
+  compareFates,
+  dieWithParent,
+  openKernel,
+  possibleCpus,
+  referenceOutcomes,
+  runOnWires,
+  verdictName,
+  type BoundProgram,
+  type Fate,
+  type FateMismatch,
+  type TraceFrame,
+  type WireRunResult,
+} from "../engine/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
+import { NicModel, portConfig } from "../rss/index.ts";
+import { portOfTrace } from "../strategy/index.ts";
+import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
+import type { Words } from "./command.ts";
+import { writeWhole } from "./files.ts";
+import {
+  ifaceSubject,
+  indexToMake,
+  type IfaceSubject,
+} from "./iface-subject.ts";
+import { Progress, writeData, type Answer, type Rendering } from "./render.ts";
+import { readTrace } from "./split.ts";
+import { trafficFrom } from "./traffic-input.ts";
+import { isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
+
+export async function runIface(
+  words: Words,
+  rendering: Rendering,
+): Promise<Answer> {
+  const given = interfacesGiven(words);
+  if (isSet(words, "engine"))
+    throw usage("--engine is not for --iface: there the kernel runs it");
+  if (valuesOf(words, "trace").length === 0)
+    throw usage("--iface wants a --trace", "divisi attach serves real traffic");
+  const subject = ifaceSubject(words, given.length);
+  const names = inOrder(given, subject);
+  const supervisor = process.env["DIVISI_SUPERVISOR"];
+  await dieWithParent(
+    supervisor === undefined ? undefined : Number(supervisor),
+  );
+  return runTrace(subject, { names, words, rendering });
+}
+
+interface GivenInterface {
+  readonly port: string | undefined;
+  readonly name: string;
+}
+
+/** `v0`, or `lan=v0`. */
+function interfacesGiven(words: Words): readonly GivenInterface[] {
+  const given = valuesOf(words, "iface").flatMap((word) => word.split(","));
+  const names: string[] = [];
+  return given.map((word) => {
+    const at = word.indexOf("=");
+    const name = word.slice(at + 1);
+    if (!/^[\w.@-]{1,15}$/.test(name) || /^\.+$/.test(name))
+      throw usage(
+        `--iface: ${JSON.stringify(name)} is no name of an interface`,
+      );
+    if (names.includes(name)) throw usage(`--iface ${name} is given twice`);
+    names.push(name);
+    return { port: at < 0 ? undefined : word.slice(0, at), name };
+  });
+}
+
+/** Names in the order of the ports. */
+function inOrder(
+  given: readonly GivenInterface[],
+  { ports }: IfaceSubject,
+): readonly string[] {
+  const left = given.filter(({ port }) => port === undefined);
+  const names = ports.map((port) => port.name);
+  for (const { port } of given)
+    if (port !== undefined && !names.includes(port))
+      throw usage(
+        `--iface: no port is called ${port}`,
+        `ports: ${names.join(", ")}`,
+      );
+  return names.map((name) => {
+    const found = given.find(({ port }) => port === name) ?? left.shift();
+    if (found === undefined) throw usage(`--iface names none for port ${name}`);
+    return found.name;
+  });
+}
+
+interface TraceContext {
+  readonly names: readonly string[];
+  readonly words: Words;
+  readonly rendering: Rendering;
+}
+
+async function runTrace(
+  subject: IfaceSubject,
+  { names, words, rendering }: TraceContext,
+): Promise<Answer> {
+  const seed = seedOf(words);
+  const make = isSet(words, "namespace");
+  const { trace } = await readTrace(
+    trafficFrom(
+      valuesOf(words, "trace"),
+      words,
+      subject.ports.map(({ name }) => name),
+    ).read(),
+  );
+  const frames = steered(trace, subject);
+  const cpus = possibleCpus();
+  const own = subject.bind(
+    names.map((_, port) => port + 1),
+    cpus,
+  ).program;
+  const clock = clockOf(own, cpus);
+  const kernel = await openKernel();
+  const progress = new Progress("running", rendering);
+  const stop = cancellation();
+  let bound: BoundProgram | undefined;
+  try {
+    return await runOnWires(
+      kernel,
+      {
+        bind: (ports) => {
+          bound = subject.bind(
+            ports.map(({ ifindex }) => ifindex),
+            cpus,
+          );
+          if (clock !== "an input") return bound;
+          // What the verifier says of the program as it is, is said of that.
+          kernel.load([bound.program], bound).close();
+          const { program } = controlEnvironment(bound.program, { cpus });
+          return { ...bound, program };
+        },
+        frames,
+        ports: names.map((name, port) => ({
+          name,
+          ...(make ? { ifindex: indexToMake(subject, port) } : {}),
+        })),
+        interfaces: make ? "make" : "find",
+        queues: subject.cores,
+        inTurn: clock === "an input",
+        onProgress: (done, total) => progress.update(done, total),
+        isCancelled: stop.isSet,
+      },
+      async (result) => {
+        progress.finish();
+        const interfaces = result.ports.map(({ ifindex }) => ifindex);
+        const options = {
+          program: bound?.program ?? own,
+          contents: bound?.contents ?? {},
+          cpus,
+          seed,
+          interfaces,
+        };
+        const isCompared = clock !== "not comparable";
+        const outcomes = isCompared
+          ? referenceOutcomes(result.fates, options)
+          : [];
+        await writeOut(words, trace, { subject, program: own, result });
+        return answer(subject, {
+          program: own,
+          result,
+          names,
+          clock,
+          frames,
+          isCancelled: stop.isSet(),
+          compared: outcomes.length,
+          mismatches: compareFates(result.fates, outcomes, options),
+        });
+      },
+    );
+  } finally {
+    stop.end();
+    kernel.close();
+  }
+}
+
+/** Port and queue of each packet: what the NIC's model says where there is a set-up. */
+function steered(
+  trace: readonly TracePacket[],
+  { ports, cores, setup }: IfaceSubject,
+): readonly TraceFrame[] {
+  const portOf = portOfTrace(ports);
+  const models = setup?.ports.map(
+    ({ name }) => new NicModel(portConfig(setup, name)),
+  );
+  return trace.map(({ data, port: given }, at) => {
+    const port = portOf(given);
+    const model = models?.[port];
+    return {
+      data,
+      port,
+      queue: model === undefined ? at % cores : model.queueOf(data).queue,
+    };
+  });
+}
+
+/**
+ * Whose clock and random numbers the program sees. `real`: it asks for neither.
+ * `an input`: its calls are exchanged, so that they can be repeated. Random numbers
+ * cannot: the kernel's differ.
+ */
+type Clock = "real" | "an input" | "not comparable";
+
+function clockOf(program: ProgramSpec, cpus: number): Clock {
+  const { rewritten, usesRandom } = controlEnvironment(program, { cpus });
+  if (usesRandom) return "not comparable";
+  return rewritten.some(
+    ({ how, helper }) =>
+      how === "exchanged" && helper !== "get_smp_processor_id",
+  )
+    ? "an input"
+    : "real";
+}
+
+/** ^C and SIGTERM end a run between two rounds; everything is undone then. */
+function cancellation(): { isSet: () => boolean; end: () => void } {
+  let isSet = false;
+  const set = (): void => {
+    isSet = true;
+  };
+  process.on("SIGINT", set);
+  process.on("SIGTERM", set);
+  return {
+    isSet: () => isSet,
+    end: () => {
+      process.off("SIGINT", set);
+      process.off("SIGTERM", set);
+    },
+  };
+}
+
+interface Ran {
+  readonly program: ProgramSpec;
+  readonly result: WireRunResult;
+  readonly names: readonly string[];
+  readonly clock: Clock;
+  readonly frames: readonly TraceFrame[];
+  readonly isCancelled: boolean;
+  readonly compared: number;
+  readonly mismatches: readonly FateMismatch[];
+}
+
+function answer(subject: IfaceSubject, ran: Ran): Answer {
+  const { program, result, names, clock, frames, compared, mismatches } = ran;
+  const { fates, lostBefore, lostAfter, strays, sent, seconds } = result;
+  const verdicts: Record<string, number> = {};
+  for (const { verdict } of fates) {
+    const name = verdictName(program, verdict);
+    verdicts[name] = (verdicts[name] ?? 0) + 1;
+  }
+  const misdirected = fates.filter(
+    ({ frame, run }) => frames[frame]?.queue !== run.queue,
+  ).length;
+  const failed = fates.filter(({ run }) => (run.redirect ?? 0) !== 0).length;
+  const lost = lostBefore.length + lostAfter;
+  const isWhole = lost === 0 && strays === 0 && sent === frames.length;
+  const isEqual = mismatches.length === 0 && misdirected === 0;
+  const cores = counted(fates, ({ run }) => run.cpu);
+  const interfaces = result.ports.map(({ name, ifindex }, port) => ({
+    name,
+    port: subject.ports[port]?.name,
+    queues: counted(
+      fates.filter(({ run }) => run.ifindex === ifindex),
+      ({ run }) => run.queue,
+    ),
+    driver: result.counters[port] ?? {},
+  }));
+  return {
+    exit: isWhole && isEqual && !ran.isCancelled ? 0 : 1,
+    json: {
+      schema: "divisi.run/1",
+      program: program.name,
+      from: subject.path,
+      engine: "kernel",
+      path: "veth, native XDP",
+      packets: sent,
+      verdicts,
+      cores,
+      interfaces,
+      compared,
+      clock,
+      mismatches: mismatches.length,
+      differing: mismatches.slice(0, 20),
+      misdirected,
+      lost: { before: lostBefore.length, after: lostAfter },
+      failedRedirects: failed,
+      strays,
+      cancelled: ran.isCancelled,
+      packetsPerSecond: Math.round(sent / seconds),
+    },
+    text: [
+      `${program.name} on ${names.join(", ")}: ${count(sent)} packets through real XDP`,
+      ...(ran.isCancelled
+        ? [`stopped after ${count(sent)} of ${count(frames.length)}`]
+        : []),
+      ...Object.entries(verdicts).map(
+        ([name, packets]) => `  ${name.padEnd(10)} ${count(packets)}`,
+      ),
+      ...interfaces.flatMap(({ name, queues }) =>
+        queues.map(
+          ({ packets }, queue) =>
+            `  ${name} queue ${queue}: ${count(packets)} packets`,
+        ),
+      ),
+      ...cores.map(
+        ({ packets }, core) => `  core ${core}     ${count(packets)} packets`,
+      ),
+      comparison(ran),
+      ...mismatches
+        .slice(0, 3)
+        .map(
+          ({ packet, what, want, have }) =>
+            `  packet ${packet}: ${what} ${shortened(have)}, wanted ${shortened(want)}`,
+        ),
+      ...(lost === 0
+        ? []
+        : [
+            `no: ${count(lostBefore.length)} lost before the program, ${count(lostAfter)} behind it`,
+          ]),
+      ...(strays === 0
+        ? []
+        : [`no: ${count(strays)} frames were none of ours`]),
+      ...(misdirected === 0
+        ? []
+        : [`no: ${count(misdirected)} on another queue than the plan's`]),
+      ...(failed === 0 ? [] : [`  ${count(failed)} redirects led nowhere`]),
+    ].join("\n"),
+  };
+}
+
+function comparison({ clock, compared, mismatches }: Ran): string {
+  if (clock === "not comparable")
+    return "  not compared: the program takes random numbers";
+  const how =
+    clock === "an input" ? ", its clock and routes taken from the run" : "";
+  return mismatches.length === 0
+    ? `equal to the portable engine: ${count(compared)} compared${how}`
+    : `no: ${count(mismatches.length)} of ${count(compared)} differ from the portable engine${how}`;
+}
+
+function shortened(text: string): string {
+  return text.length > 28 ? `${text.slice(0, 28)}…` : text || "nowhere";
+}
+
+function counted(
+  fates: readonly Fate[],
+  numberOf: (fate: Fate) => number,
+): { packets: number }[] {
+  const counts: { packets: number }[] = [];
+  for (const fate of fates) {
+    const number = numberOf(fate);
+    while (counts.length <= number) counts.push({ packets: 0 });
+    const slot = counts[number];
+    if (slot !== undefined) slot.packets++;
+  }
+  return counts;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** Frames as they were seen again, dropped ones as they came; in the trace's order. */
+async function writeOut(
+  words: Words,
+  trace: readonly TracePacket[],
+  {
+    subject,
+    program,
+    result,
+  }: {
+    readonly subject: IfaceSubject;
+    readonly program: ProgramSpec;
+    readonly result: WireRunResult;
+  },
+): Promise<void> {
+  const output = valueOf(words, "out");
+  if (output === undefined) return;
+  const fates = new Map(result.fates.map((fate) => [fate.frame, fate]));
+  const packets = trace.slice(0, result.sent).map((packet, at) => {
+    const data = fates.get(at)?.sightings[0]?.frame ?? packet.data;
+    return { ...packet, data, wireLength: data.length };
+  });
+  const bytes = pcapngBytes(packets, {
+    application: "divisi",
+    interfaces: subject.ports.map(({ name }) => name),
+    comment: (_packet, at) => {
+      const fate = fates.get(at);
+      return fate === undefined ? "lost" : verdictName(program, fate.verdict);
+    },
+  });
+  if (output === "-") await writeData(bytes);
+  else writeWhole(output, bytes);
+}
