@@ -24,6 +24,7 @@ import { memory, type Syscalls } from "./syscalls.ts";
 
 const liveFlag = 2;
 const header = 16;
+const EINTR = 4;
 /** What a page has room for beside head room and `struct skb_shared_info`. */
 export const longestFrame = 3400;
 export const shortestFrame = 14;
@@ -105,21 +106,24 @@ export class LiveSender {
       this.#store.bytes.set(data, at + header);
     }
     Atomics.store(this.#next.words, 0, 0);
-    const attr = attributes(this.#syscalls, "testRun", {
-      fd: this.fd,
-      sizeIn: this.#frame.length,
-      dataIn: this.#frame,
-      repeat: frames.length,
-      flags: liveFlag,
-      batch,
-    });
-    const code = this.#syscalls.bpf(command.testRun, attr);
-    const made = Atomics.load(this.#next.words, 0);
-    if (code >= 0 && made === frames.length) return;
-    throw new UnsupportedError(
-      `live frames: ${made} of ${frames.length} made (${this.#syscalls.errorName(-code)})`,
-      { feature: "BPF_F_TEST_XDP_LIVE_FRAMES", firstKernel: "5.18" },
-    );
+    // A signal ends the call between two frames.
+    for (let made = 0; made < frames.length; ) {
+      const attr = attributes(this.#syscalls, "testRun", {
+        fd: this.fd,
+        sizeIn: this.#frame.length,
+        dataIn: this.#frame,
+        repeat: frames.length - made,
+        flags: liveFlag,
+        batch,
+      });
+      const code = this.#syscalls.bpf(command.testRun, attr);
+      made = Atomics.load(this.#next.words, 0);
+      if (code < 0 && code !== -EINTR)
+        throw new UnsupportedError(
+          `live frames: ${made} of ${frames.length} made (${this.#syscalls.errorName(-code)})`,
+          { feature: "BPF_F_TEST_XDP_LIVE_FRAMES", firstKernel: "5.18" },
+        );
+    }
   }
 
   close(): void {
