@@ -22,7 +22,10 @@ export interface Sabotage {
 export interface CoreStart {
   readonly program: ProgramSpec;
   readonly prepared: PreparedProgram;
-  readonly options: Omit<LoadOptions, "tamper" | "beforeHelper">;
+  readonly options: Omit<
+    LoadOptions,
+    "tamper" | "beforeHelper" | "environment"
+  >;
   readonly keep: Keep;
   /** See core-words.ts. */
   readonly control: SharedArrayBuffer;

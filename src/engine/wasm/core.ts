@@ -34,7 +34,7 @@ export interface CoreResult {
   readonly ns: number;
   /** The same with all that is around it: taking packets in, results out. */
   readonly busyNs: number;
-  /** Elements of its maps at the end. */
+  /** Elements of its maps at the end; of the common ones, if they are shared. */
   readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
   /** As interp's State.digest. */
   readonly digest: string;
@@ -46,6 +46,8 @@ export interface CoreOptions {
   readonly prepared: PreparedProgram;
   readonly load: CoreStart["options"];
   readonly keep: Keep;
+  /** Whether its maps are those of other cores too. */
+  readonly shared: boolean;
   /** Packets that will be given to this core. */
   readonly packets: number;
   /** Packets that the worker reads itself, instead of being offered them. */
@@ -151,11 +153,15 @@ export class Core {
     this.#feed.flush();
   }
 
-  /** Until there may be room; throws once the worker has failed. */
+  /** Until there may be room. */
   async room(): Promise<void> {
     if (this.#feed.spin()) return;
     this.#feed.sleep();
     await turn();
+  }
+
+  /** Throws once the worker has failed. */
+  check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -206,7 +212,9 @@ export class Core {
     this.#still = seen === this.#seen ? this.#still + 1 : 0;
     this.#seen = seen;
     const limit = at === phase.running ? looks : looks * patience;
-    if (this.#still < limit) return;
+    // Who stands still without a lock may be waiting for one: its holder comes first.
+    const grace = this.#options.shared && !this.#holdsLock() ? 2 : 0;
+    if (this.#still < limit + grace) return;
     const seconds = (limit / looks) * (this.#options.stallMs / 1000);
     this.#fail(new Error(`no progress for ${seconds} s`));
     void this.#worker.terminate();
@@ -216,6 +224,10 @@ export class Core {
   #pending(): number {
     const head = Atomics.load(this.#words, word.head);
     return (head - Atomics.load(this.#words, word.tail)) >>> 0;
+  }
+
+  #holdsLock(): boolean {
+    return this.#memory.getUint32(this.#cell.lock, true) > 0;
   }
 
   #current(): number {

@@ -1,18 +1,16 @@
 /**
- * Several cores: the same, packet for packet, as one run per core in one thread; and
- * a worker that dies is reported, in whatever way it dies, never waited for.
+ * Several cores with private memory: the same, packet for packet, as one run per core
+ * in one thread.
  */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
-import { Random, toHex } from "../../base/index.ts";
+import { Random } from "../../base/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
 import { outcomeDigest } from "./outcome-digest.ts";
-import type { Sabotage } from "./core-messages.ts";
 import { PackedPackets } from "./packed-packets.ts";
 import { runParallel, type ParallelOptions } from "./parallel.ts";
 import { loadPortable } from "./program.ts";
 import { mapOf, packetsOf, print, programOf } from "./twin.test.kit.ts";
-import { WorkerDied } from "./worker-died.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const counts = mapOf("counts", "lru_hash", [4, 16, 8]);
@@ -170,60 +168,14 @@ test("packets may come from an asynchronous source, and wait for free buffers", 
   deepEqual(again.digests, want.digests);
 });
 
-const sayings: Readonly<Record<Sabotage["how"], RegExp>> = {
-  throw: /: sabotage$/,
-  exit: /: the thread ended with code 3$/,
-  trap: /: .*unreachable/,
-  bounds: /: .*memory access out of bounds/,
-  heap: /memory limit/,
-  hang: /: no progress for 0\.8 s$/,
-};
-
 function* stream(): Iterable<PacketInput> {
   yield* packets;
 }
 
-const deaths = ["throw", "exit", "trap", "bounds", "heap", "hang"] as const;
-const sources = { resident: () => packets, streamed: stream };
-
-for (const [how, [from, source]] of deaths.flatMap((how) =>
-  Object.entries(sources).map((each) => [how, each] as const),
-))
-  test(`a worker that dies (${how}, ${from}) is reported with its packet`, async () => {
-    const packet = 1234;
-    const died = await runParallel(
-      options({
-        packets: source(),
-        sabotage: { packet, how },
-        ...(how === "hang" ? { stallMs: 800 } : {}),
-        ...(how === "heap" ? { heapMb: 64 } : {}),
-      }),
-    ).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    if (!(died instanceof WorkerDied)) throw new Error(String(died));
-    equal(died.packet, packet);
-    equal(died.core, steer[packet]);
-    // As it arrived: the run had no time to change it, but others have.
-    equal(
-      toHex(died.input?.data ?? new Uint8Array()),
-      toHex(packets[packet]?.data ?? new Uint8Array()),
-    );
-    equal(died.input?.time, packets[packet]?.time);
-    // The first helper call of that packet.
-    deepEqual(died.at, { function: "main", instruction: 10 });
-    match(
-      died.message,
-      /^test: main: core \d died on packet 1234, at or behind main\+10: /,
-    );
-    match(died.message, sayings[how]);
-  });
-
 test("what cannot run is refused before a worker starts", async () => {
-  for (const source of Object.values(sources))
+  for (const given of [packets, stream()])
     await rejects(
-      runParallel(options({ cores: 2, packets: source() })),
+      runParallel(options({ cores: 2, packets: given })),
       /packet \d+ is steered to core 2 of 2/,
     );
   const [packet] = packets;

@@ -1,10 +1,13 @@
 /**
- * A program on several cores at once: one worker per core, each with private memory
- * and maps, fed by one thread that steers packets to them.
+ * A program on several cores at once: one worker per core, with packets steered to it.
  *
- * The order on each core is the order of arrival, time and random numbers belong to
- * the packets, and nothing is shared; so a parallel run equals k runs in one thread,
- * packet for packet, whatever the threads' timing.
+ * Private memory: the order on each core is the order of arrival, time and random
+ * numbers belong to the packets, and nothing is shared; so a parallel run equals k runs
+ * in one thread, packet for packet, whatever the threads' timing.
+ *
+ * Shared memory: all cores have the same maps, and what packets find there depends on
+ * timing. What holds: no update under atomics or locks is lost, map helpers are atomic,
+ * and what plain code does to values interleaves as on real cores. Two runs differ.
  *
  * Packets that are all there are read by the workers themselves (resident.ts); others
  * go through a ring in each worker's own memory (packet-feed.ts). Verdicts and digests
@@ -17,26 +20,16 @@ import { InputError } from "../../base/index.ts";
 import type { Outcome, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import { Core, turn, type CoreResult } from "./core.ts";
-import type {
-  CoreStart,
-  Keep,
-  PacketFault,
-  Sabotage,
-} from "./core-messages.ts";
+import type { Keep, PacketFault, Sabotage } from "./core-messages.ts";
 import { PackedPackets } from "./packed-packets.ts";
-import {
-  anotherMemory,
-  preparePortable,
-  type LoadOptions,
-  type PreparedProgram,
-} from "./prepare.ts";
-import { PortableProgram } from "./program.ts";
+import type { LoadOptions } from "./prepare.ts";
+import { teamOf, type Team } from "./team.ts";
 
 type OwnOptions = Pick<LoadOptions, "contents" | "capacities">;
 
 export interface ParallelOptions extends Omit<
   LoadOptions,
-  "tamper" | "beforeHelper" | "memory"
+  "beforeHelper" | "memory" | "environment"
 > {
   readonly program: ProgramSpec;
   readonly cores: number;
@@ -50,6 +43,8 @@ export interface ParallelOptions extends Omit<
   readonly steer: Uint8Array;
   /** Contents and capacities of single cores, instead of the common ones. */
   readonly perCore?: readonly (OwnOptions | undefined)[];
+  /** Whether each core has maps of its own (default), or all have the same. */
+  readonly memory?: "private" | "shared";
   /** What to keep of every packet. Default: verdicts, which cost nothing. */
   readonly keep?: Keep;
   /** A worker that stays at one packet for that long is ended. Default 10,000. */
@@ -93,21 +88,22 @@ export async function runParallel(
     );
   const shares = new Uint32Array(256);
   for (const core of steer) shares[core] = (shares[core] ?? 0) + 1;
-  const prepared = prepareAll(options);
+  const { members, common } = teamOf(options);
   const resident = await residentOf(options);
   const shared = new Uint8Array(new SharedArrayBuffer(steer.length));
   if (resident !== undefined) {
     shared.set(steer);
-    checkResident(options, resident, prepared);
+    checkResident(options, resident, members);
   }
-  const running = prepared.map((one, number) => {
+  const running = members.map(({ prepared, load }, number) => {
     const { program, keep = "verdicts", stallMs = 10_000 } = options;
     return new Core({
       number,
       program,
-      prepared: one,
-      load: loadOptions(options, number),
+      prepared,
+      load,
       keep,
+      shared: common !== undefined,
       packets: shares[number] ?? 0,
       ...(resident === undefined ? {} : { resident, steer: shared.buffer }),
       stallMs,
@@ -120,53 +116,19 @@ export async function runParallel(
     const packets = resident?.count ?? (await feed(options, running));
     const finished = await Promise.all(running.map((core) => core.finish()));
     const ns = 1e6 * (performance.now() - started);
-    return { packets, ns, cores: finished, ...gather(running, steer, packets) };
+    const state = common && {
+      contents: common.contents(),
+      digest: common.digest(),
+    };
+    return {
+      packets,
+      ns,
+      cores: finished.map((core) => ({ ...core, ...state })),
+      ...gather(running, steer, packets),
+    };
   } finally {
     await Promise.all(running.map((core) => core.end()));
   }
-}
-
-function loadOptions(
-  options: ParallelOptions,
-  core: number,
-): CoreStart["options"] {
-  const { cores, seed, budget, control, cpus } = options;
-  const own: OwnOptions = { ...options, ...options.perCore?.[core] };
-  return {
-    cpus: cpus ?? cores,
-    contents: own.contents ?? {},
-    capacities: own.capacities ?? {},
-    memory: "watched",
-    ...(seed === undefined ? {} : { seed }),
-    ...(budget === undefined ? {} : { budget }),
-    ...(control === undefined ? {} : { control }),
-  };
-}
-
-/**
- * Compiles once per set of capacities. What cannot be loaded is refused here, before
- * a worker starts, where errors keep their class.
- */
-function prepareAll(options: ParallelOptions): readonly PreparedProgram[] {
-  const { program } = options;
-  const known = new Map<string, PreparedProgram>();
-  return Array.from({ length: options.cores }, (_, core) => {
-    const load = loadOptions(options, core);
-    const own = options.perCore?.[core]?.contents;
-    const key = JSON.stringify([
-      load.capacities,
-      own === undefined ? -1 : core,
-    ]);
-    const first = known.get(key);
-    const prepared =
-      first === undefined
-        ? preparePortable(program, load)
-        : anotherMemory(first);
-    known.set(key, prepared);
-    if (own !== undefined || (core === 0 && options.contents !== undefined))
-      void new PortableProgram(program, anotherMemory(prepared), load);
-    return prepared;
-  });
 }
 
 /**
@@ -203,31 +165,37 @@ async function feed(
   if (Symbol.iterator in packets) {
     for (const packet of packets) {
       const core = coreOf(number);
-      while (!core.offer(number, packet)) await core.room();
+      while (!core.offer(number, packet)) await room(core, cores);
       if (number++ % betweenTurns === 0) await turn();
     }
     return number;
   }
   for await (const packet of packets) {
     const core = coreOf(number);
-    while (!core.offer(number, packet)) await core.room();
+    while (!core.offer(number, packet)) await room(core, cores);
     core.flush();
     number++;
   }
   return number;
 }
 
+/** Until there may be room; any core's death ends the run, for others may wait for it. */
+async function room(core: Core, cores: readonly Core[]): Promise<void> {
+  await core.room();
+  for (const each of cores) each.check();
+}
+
 /** What the workers would stumble over is found before they start. */
 function checkResident(
   options: ParallelOptions,
   packets: PackedPackets,
-  prepared: readonly PreparedProgram[],
+  members: Team["members"],
 ): void {
   const { steer, cores } = options;
   for (let number = 0; number < packets.count; number++) {
-    const one = prepared[steer[number] ?? cores];
-    if (one === undefined) throw unsteered(options, number);
-    const { layout } = one.compiled;
+    const member = members[steer[number] ?? cores];
+    if (member === undefined) throw unsteered(options, number);
+    const { layout } = member.prepared.compiled;
     const length = packets.length(number);
     if (length > layout.packets.end - layout.packets.start - 2 * pageSize)
       throw new InputError(`packet ${number} of ${length} bytes is too long`, {

@@ -1,0 +1,111 @@
+/**
+ * What the workers of a parallel run are loaded with, by core.
+ *
+ *   private   a memory each; compiled once per set of capacities
+ *   shared    one memory with an area per core and the maps behind them; compiled
+ *             once per core, since the addresses of its area are in the code
+ *
+ * What cannot be loaded is refused here, before a worker starts, where errors keep
+ * their class.
+ */
+import { InputError } from "../../base/index.ts";
+import type { CoreStart } from "./core-messages.ts";
+import type { ParallelOptions } from "./parallel.ts";
+import {
+  anotherMemory,
+  preparePortable,
+  type LoadOptions,
+  type PreparedProgram,
+} from "./prepare.ts";
+import { PortableProgram } from "./program.ts";
+
+export interface Team {
+  readonly members: readonly {
+    readonly prepared: PreparedProgram;
+    readonly load: CoreStart["options"];
+  }[];
+  /** The program that sees the maps which all members share, if they do. */
+  readonly common?: PortableProgram;
+}
+
+export function teamOf(options: ParallelOptions): Team {
+  return options.memory === "shared" ? sharing(options) : apart(options);
+}
+
+function apart(options: ParallelOptions): Team {
+  const { program, tamper } = options;
+  const known = new Map<string, PreparedProgram>();
+  const members = Array.from({ length: options.cores }, (_, core) => {
+    const mine = options.perCore?.[core];
+    const load: LoadOptions = {
+      ...commonOptions(options),
+      ...(mine?.contents === undefined ? {} : { contents: mine.contents }),
+      ...(mine?.capacities === undefined
+        ? {}
+        : { capacities: mine.capacities }),
+      memory: "watched",
+    };
+    // Contents can name inner maps, which belong to the layout.
+    const key = JSON.stringify([
+      load.capacities,
+      mine?.contents === undefined ? -1 : core,
+    ]);
+    const first = known.get(key);
+    const prepared =
+      first === undefined
+        ? preparePortable(program, withTamper(load, tamper))
+        : anotherMemory(first);
+    known.set(key, prepared);
+    if (first === undefined && load.contents !== undefined)
+      void new PortableProgram(program, anotherMemory(prepared), load);
+    return { prepared, load };
+  });
+  return { members };
+}
+
+function sharing(options: ParallelOptions): Team {
+  const { program, cores, tamper } = options;
+  if (options.perCore?.some((own) => own !== undefined) === true)
+    throw new InputError(
+      "cores that share their maps cannot have contents or capacities of their own",
+      { code: "cores-impossible", kind: "usage" },
+    );
+  const load = commonOptions(options);
+  const seat = { core: 0, cores };
+  const first = preparePortable(
+    program,
+    withTamper({ ...load, memory: seat }, tamper),
+  );
+  const common = new PortableProgram(program, first, { ...load, memory: seat });
+  const { memory } = first;
+  const members = Array.from({ length: cores }, (_, core) => {
+    const joined = { ...load, memory: { core, cores, memory } };
+    return {
+      prepared:
+        core === 0
+          ? first
+          : preparePortable(program, withTamper(joined, tamper)),
+      load: joined,
+    };
+  });
+  return { members, common };
+}
+
+function commonOptions(options: ParallelOptions): LoadOptions {
+  const { cores, seed, budget, control, contents, capacities } = options;
+  return {
+    cpus: options.cpus ?? cores,
+    ...(contents === undefined ? {} : { contents }),
+    ...(capacities === undefined ? {} : { capacities }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(budget === undefined ? {} : { budget }),
+    ...(control === undefined ? {} : { control }),
+  };
+}
+
+function withTamper(
+  load: LoadOptions,
+  tamper: LoadOptions["tamper"],
+): LoadOptions {
+  return tamper === undefined ? load : { ...load, tamper };
+}
