@@ -4,7 +4,7 @@
  *
  * kernel  the program in a loop over packets, inside the kernel, on real-time threads
  * wasm    the portable engine's workers, private memory each; time inside the compiled
- *         program, less what the thread waited for a CPU
+ *         program, in rounds in which the thread did not wait for a CPU
  */
 import {
   emptyProgram,
@@ -12,14 +12,13 @@ import {
   measureInterleaved,
   openKernel,
   prepareSubject,
-  runParallel,
+  PortableSubject,
   type Placement,
   type Subject,
   type SubjectSamples,
 } from "../engine/index.ts";
 import { UnsupportedError } from "../base/index.ts";
 import type { PacketInput } from "../interp/index.ts";
-import type { ProgramSpec } from "../isa/index.ts";
 import { tablePackets, type Contestant } from "./bench-contestant.ts";
 
 export type EngineName = "wasm" | "kernel";
@@ -173,7 +172,7 @@ function seriesSamples(
   }));
 }
 
-/** Packets of one run: enough that starting up and warming up are little of it. */
+/** Packets of one sample: some milliseconds. */
 const portablePackets = 100_000;
 
 export async function portableSeries(
@@ -191,72 +190,63 @@ export async function portableSeries(
   const divisions = contestants.flatMap((contestant) =>
     options.cores.map((cores) => divide(contestant, cores)),
   );
-  const taken = divisions.map((): SeriesSample[] => []);
-  const bases = divisions.map((): SeriesSample[] => []);
-  const packets = Math.max(
-    20_000,
-    Math.min(portablePackets, Math.round(options.seconds * portablePackets)),
-  );
-  const run = (division: Division, program: ProgramSpec) =>
-    portableRun(division, program, { packets, seed: options.seed });
-  // Round −1 warms up, is not counted, and tells how long a round takes.
-  const started = performance.now();
-  let samples = 3;
-  for (let round = -1; round < samples; round++) {
-    if (round === 0)
-      samples = samplesFor(options.seconds, 1, performance.now() - started);
-    options.onRound(Math.max(0, round), samples);
-    for (const [index, division] of divisions.entries()) {
-      const own = await run(division, division.contestant.program);
-      const base = await run(division, emptyProgram);
-      if (round < 0) continue;
-      taken[index]?.push(own);
-      bases[index]?.push(base);
+  const subjects: PortableSubject[] = [];
+  try {
+    const pairs = divisions.map((division) => {
+      const { contestant, cores } = division;
+      const packets = division.lists
+        .filter((list) => list.length > 0)
+        .map((list) => list.slice(0, tablePackets));
+      const { seed } = options;
+      const contents = contestant.contents(cores);
+      const pair = {
+        own: new PortableSubject(contestant.program, {
+          packets,
+          contents,
+          seed,
+        }),
+        base: new PortableSubject(emptyProgram, { packets }),
+        samples: [] as SeriesSample[],
+        bases: [] as SeriesSample[],
+      };
+      subjects.push(pair.own, pair.base);
+      return pair;
+    });
+    // Round −1 warms up, is not counted, and tells how long a round takes.
+    let samples = 3;
+    for (let round = -1; round < samples; round++) {
+      options.onRound(Math.max(0, round), samples);
+      const started = performance.now();
+      for (const { own, base, samples: taken, bases } of pairs)
+        for (const [subject, list] of [
+          [own, taken],
+          [base, bases],
+        ] as const) {
+          const answers = await subject.sample(
+            round < 0 ? portablePackets / 10 : portablePackets,
+          );
+          if (round >= 0 && answers !== undefined)
+            list.push({
+              ns: answers.map(({ packets, ns }) => ns / packets),
+              placement: answers.length === 1 ? "single" : "untagged",
+            });
+        }
+      if (round === 0)
+        samples = samplesFor(options.seconds, 1, performance.now() - started);
     }
+    return divisions.map(({ contestant, cores, shares }, index) => ({
+      contestant,
+      engine: "wasm",
+      cores,
+      state: "private",
+      shares,
+      samples: pairs[index]?.samples ?? [],
+      base: pairs[index]?.bases ?? [],
+      how: "workers",
+      disturbed: {},
+      notes: [],
+    }));
+  } finally {
+    await Promise.all(subjects.map((subject) => subject.close()));
   }
-  return divisions.map(({ contestant, cores, shares }, index) => ({
-    contestant,
-    engine: "wasm",
-    cores,
-    state: "private",
-    shares,
-    samples: taken[index] ?? [],
-    base: bases[index] ?? [],
-    how: "workers",
-    disturbed: {},
-    notes: [],
-  }));
-}
-
-async function portableRun(
-  { contestant, cores }: Division,
-  program: ProgramSpec,
-  options: { readonly packets: number; readonly seed: number },
-): Promise<SeriesSample> {
-  const once = contestant.steer(cores);
-  const given = contestant.packets;
-  const inputs = Array.from({ length: options.packets }, (_, index) => {
-    const packet = given[index % given.length];
-    if (packet === undefined) throw new RangeError("no packets");
-    return packet;
-  });
-  const steer = Uint8Array.from(
-    inputs,
-    (_, index) => once[index % given.length] ?? 0,
-  );
-  const { cores: results } = await runParallel({
-    program,
-    cores,
-    packets: inputs,
-    steer,
-    cpus: cores,
-    seed: options.seed,
-    contents: program === emptyProgram ? {} : contestant.contents(cores),
-  });
-  return {
-    ns: results.flatMap(({ packets, ns }) =>
-      packets > 0 ? [ns / packets] : [],
-    ),
-    placement: cores === 1 ? "single" : "untagged",
-  };
 }

@@ -90,6 +90,10 @@ export {
   type ParallelRun,
 } from "./wasm/parallel.ts";
 export { WorkerDied } from "./wasm/worker-died.ts";
+export {
+  PortableSubject,
+  type PortableSubjectOptions,
+} from "./wasm/measure-rounds.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
 export {
   runOnWires,
