@@ -123,6 +123,7 @@ export class AccessWriter {
       case "number":
       case "packet-end":
       case "map":
+      case "inner":
       case "function":
         // It may be the frame, by a way that facts did not follow.
         if (readsFirst(access)) this.readsFresh = true;
@@ -198,8 +199,10 @@ export class AccessWriter {
 
   #value(fact: Fact & { readonly kind: "value" }, access: Access): Address {
     const map = this.#layout.maps[fact.map];
+    const all = fact.set === undefined ? [map] : this.#setOf(fact.set);
     if (map === undefined) return this.#general(access);
-    if (access.write && map.spec.readOnly) return this.#never(access);
+    if (access.write && all.some((each) => each?.spec.readOnly !== false))
+      return all.length > 1 ? this.#general(access) : this.#never(access);
     if (fact.offset === undefined) {
       const last = map.values + map.valuesSize - map.stride;
       this.#area(access, map.values, last + map.spec.valueSize);
@@ -207,14 +210,20 @@ export class AccessWriter {
       return this.#register(access);
     }
     const at = fact.offset + access.offset;
-    if (at < 0 || at + access.size > map.spec.valueSize)
-      return this.#never(access);
+    const size = Math.min(...all.map((each) => each?.spec.valueSize ?? 0));
+    if (at < 0 || at + access.size > size)
+      return all.length > 1 ? this.#general(access) : this.#never(access);
     if (fact.mayBeNull) {
       this.pushRegister(access.base);
       this.#code.i64Const(fact.offset).byte(op.i64Eq);
       this.#faultIf(access);
     }
     return this.#register(access);
+  }
+
+  #setOf(set: number): readonly (MapLayout | undefined)[] {
+    const indices = this.#about.innerSets[set] ?? [];
+    return indices.map((index) => this.#layout.maps[index]);
   }
 
   #area(access: Access, start: number, end: number): void {

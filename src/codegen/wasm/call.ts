@@ -62,6 +62,8 @@ export class CallWriter {
   #helper(helper: HelperCall, know: Knowledge, place: CallPlace): void {
     const map = this.#mapOf(helper, know, place);
     if (helper.inline) this.#inline.call(helper, know, place, map);
+    else if (helper.name === "map_lookup_elem" && isInner(know))
+      this.#innerLookup(know, place);
     else if (this.#isBridged(helper, map)) this.#bridge(helper, know, place);
     else if (helper.name === "map_lookup_elem" && map?.kind === "array")
       this.#inline.arrayLookup(map, know, place);
@@ -104,6 +106,27 @@ export class CallWriter {
     if (helper.args.includes("map") && map === undefined) return true;
     // Other flags and another verdict there.
     return helper.name === "redirect" && this.#about.program.type !== "xdp";
+  }
+
+  /** A lookup in a map that a map of maps held. */
+  #innerLookup(know: Knowledge, { site }: CallPlace): void {
+    const code = this.#code;
+    const [fact] = know.registers.slice(1);
+    if (fact?.kind !== "inner") return;
+    const [first = 0] = this.#about.innerSets[fact.set] ?? [];
+    const key = this.#access.reach(know, {
+      base: 2,
+      offset: 0,
+      size: this.#about.layout.maps[first]?.spec.keySize ?? 0,
+      write: false,
+      site,
+    });
+    code.i32Const(0).i32Const(site);
+    code.memory(op.i32Store, this.#about.layout.cell.site);
+    this.#access.pushRegister(1);
+    code.byte(op.i32WrapI64);
+    this.#pushAddress(key)();
+    code.callByName(`inner:${fact.set}`).byte(op.i64ExtendI32U);
   }
 
   /** r1 … r5 into their cells, the import, the result out of its cell. */
@@ -289,6 +312,10 @@ function isFor(helper: string, { kind, held }: MapLayout): boolean {
       return hasCells && (held === "values" || inner);
     }
   }
+}
+
+function isInner(know: Knowledge): boolean {
+  return know.registers[1]?.kind === "inner";
 }
 
 function constantSize(fact: Fact | undefined): number | undefined {

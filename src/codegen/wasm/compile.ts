@@ -26,6 +26,7 @@ import {
   type FunctionType,
 } from "./encoder.ts";
 import { writeCallAny, writeCallback } from "./callbacks.ts";
+import { writeInnerLookup, writeTailTo } from "./chosen.ts";
 import { xdpContext } from "./context-layout.ts";
 import { directCall } from "./helper-calls.ts";
 import {
@@ -182,6 +183,8 @@ function addOwnHelpers(
       let body: FunctionBody;
       const lock = lockFunctions.find((each) => each === callee);
       if (lock !== undefined) body = writeLockFunction(about, lock);
+      else if (callee === "tailTo") body = writeTailTo(about);
+      else if (name === "inner") body = writeInnerLookup(about, Number(number));
       else if (callee === "callAny") body = writeCallAny(about);
       else if (callee === "redirect") body = writePlainRedirect(layout);
       else if (map === undefined) continue;

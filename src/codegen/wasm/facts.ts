@@ -35,12 +35,18 @@ export type Fact =
   | {
       readonly kind: "value";
       readonly map: number;
+      /** A value of any map of that set; `map` is its first. */
+      readonly set?: number;
       readonly offset?: number;
       readonly mayBeNull: boolean;
       readonly id: number;
     }
   | { readonly kind: "map"; readonly map: number }
+  /** A map of that set, or null. */
+  | { readonly kind: "inner"; readonly set: number }
   | { readonly kind: "function"; readonly index: number };
+
+type ValueFact = Fact & { readonly kind: "value" };
 
 /** `data`, `meta`, the instruction that added an unknown number, or `?`: none known. */
 export type PacketId = "data" | "meta" | "?" | number;
@@ -144,22 +150,25 @@ export function joinFacts(a: Fact, b: Fact): Fact {
   if (a.kind === "stack" && b.kind === "stack") return { kind: "stack" };
   if (a.kind === "value" && isZero(b)) return orNull(a);
   if (b.kind === "value" && isZero(a)) return orNull(b);
-  if (a.kind !== "value" || b.kind !== "value" || a.map !== b.map) return any;
-  if (a.offset === undefined || a.offset !== b.offset)
-    return somewhereIn(a.map);
+  if (a.kind === "inner" && isZero(b)) return a;
+  if (b.kind === "inner" && isZero(a)) return b;
+  if (a.kind !== "value" || b.kind !== "value") return any;
+  if (a.map !== b.map || a.set !== b.set) return any;
+  if (a.offset === undefined || a.offset !== b.offset) return somewhereIn(a);
   const mayBeNull = a.mayBeNull || b.mayBeNull;
   const id = a.id === b.id ? a.id : -1;
-  return { kind: "value", map: a.map, offset: a.offset, mayBeNull, id };
+  return { ...a, mayBeNull, id };
 }
 
-function orNull(value: Fact & { readonly kind: "value" }): Fact {
+function orNull(value: ValueFact): Fact {
   return value.offset === 0
     ? { ...value, mayBeNull: true, id: -1 }
-    : somewhereIn(value.map);
+    : somewhereIn(value);
 }
 
 /** Perhaps in a value of the map; null is found out by the same check. */
-export function somewhereIn(map: number): Fact {
+export function somewhereIn({ map, set }: ValueFact): Fact {
+  if (set !== undefined) return any;
   return { kind: "value", map, mayBeNull: false, id: -1 };
 }
 
@@ -305,7 +314,7 @@ function learnBelow(
 function learnNull(know: Knowledge, register: Register, isNull: boolean): void {
   const tested = factOf(know, register);
   if (tested.kind !== "value") return;
-  const refine = (fact: Fact & { readonly kind: "value" }): Fact => {
+  const refine = (fact: ValueFact): Fact => {
     if (!isNull) return { ...fact, mayBeNull: false };
     return fact.offset === 0 ? zero : any;
   };

@@ -63,7 +63,7 @@ export class InlineWriter {
       case "loop":
         return this.#loop(know, place);
       case "tail_call":
-        return this.#tailCall(map);
+        return this.#tailCall(map, place);
       case "spin_lock":
         return this.#lock("lock", know, place);
       case "spin_unlock":
@@ -159,22 +159,24 @@ export class InlineWriter {
   }
 
   /** The target's frame replaces this one, so its result is the caller's. */
-  #tailCall(map: MapLayout | undefined): void {
+  #tailCall(map: MapLayout | undefined, { site }: CallPlace): void {
     const code = this.#code;
     if (map === undefined) return;
     const { cell } = this.#about.layout;
-    for (const { slot, index } of this.#about.tailTargets(map.index)) {
-      this.#access.pushRegister(3);
-      code.byte(op.i32WrapI64).i32Const(slot).byte(op.i32Eq);
+    const left = (): Code =>
       code.i32Const(0).memory(op.i32Load, cell.tailCalls);
-      code.i32Const(0).ops(op.i32GtS, op.i32And).if();
-      code.i32Const(0).i32Const(0).memory(op.i32Load, cell.tailCalls);
-      code.i32Const(1).byte(op.i32Sub).memory(op.i32Store, cell.tailCalls);
-      code.i64Const(cell.context);
-      for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
-      code.callByName(`f${index}`).byte(op.return).end();
-    }
-    code.i64Const(0);
+    this.#access.pushRegister(3);
+    code.byte(op.i32WrapI64).tee(local.narrow);
+    code.i32Const(map.capacity).byte(op.i32LtU).if();
+    code.get(local.narrow).i32Const(map.cellStride).byte(op.i32Mul);
+    code.memory(op.i32Load, map.values).tee(local.narrow).i32Const(0);
+    code.byte(op.i32Ne);
+    left().i32Const(0).ops(op.i32GtS, op.i32And).if();
+    code.i32Const(0);
+    left().i32Const(1).byte(op.i32Sub).memory(op.i32Store, cell.tailCalls);
+    code.i32Const(0).i32Const(site).memory(op.i32Store, cell.site);
+    code.get(local.narrow).callByName("tailTo").byte(op.return);
+    code.end().end().i64Const(0);
   }
 
   /** The function that a register names; undefined: some function of the program. */

@@ -11,9 +11,10 @@ import {
 } from "../../isa/index.ts";
 import { printPlace } from "../../base/index.ts";
 import { contextLayout, type ContextLayout } from "./context-layout.ts";
-import { joinFacts, type Fact } from "./facts.ts";
+import { any, joinFacts, type Fact } from "./facts.ts";
 import { calledHelper } from "./helper-calls.ts";
 import type { Layout } from "./layout.ts";
+import { innerMaps, type MapKind } from "./map-layout.ts";
 
 /** Why a run ended early, as the number that the compiled code hands over. */
 export const faultNumber = {
@@ -24,12 +25,22 @@ export const faultNumber = {
   lockTwice: 5,
   lockNotHeld: 6,
   lockStuck: 7,
+  noMap: 8,
 } as const;
 
 /** What compiling has to know beforehand. */
 export interface ContextOptions {
   /** Some call names its callback at run time only, so any of them may be meant. */
   readonly anyCallback?: boolean;
+}
+
+/** Nothing is known of r2 … r5 at the entry of a program. */
+const unset: readonly Fact[] = Array.from({ length: 4 }, () => any);
+
+function hasKeys(kind: MapKind | undefined): boolean {
+  return (
+    kind === "array" || kind === "hash" || kind === "lru" || kind === "lpm"
+  );
 }
 
 export class ProgramContext {
@@ -49,6 +60,10 @@ export class ProgramContext {
   readonly callbacks: readonly number[];
   /** Those of them that may already be running when they are called back. */
   readonly reentered: ReadonlySet<number>;
+  /** Functions that a tail call may lead to: programs, not what they call. */
+  readonly tailTargets: readonly number[];
+  /** Sets of maps that a cell of a map of maps may hold, by number. */
+  readonly innerSets: (readonly number[])[] = [];
   /** Set by the translation of a call whose callback is not known. */
   anyCallback: boolean;
   /** Facts about r1 … r5, joined over the calls seen so far. */
@@ -86,7 +101,9 @@ export class ProgramContext {
     this.reentered = reentered;
     this.movesPacket = movers(program, graph, this.callbacks);
     this.parameters = program.functions.map(() => undefined);
-    this.parameters[0] = [{ kind: "context", offset: 0 }];
+    this.tailTargets = this.#programs(graph);
+    for (const index of [0, ...this.tailTargets])
+      this.parameters[index] = [{ kind: "context", offset: 0 }, ...unset];
     if (this.anyCallback)
       for (const index of this.callbacks) this.parameters[index] = [];
   }
@@ -130,13 +147,33 @@ export class ProgramContext {
           );
   }
 
-  /** Functions that a prog_array holds from the start, by slot. */
-  tailTargets(map: number): readonly { slot: number; index: number }[] {
-    const values = this.program.maps[map]?.values ?? [];
-    return values.flatMap(({ index: slot, target }) =>
-      target.kind === "function"
-        ? [{ slot, index: this.functionNumber(target.name) }]
-        : [],
+  /** Number of the set of maps that a lookup in `outer` may give; undefined: not known. */
+  innerSet(outer: number): number | undefined {
+    const { maps } = this.layout;
+    if (maps[outer]?.held !== "maps") return undefined;
+    const inner = innerMaps(this.layout, outer);
+    const keySizes = new Set(inner.map((index) => maps[index]?.spec.keySize));
+    const hasValues = inner.every(
+      (index) => maps[index]?.held === "values" && hasKeys(maps[index]?.kind),
+    );
+    if (inner.length === 0 || keySizes.size > 1 || !hasValues) return undefined;
+    const known = this.innerSets.findIndex(
+      (set) => set.join() === inner.join(),
+    );
+    return known >= 0 ? known : this.innerSets.push(inner) - 1;
+  }
+
+  /** The entry, what slots of the object name, and what nothing calls. */
+  #programs(graph: readonly Edges[]): readonly number[] {
+    const called = new Set(graph.flatMap(({ calls }) => calls));
+    for (const index of this.callbacks) called.add(index);
+    const named = this.program.maps.flatMap(({ values = [] }) =>
+      values.flatMap(({ target }) =>
+        target.kind === "function" ? [this.functionNumber(target.name)] : [],
+      ),
+    );
+    return this.program.functions.flatMap((_, index) =>
+      index === 0 || named.includes(index) || !called.has(index) ? [index] : [],
     );
   }
 
@@ -168,6 +205,8 @@ export class ProgramContext {
 /** A fact of the caller as the callee may state it: frames and names differ. */
 function acrossCall(fact: Fact): Fact {
   if (fact.kind === "stack") return { kind: "stack" };
+  // Else a call back could close a cycle that the graph of calls does not show.
+  if (fact.kind === "function") return any;
   if (fact.kind === "packet" && typeof fact.id === "number")
     return { kind: "packet", id: "?", offset: 0 };
   return fact.kind === "value" ? { ...fact, id: -1 } : fact;

@@ -186,7 +186,7 @@ function moved(
   if (pointer.kind === "value") {
     if (distance !== undefined && pointer.offset !== undefined)
       return { ...pointer, offset: pointer.offset + how.sign * distance };
-    return somewhereIn(pointer.map);
+    return somewhereIn(pointer);
   }
   return any;
 }
@@ -338,8 +338,18 @@ function afterHelper(
   }
   if (helper.movesPacket) forgetPacket(know);
   const map = args[0];
-  if (!isLookup(helper) || map?.kind !== "map") return any;
-  if (about.layout.maps[map.map]?.held !== "values") return any;
+  if (!isLookup(helper)) return any;
+  if (map?.kind === "inner" && helper.name === "map_lookup_elem") {
+    const { set } = map;
+    const [first = 0] = about.innerSets[set] ?? [];
+    // prettier-ignore
+    return { kind: "value", map: first, set, offset: 0, mayBeNull: true, id: index };
+  }
+  if (map?.kind !== "map") return any;
+  if (about.layout.maps[map.map]?.held !== "values") {
+    const set = about.innerSet(map.map);
+    return set === undefined ? any : { kind: "inner", set };
+  }
   return { kind: "value", map: map.map, offset: 0, mayBeNull: true, id: index };
 }
 

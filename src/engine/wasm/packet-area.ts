@@ -24,7 +24,11 @@ import {
   type HostFrame,
   type PacketInput,
 } from "../../interp/index.ts";
-import { programTypeRow, type ProgramTypeName } from "../../isa/index.ts";
+import {
+  helperByName,
+  programTypeRow,
+  type ProgramTypeName,
+} from "../../isa/index.ts";
 import type { MemoryView } from "./memory-view.ts";
 
 export const headRoom = 256;
@@ -35,14 +39,24 @@ const ethernetHeader = 14;
 /** Packets of one batch: few enough for frames and descriptors to stay cached. */
 export const mostPackets = 256;
 
+/** Bytes that a socket buffer has room for, as in interp. */
+const bufferRoom = 1 << 17;
+
 /** How much room a program's frames need, by the helpers it calls. */
 export class FrameShape {
   /** Whether a run may see what lies in front of the packet: it is zero then. */
   readonly showsHeadRoom: boolean;
   readonly #grows: boolean;
+  /** Whether a helper may make a socket buffer longer. */
+  readonly #resizes: boolean;
 
   constructor(helpers: ReadonlySet<string>) {
     this.#grows = helpers.has("xdp_adjust_tail");
+    this.#resizes = [...helpers].some(
+      (name) =>
+        !name.startsWith("xdp_") &&
+        helperByName(name)?.invalidatesPacket === true,
+    );
     this.showsHeadRoom =
       helpers.has("xdp_adjust_head") || helpers.has("xdp_adjust_meta");
   }
@@ -55,6 +69,7 @@ export class FrameShape {
 
   /** Bytes of memory that a frame takes. */
   span(length: number): number {
+    if (this.#resizes) return Math.max(bufferRoom, headRoom + length);
     return this.#grows ? this.frameSize(length) : headRoom + length;
   }
 }
@@ -275,7 +290,8 @@ export class PacketArea implements HostFrame {
   resizeAt(offset: number, delta: number): number {
     const [data, old, meta] = this.#place();
     const end = old + delta;
-    if (end > this.#layout.packets.end || end < data) return -errno.ENOMEM;
+    const last = this.#current(descriptor.hardStart) + bufferRoom;
+    if (end > last || end < data) return -errno.ENOMEM;
     const { bytes } = this.#memory;
     const at = data + offset;
     bytes.copyWithin(Math.max(at + delta, at), Math.max(at - delta, at), old);

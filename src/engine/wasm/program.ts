@@ -81,6 +81,7 @@ const faultTexts = [
   "lock taken twice",
   "lock is not held",
   "lock is held by nobody who gives it back",
+  "no map",
 ];
 
 /** Verdict with which a redirect counts. */
