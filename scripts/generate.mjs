@@ -11,6 +11,7 @@ import {
   mapTypes,
   printInstruction,
   programTypes,
+  sectionsOf,
 } from "../dist/isa/index.js";
 import {
   commands,
@@ -172,9 +173,10 @@ ${table(
 }
 
 function programTypesPage() {
+  const rows = Object.entries(programTypes);
   const one = ([name, row]) => `## ${name}
 
-Number ${row.number}; sections ${row.sections.map(code).join(", ")}; context of ${row.contextSize} bytes; packet access: ${row.packetAccess}.
+Number ${row.number}; sections ${sectionsOf(name).map(code).join(", ")}; context of ${row.contextSize} bytes; packet access: ${row.packetAccess}; first kernel: ${row.since}.
 ${
   Object.keys(row.verdicts).length === 0
     ? "r0 is a plain number."
@@ -199,9 +201,27 @@ ${
 
 ${generated}
 
-Strategies are for \`xdp\`; loading, lifting, linting and proving for every type here.
+Strategies are for \`xdp\`; lifting, linting and proving for the types with a section of their own. The others are
+loaded beside them: objects mix them.
 
-${Object.entries(programTypes).map(one).join("\n")}`;
+${rows
+  .filter(([, row]) => !row.kernelOnly)
+  .map(one)
+  .join("\n")}
+## Loaded only
+
+${table(
+  ["type", "number", "sections", "first kernel"],
+  rows
+    .filter(([, row]) => row.kernelOnly)
+    .map(([name, row]) => [
+      code(name),
+      String(row.number),
+      sectionsOf(name).map(code).join(", "),
+      row.since,
+    ]),
+)}
+`;
 }
 
 const pages = {

@@ -3,9 +3,10 @@
  * is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
 import { analyse, type StateReport } from "./analysis/index.ts";
-import { Bug, InputError, type Diagnostic } from "./base/index.ts";
+import { Bug, InputError, UnsupportedError, type Diagnostic } from "./base/index.ts";
 import {
   printFunction,
+  programTypeRow,
   programTypes,
   type MapTypeName,
   type ProgramSpec,
@@ -79,7 +80,20 @@ export function load(bytes: Uint8Array, options: LoadOptions): Loaded {
     ...(options.entry === undefined ? {} : { entry: options.entry }),
     ...(options.type === undefined ? {} : { type: typeNamed(options.type) }),
   });
+  mustBeUnderstood(program);
   return { object, program, source, notes: resolved.notes };
+}
+
+/** Types that only the kernel runs are loaded beside others, no more. */
+function mustBeUnderstood({ name, type }: ProgramSpec): void {
+  if (programTypeRow(type).kernelOnly === true)
+    throw new UnsupportedError(
+      `${name} is a ${type} program: such programs are loaded, not analysed or run`,
+      {
+        feature: `programs of type ${type}`,
+        fix: "choose an XDP or TC program with --entry",
+      },
+    );
 }
 
 function relocated(object: ObjectSpec, options: LoadOptions): ObjectSpec {

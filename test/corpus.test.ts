@@ -12,7 +12,13 @@ import { analyse } from "#analysis";
 import { lift, parseIr, printIr, verifyIr } from "#ir";
 import { parseFunction, placeOf, printFunction } from "#isa";
 import type { Instruction, ProgramSpec } from "#isa";
-import { normalise, programSpec, readObject, writeObject } from "#object";
+import {
+  normalise,
+  programSpec,
+  readObject,
+  understoodPrograms,
+  writeObject,
+} from "#object";
 import type { ObjectSpec } from "#object";
 import {
   corpusAbsence,
@@ -33,9 +39,7 @@ const corpus = (absence === undefined ? corpusObjects() : []).map((listed) => ({
 
 /** Entries of a type that we lift; docs/decisions/0006-larger-corpus.md argues the others. */
 function entries(object: ObjectSpec): string[] {
-  return object.programs
-    .filter(({ type }) => type !== undefined)
-    .map(({ name }) => name);
+  return understoodPrograms(object).map(({ name }) => name);
 }
 
 const skip = absence ?? false;

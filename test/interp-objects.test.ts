@@ -16,7 +16,7 @@ import {
 } from "#interp";
 import { lift } from "#ir";
 import type { ProgramSpec } from "#isa";
-import { programSpec, readObject } from "#object";
+import { programSpec, readObject, understoodPrograms } from "#object";
 import { coverProgram, type Cover } from "#proof";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
@@ -33,10 +33,9 @@ function objectsIn(folder: string): string[] {
 
 function programsOf(path: string): ProgramSpec[] {
   const object = readObject(new Uint8Array(readFileSync(path)), basename(path));
-  // fentry and fexit programs are no type of ours.
-  return object.programs
-    .filter(({ section }) => !/^f(entry|exit)/.test(section))
-    .map(({ name }) => programSpec(object, { entry: name }));
+  return understoodPrograms(object).map(({ name }) =>
+    programSpec(object, { entry: name }),
+  );
 }
 
 /** Small tables fill up; the declared device map has two ports. */

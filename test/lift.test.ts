@@ -29,7 +29,7 @@ import {
   type IrProgram,
 } from "#ir";
 import type { Instruction, ProgramSpec } from "#isa";
-import { programSpec, readObject } from "#object";
+import { programSpec, readObject, understoodPrograms } from "#object";
 import { buildFrame, tcpFlags, type FrameSpec } from "#packet";
 import { randomProgram } from "./random-program.ts";
 
@@ -117,12 +117,12 @@ function fixtures(): string[] {
   return [...own, ...debian];
 }
 
-/** Entry programs of a file, except those of types that are not ours (fentry). */
+/** Entry programs of a file, except those of types that are only loaded (fentry). */
 function programsOf(file: string): ProgramSpec[] {
   const object = readObject(new Uint8Array(readFileSync(file)), file);
-  return object.programs
-    .filter((entry) => !/^f(entry|exit)/.test(entry.section))
-    .map((entry) => programSpec(object, { entry: entry.name }));
+  return understoodPrograms(object).map(({ name }) =>
+    programSpec(object, { entry: name }),
+  );
 }
 
 /** Frames that reach the branches of packet programs, and damaged ones. */

@@ -74,3 +74,12 @@ export {
 export { parseInstruction, type ParseOptions } from "./parse.ts";
 export { printInstruction, type LabelOf } from "./print.ts";
 export { slotCount, slotOf, totalSlots } from "./slots.ts";
+export {
+  isOptional,
+  isSleepable,
+  sectionRow,
+  sectionsOf,
+  sectionTable,
+  type AttachTarget,
+  type SectionRow,
+} from "./section-table.ts";

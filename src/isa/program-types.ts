@@ -3,7 +3,8 @@
  * prints. Number: kernel `enum bpf_prog_type`. Contexts: `struct xdp_md`,
  * `struct __sk_buff` (include/uapi/linux/bpf.h).
  *
- * Strategies exist for `xdp` only; every type here loads, lifts, lints and proves.
+ * Strategies exist for `xdp` only; the types that are not `kernelOnly` also lift,
+ * lint and prove. The others are loaded beside them: objects mix them.
  */
 export type ContextFieldMeaning =
   | "packet"
@@ -28,8 +29,10 @@ export interface ContextField {
 
 export interface ProgramTypeRow {
   readonly number: number;
-  /** ELF section prefixes, libbpf's names first. */
-  readonly sections: readonly string[];
+  /** First Linux release that has it. */
+  readonly since: string;
+  /** Its context leads into the kernel's memory: only the kernel runs it. */
+  readonly kernelOnly?: true;
   /** Size in bytes and fields of what r1 points to at entry; tracepoints are plain memory. */
   readonly contextSize: number;
   readonly context: readonly ContextField[];
@@ -78,10 +81,22 @@ function writable(...names: readonly string[]): readonly ContextField[] {
 const classifierContext = writable("mark", "queue_mapping", "priority", "tc_index", "cb", "tc_classid", "tstamp");
 const filterContext = writable("cb");
 
+/** Plain memory in front, the kernel behind it. */
+const kernelOnly = <Since extends string>(number: number, since: Since) =>
+  ({
+    number,
+    since,
+    kernelOnly: true,
+    contextSize: 512,
+    context: [],
+    verdicts: {},
+    packetAccess: "none",
+  }) as const;
+
 export const programTypes = {
   xdp: {
     number: 6,
-    sections: ["xdp", "xdp.frags", "xdp/cpumap", "xdp/devmap"],
+    since: "4.8",
     contextSize: 24,
     // prettier-ignore
     context: [
@@ -94,7 +109,7 @@ export const programTypes = {
   },
   sched_cls: {
     number: 3,
-    sections: ["tc", "classifier", "tcx/ingress", "tcx/egress"],
+    since: "4.1",
     contextSize: 192,
     context: classifierContext,
     // prettier-ignore
@@ -103,7 +118,7 @@ export const programTypes = {
   },
   tracepoint: {
     number: 5,
-    sections: ["tracepoint", "tp"],
+    since: "4.7",
     contextSize: 512,
     context: [],
     verdicts: {},
@@ -111,12 +126,40 @@ export const programTypes = {
   },
   socket_filter: {
     number: 1,
-    sections: ["socket"],
+    since: "3.19",
     contextSize: 192,
     context: filterContext,
     verdicts: {},
     packetAccess: "legacy",
   },
+  kprobe: kernelOnly(2, "4.1"),
+  sched_act: kernelOnly(4, "4.1"),
+  perf_event: kernelOnly(7, "4.9"),
+  cgroup_skb: kernelOnly(8, "4.10"),
+  cgroup_sock: kernelOnly(9, "4.10"),
+  lwt_in: kernelOnly(10, "4.10"),
+  lwt_out: kernelOnly(11, "4.10"),
+  lwt_xmit: kernelOnly(12, "4.10"),
+  sock_ops: kernelOnly(13, "4.13"),
+  sk_skb: kernelOnly(14, "4.14"),
+  cgroup_device: kernelOnly(15, "4.15"),
+  sk_msg: kernelOnly(16, "4.17"),
+  raw_tracepoint: kernelOnly(17, "4.17"),
+  cgroup_sock_addr: kernelOnly(18, "4.17"),
+  lwt_seg6local: kernelOnly(19, "4.18"),
+  lirc_mode2: kernelOnly(20, "4.18"),
+  sk_reuseport: kernelOnly(21, "4.19"),
+  flow_dissector: kernelOnly(22, "4.20"),
+  cgroup_sysctl: kernelOnly(23, "5.2"),
+  raw_tracepoint_writable: kernelOnly(24, "5.2"),
+  cgroup_sockopt: kernelOnly(25, "5.3"),
+  tracing: kernelOnly(26, "5.5"),
+  struct_ops: kernelOnly(27, "5.6"),
+  ext: kernelOnly(28, "5.6"),
+  lsm: kernelOnly(29, "5.7"),
+  sk_lookup: kernelOnly(30, "5.9"),
+  syscall: kernelOnly(31, "5.14"),
+  netfilter: kernelOnly(32, "6.4"),
 } as const satisfies Record<string, ProgramTypeRow>;
 
 export type ProgramTypeName = keyof typeof programTypes;

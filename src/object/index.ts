@@ -11,6 +11,7 @@ export {
 export {
   programSpec,
   programTypeOfSection,
+  understoodPrograms,
   type ProgramChoice,
 } from "./program.ts";
 export { readBtf } from "./read-btf.ts";

@@ -7,8 +7,10 @@
  */
 import { InputError, nearest } from "../base/index.ts";
 import {
+  isOptional,
   programTypes,
   programTypeRow,
+  sectionRow,
   type FunctionSpec,
   type MapSpec,
   type ProgramSpec,
@@ -63,26 +65,23 @@ export function entriesOf(functions: readonly FunctionSpec[]): ProgramEntry[] {
     }));
 }
 
-/** `xdp`, `xdp/x`, `xdp.frags`, and the free spellings `xdp_x`, `xdp-x`, `xdp1`. */
+/** Programs of the types that are lifted and analysed; the others are only loaded. */
+export function understoodPrograms(
+  object: ObjectSpec,
+): readonly (ProgramEntry & { readonly type: ProgramTypeName })[] {
+  return object.programs.flatMap((program) => {
+    const { type } = program;
+    return type === undefined || programTypeRow(type).kernelOnly === true
+      ? []
+      : [{ ...program, type }];
+  });
+}
+
+/** As the section's name tells (isa's section table). */
 export function programTypeOfSection(
   section: string,
 ): ProgramTypeName | undefined {
-  if (section.startsWith("tp_btf")) return undefined;
-  let best: ProgramTypeName | undefined;
-  let longest = 0;
-  for (const name of Object.keys(programTypes) as ProgramTypeName[])
-    for (const prefix of programTypeRow(name).sections)
-      if (prefix.length > longest && isPrefix(prefix, section)) {
-        best = name;
-        longest = prefix.length;
-      }
-  return best;
-}
-
-function isPrefix(prefix: string, section: string): boolean {
-  return (
-    section.startsWith(prefix) && !/^[a-z]/i.test(section.slice(prefix.length))
-  );
+  return sectionRow(section)?.type;
 }
 
 /** Functions that `fn` calls or takes the address of. */
@@ -122,7 +121,8 @@ function chooseEntry(object: ObjectSpec, choice: ProgramChoice): ProgramEntry {
     choice.type === undefined
       ? programs
       : programs.filter(({ type }) => (type ?? choice.type) === choice.type);
-  const [only, second] = fitting;
+  const likely = fitting.filter(isLikely);
+  const [only, second] = likely.length === 1 ? likely : fitting;
   if (only !== undefined && second === undefined) return only;
   if (programs.length === 0)
     throw new InputError("the object has no program: no code outside .text", {
@@ -134,6 +134,12 @@ function chooseEntry(object: ObjectSpec, choice: ProgramChoice): ProgramEntry {
     text: `the object has ${programs.length} programs: ${list(programs)}`,
     fix: "choose one with --entry",
   });
+}
+
+/** Neither for the kernel's own ends nor only for some cases. */
+function isLikely({ section, type }: ProgramEntry): boolean {
+  const { kernelOnly = false } = type === undefined ? {} : programTypeRow(type);
+  return !kernelOnly && !isOptional(section);
 }
 
 function reachable(object: ObjectSpec, entry: string): FunctionSpec[] {

@@ -223,9 +223,13 @@ test("programs: which, and of which type", () => {
     ["classifier", "sched_cls"],
     ["tcp", undefined],
     ["tracepoint/net/x", "tracepoint"],
-    ["tp_btf/x", undefined],
+    ["tp_btf/x", "tracing"],
     ["socket", "socket_filter"],
-    ["sockops", undefined],
+    ["sockops", "sock_ops"],
+    ["?tc", "sched_cls"],
+    ["xdp.frags/cpumap", "xdp"],
+    ["cgroup/sock_release", "cgroup_sock"],
+    ["lsm_cgroup/socket_bind", "lsm"],
     ["2/5", undefined],
   ];
   for (const [section, type] of sections)

@@ -32,6 +32,7 @@ export interface ObjectSpec {
 export interface ProgramEntry {
   /** Name of its function. */
   readonly name: string;
+  /** `?xdp`: only loaded when asked for by name. */
   readonly section: string;
   /** As the section's name tells; undefined where it tells nothing. */
   readonly type: ProgramTypeName | undefined;
