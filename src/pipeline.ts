@@ -3,7 +3,12 @@
  * is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
 import { analyse, type StateReport } from "./analysis/index.ts";
-import { Bug, InputError, UnsupportedError, type Diagnostic } from "./base/index.ts";
+import {
+  Bug,
+  InputError,
+  UnsupportedError,
+  type Diagnostic,
+} from "./base/index.ts";
 import {
   printFunction,
   programTypeRow,

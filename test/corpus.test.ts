@@ -1,17 +1,28 @@
 /**
  * Real objects through the whole tool: every object of the corpus is read, printed,
- * lifted, analysed and written back, and none may fail. What was written back, and
+ * lifted, analysed and written back, and none may fail; the kernel loads them, except
+ * those that the list names. What was written back, and
  * what was lifted, behave as the original on inputs that reach 90 % of the branch
  * edges. A run that a missing helper stops is a failure.
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { analyse } from "#analysis";
+import { InputError, UnsupportedError, VerifierError } from "#base";
+import { openKernel } from "#engine";
 import { lift, parseIr, printIr, verifyIr } from "#ir";
-import { parseFunction, placeOf, printFunction } from "#isa";
-import type { Instruction, ProgramSpec } from "#isa";
+import {
+  parseFunction,
+  placeOf,
+  printFunction,
+  programTypes,
+  type Instruction,
+  type ProgramSpec,
+  type ProgramTypeName,
+} from "#isa";
 import {
   normalise,
   programSpec,
@@ -36,6 +47,19 @@ const corpus = (absence === undefined ? corpusObjects() : []).map((listed) => ({
   ...listed,
   object: readObject(readFileSync(listed.path), listed.name),
 }));
+
+type Listed = (typeof corpus)[number];
+
+const root = join(import.meta.dirname, "../..");
+const kernel = await openKernel().catch((error: unknown) => {
+  if (error instanceof UnsupportedError) return error;
+  throw error;
+});
+after(() => {
+  if (!(kernel instanceof UnsupportedError)) kernel.close();
+});
+const noKernel =
+  absence ?? (kernel instanceof UnsupportedError && kernel.message);
 
 /** Entries of a type that we lift; docs/decisions/0006-larger-corpus.md argues the others. */
 function entries(object: ObjectSpec): string[] {
@@ -142,6 +166,96 @@ function difference(
       return `${program.name}: trial ${index} of seed ${seed}`;
   }
   return undefined;
+}
+
+for (const listed of corpus) {
+  const { name, object, rejected, refused, module } = listed;
+  test(`${name}: what the kernel says of it`, { skip: noKernel }, () => {
+    const meant = meantToLoad(listed);
+    if (meant.length > 0) {
+      const why = refusalOf(listed, meant);
+      if (refused === undefined && module === undefined) equal(why, undefined);
+      else ok(why !== undefined, "it loads");
+    }
+    for (const program of rejected) {
+      ok(object.programs.some((entry) => entry.name === program));
+      const why = refusalOf(listed, [program]);
+      ok(why?.startsWith("VerifierError") === true, `${program}: ${why}`);
+      equal(why.split("\n").length, 1, why);
+    }
+  });
+}
+
+test(
+  "19 of 20 objects load, and the page names the others",
+  { skip: noKernel },
+  () => {
+    const counted = corpus.filter((listed) => meantToLoad(listed).length > 0);
+    const own = counted.filter(({ module }) => module === undefined);
+    const loaded = own.filter(({ refused }) => refused === undefined);
+    ok(loaded.length >= 100, `${loaded.length} load`);
+    ok(loaded.length / own.length >= 0.95, `${loaded.length}/${own.length}`);
+    const page = readFileSync(join(root, "docs/reference/loader.md"), "utf8");
+    const rows = [...page.matchAll(/^\| `([\w-]+\.o)` +\| (.*?) +\|$/gm)].map(
+      ([, name = "", reason = ""]) => `${name}: ${reason}`,
+    );
+    deepEqual(
+      rows.sort(),
+      counted
+        .flatMap(({ name, refused, module }) => {
+          if (module !== undefined)
+            return [`${name}: names functions of the kernel module ${module}`];
+          return refused === undefined ? [] : [`${name}: ${refused}`];
+        })
+        .sort(),
+    );
+    const figure = `${loaded.length} of ${own.length}`;
+    ok(page.includes(figure), `the page does not say ${figure}`);
+  },
+);
+
+/** Programs that were not written to be rejected. */
+function meantToLoad({ object, rejected }: Listed): readonly string[] {
+  return object.programs
+    .map(({ name }) => name)
+    .filter((name) => !rejected.includes(name));
+}
+
+/** Why these programs do not load together; only what others bind is left out. */
+function refusalOf(
+  { object, type }: Listed,
+  programs: readonly string[],
+): string | undefined {
+  if (kernel instanceof UnsupportedError) return kernel.message;
+  try {
+    const own = programTypeNamed(type);
+    const loaded = kernel.loadObject(object, {
+      programs,
+      ...(own === undefined ? {} : { type: own }),
+    });
+    const left = loaded.notes.flatMap(
+      ({ message }) => /^program (\w+) is left out/.exec(message)?.[1] ?? [],
+    );
+    const wanted = understoodPrograms(object).map(({ name }) => name);
+    loaded.close();
+    return left.find((name) => wanted.includes(name));
+  } catch (error) {
+    if (
+      error instanceof InputError ||
+      error instanceof UnsupportedError ||
+      error instanceof VerifierError
+    )
+      return `${error.name}: ${error.message}`;
+    throw error;
+  }
+}
+
+function programTypeNamed(
+  name: string | undefined,
+): ProgramTypeName | undefined {
+  return (Object.keys(programTypes) as ProgramTypeName[]).find(
+    (type) => type === name,
+  );
 }
 
 test("a jump that is off by one is noticed", { skip }, () => {

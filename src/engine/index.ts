@@ -2,9 +2,13 @@ export {
   haveBpf,
   openKernel,
   type Kernel,
-  type LoadedPrograms,
-  type LoadProgramsOptions,
+  type LoadObjectOptions,
 } from "./kernel/kernel.ts";
+export type {
+  LoadedPrograms,
+  LoadProgramsOptions,
+} from "./kernel/loaded-programs.ts";
+export { kernelConfigValue } from "./kernel/kernel-config.ts";
 export { possibleCpus } from "./kernel/create-map.ts";
 export type { KernelMap, MapEntry } from "./kernel/kernel-map.ts";
 export type {

@@ -53,7 +53,7 @@ export function dataMap(section: ElfSection, btf: Btf | undefined): MapSpec {
   return implied(section.name, data, btf);
 }
 
-/** The read-only array that the loader fills with the kernel's configuration. */
+/** The read-only array that fillKconfig fills; without contents until then. */
 export function kconfigMap(
   externs: readonly ExternSpec[],
   btf: Btf | undefined,
@@ -64,7 +64,12 @@ export function kconfigMap(
     (end, value) => Math.max(end, value.offset + value.size),
     0,
   );
-  return implied(kconfigSection, new Uint8Array(size), btf);
+  const { data: _, ...map } = implied(
+    kconfigSection,
+    new Uint8Array(size),
+    btf,
+  );
+  return map;
 }
 
 /** The map that a data section of these contents implies. */

@@ -14,6 +14,11 @@ export {
   understoodPrograms,
   type ProgramChoice,
 } from "./program.ts";
+export {
+  fillKconfig,
+  type FilledKconfig,
+  type KconfigLookup,
+} from "./kconfig.ts";
 export { readBtf } from "./read-btf.ts";
 export { readObject } from "./read-object.ts";
 export { hasVariable, portVariables, setVariable } from "./set-variable.ts";

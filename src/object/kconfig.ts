@@ -78,7 +78,10 @@ function bytesOf(
 }
 
 /** The value as an integer of this type; undefined where it is none. */
-function numberOf(type: BtfType | undefined, value: string): bigint | undefined {
+function numberOf(
+  type: BtfType | undefined,
+  value: string,
+): bigint | undefined {
   if (type?.kind === "enum" || type?.kind === "enum64") {
     const tristate: Readonly<Record<string, bigint>> = { n: 0n, y: 1n, m: 2n };
     return tristate[value];

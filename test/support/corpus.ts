@@ -33,6 +33,8 @@ export interface CorpusObject {
   readonly rejected: readonly string[];
   /** Why it does not load. */
   readonly refused?: string;
+  /** The kernel module whose functions it names. */
+  readonly module?: string;
 }
 
 interface ObjectLine {
@@ -55,6 +57,7 @@ interface Corpus {
   readonly types: ReadonlyMap<string, string>;
   readonly rejected: ReadonlyMap<string, readonly string[]>;
   readonly refused: ReadonlyMap<string, string>;
+  readonly modules: ReadonlyMap<string, string>;
   /** Sources that are left out. */
   readonly without: readonly string[];
 }
@@ -110,11 +113,13 @@ function described(
 ): CorpusObject {
   const type = corpus.types.get(object.name);
   const refused = corpus.refused.get(object.name);
+  const module = corpus.modules.get(object.name);
   return {
     ...object,
     ...(type === undefined ? {} : { type }),
     rejected: corpus.rejected.get(object.name) ?? [],
     ...(refused === undefined ? {} : { refused }),
+    ...(module === undefined ? {} : { module }),
   };
 }
 
@@ -155,11 +160,12 @@ function readCorpus(): Corpus {
   const types = new Map<string, string>();
   const rejected = new Map<string, readonly string[]>();
   const refused = new Map<string, string>();
+  const modules = new Map<string, string>();
   const without: string[] = [];
   const text = readFileSync(join(root, "testdata/corpus.txt"), "utf8");
   for (const line of text.split("\n")) {
     const [, kind, name = "", rest = ""] =
-      /^(package|flags|object|more|dead|type|rejected|refused|without) ([\w./-]+)(?: = |: |$)(.*)$/.exec(
+      /^(package|flags|object|more|dead|type|rejected|refused|module|without) ([\w./-]+)(?: = |: |$)(.*)$/.exec(
         line,
       ) ?? [];
     const [first = "", ...others] = rest.split(" ");
@@ -178,12 +184,13 @@ function readCorpus(): Corpus {
     if (kind === "rejected")
       rejected.set(name, [...(rejected.get(name) ?? []), ...first.split(",")]);
     if (kind === "refused") refused.set(name, rest);
+    if (kind === "module") modules.set(name, rest);
     if (kind === "without") without.push(name);
     if (kind === undefined && line !== "" && !line.startsWith("#"))
       throw new Error(`testdata/corpus.txt: cannot read ${line}`);
   }
   // prettier-ignore
-  return { packages, flags, objects, dead, types, rejected, refused, without };
+  return { packages, flags, objects, dead, types, rejected, refused, modules, without };
 }
 
 function packageObjects(name: string): { name: string; path: string }[] {

@@ -32,10 +32,10 @@ export interface Purpose {
 /** Throws an UnsupportedError where the target is not there, or not the kernel's. */
 export function purposeOf({ name, section, type }: ProgramSpec): Purpose {
   const own = sectionRow(section);
-  const row =
-    own?.type === type
-      ? own
-      : sectionTable.find((candidate) => candidate.type === type);
+  const isOwn = own?.type === type;
+  const row = isOwn
+    ? own
+    : sectionTable.find((candidate) => candidate.type === type);
   const frags = type === "xdp" && /^\??xdp\.frags/.test(section);
   return {
     attachType: row?.attach ?? 0,
@@ -43,7 +43,7 @@ export function purposeOf({ name, section, type }: ProgramSpec): Purpose {
     attachBtfId:
       row?.target === undefined
         ? 0
-        : targetId(row.target, targetName(row, section), `program ${name}`),
+        : targetId(row.target, isOwn ? targetName(row, section) : "", name),
   };
 }
 
@@ -58,6 +58,11 @@ function targetId(
   name: string,
   program: string,
 ): number {
+  if (name === "" && target !== "struct" && target !== "program")
+    throw new UnsupportedError(
+      `program ${program}: its section does not say which ${target} it is bound to`,
+      { feature: `a bound ${target}` },
+    );
   switch (target) {
     case "function":
       return found(kernelFunctionId(name), program, `function ${name}`);
@@ -77,25 +82,21 @@ function targetId(
       );
     case "program":
       throw new UnsupportedError(
-        `${program} replaces a function of another program, which is not named here`,
+        `program ${program} replaces a function of another program, which is not named here`,
         { feature: "programs that replace a function" },
       );
     case "struct":
       throw new UnsupportedError(
-        `${program} is a function of a kernel structure (struct_ops), which is not registered here`,
+        `program ${program} is a function of a kernel structure (struct_ops), which is not registered here`,
         { feature: "struct_ops" },
       );
   }
 }
 
-function found(
-  id: number | undefined,
-  program: string,
-  what: string,
-): number {
+function found(id: number | undefined, program: string, what: string): number {
   if (id !== undefined) return id;
   throw new UnsupportedError(
-    `${program} is bound to ${what}, which this kernel does not have`,
+    `program ${program} is bound to ${what}, which this kernel does not have`,
     { feature: what },
   );
 }

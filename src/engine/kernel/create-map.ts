@@ -1,6 +1,6 @@
 /**
- * Making a map in the kernel from its specification: sizes that user space
- * decides, flags that follow from what the map is for, types where it takes them.
+ * Making a map in the kernel from its specification: flags that follow from what it
+ * is for, types where it takes them.
  */
 import { readFileSync } from "node:fs";
 import { InputError, UnsupportedError } from "../../base/index.ts";
@@ -17,7 +17,7 @@ const numaNode = 1 << 2;
 
 // Types whose maps take BTF ids for key and value.
 // prettier-ignore
-const typed: ReadonlySet<string> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "sk_storage", "task_storage", "inode_storage", "cgrp_storage"]);
+const typed: ReadonlySet<string> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"]);
 
 /** CPUs that may ever exist: how many values a per-CPU cell has. */
 export function possibleCpus(): number {
@@ -40,14 +40,18 @@ export function valueSizeOf(spec: MapSpec): number {
   return "ofMaps" in mapTypeRow(spec.type) ? 4 : spec.valueSize;
 }
 
-/** Descriptor of a new map. */
+/** Descriptor of a new map; `spec` as map-fit gives it. */
 export function createMap(
   syscalls: Syscalls,
-  wanted: MapSpec,
+  spec: MapSpec,
   btfFd: number | undefined,
 ): number {
-  const spec = sized(wanted);
-  if (spec.section === ".kconfig")
+  if ("ofMaps" in mapTypeRow(spec.type) && spec.inner === undefined)
+    throw new InputError(
+      `map ${spec.name} holds maps, and the object does not say of what kind`,
+      { code: "map-inner-missing" },
+    );
+  if (spec.section === ".kconfig" && spec.data === undefined)
     throw new UnsupportedError(
       "values of the kernel configuration (.kconfig) are not filled in",
       { feature: "extern __kconfig" },
@@ -57,13 +61,13 @@ export function createMap(
       ? undefined
       : createMap(syscalls, spec.inner, btfFd);
   try {
+    // A data section has a type and no key.
     const types =
       btfFd !== undefined &&
       typed.has(spec.type) &&
-      spec.data === undefined &&
-      spec.btfKey !== undefined &&
+      (spec.btfKey !== undefined || spec.data !== undefined) &&
       spec.btfValue !== undefined
-        ? { btfFd, btfKey: spec.btfKey, btfValue: spec.btfValue }
+        ? { btfFd, btfKey: spec.btfKey ?? 0, btfValue: spec.btfValue }
         : {};
     const create = (more: object): number =>
       syscalls.bpf(
@@ -99,17 +103,4 @@ export function createMap(
   } finally {
     if (inner !== undefined) syscalls.close(inner);
   }
-}
-
-// Local storage has no size at all.
-// prettier-ignore
-const sizeless: ReadonlySet<string> = new Set(["sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"]);
-
-/** A map that user space would size gets one entry per possible CPU. */
-export function sized(spec: MapSpec): MapSpec {
-  return isUnsized(spec) ? { ...spec, maxEntries: possibleCpus() } : spec;
-}
-
-export function isUnsized(spec: MapSpec): boolean {
-  return spec.maxEntries === 0 && !sizeless.has(spec.type);
 }

@@ -13,7 +13,6 @@ import {
   createMap,
   isPerCpu,
   possibleCpus,
-  sized,
   valueSizeOf,
 } from "./create-map.ts";
 import {
@@ -69,14 +68,13 @@ export class KernelMap {
     });
   }
 
-  /** Creates it, fills it with its data section and freezes read-only data. */
+  /** Creates it (`spec` as map-fit gives it), fills it with its data section and freezes read-only data. */
   static create(
     syscalls: Syscalls,
     spec: MapSpec,
     btfFd: number | undefined,
   ): KernelMap {
-    const fd = createMap(syscalls, spec, btfFd);
-    const map = new KernelMap(syscalls, sized(spec), fd);
+    const map = new KernelMap(syscalls, spec, createMap(syscalls, spec, btfFd));
     try {
       if (spec.data !== undefined) {
         map.update(Uint8Array.of(0, 0, 0, 0), spec.data);

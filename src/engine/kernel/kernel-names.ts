@@ -86,7 +86,6 @@ export class KernelExterns {
 function isVoid(btf: Btf | undefined, id: number): boolean {
   const type = btf?.types[id];
   return (
-    type?.kind === "void" ||
-    (type?.kind === "const" && isVoid(btf, type.type))
+    type?.kind === "void" || (type?.kind === "const" && isVoid(btf, type.type))
   );
 }

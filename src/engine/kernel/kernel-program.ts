@@ -15,6 +15,7 @@ import {
 } from "../../base/index.ts";
 import { programTypeRow, type ProgramSpec } from "../../isa/index.ts";
 import { onCpu } from "./affinity.ts";
+import { purposeOf } from "./attach-target.ts";
 import { attributes, command, kernelName, result } from "./attributes.ts";
 import {
   linkProgram,
@@ -32,10 +33,6 @@ const EINTR = 4;
 const E2BIG = 7;
 const EAGAIN = 11;
 const ENOSPC = 28;
-/** BPF_F_XDP_HAS_FRAGS. */
-const hasFrags = 1 << 5;
-/** `enum bpf_attach_type` by section. */
-const attachTypes = { devmap: 33, cpumap: 35, xdp: 37 } as const;
 const headroom = 512;
 
 export interface TestRunOptions {
@@ -87,6 +84,7 @@ export class KernelProgram {
     spec: ProgramSpec,
     options: LoadOptions,
   ): KernelProgram {
+    const purpose = purposeOf(spec);
     const placed = placeFunctions(spec);
     const code = toMemory(linkProgram(placed, options.names));
     const types = options.types(placed);
@@ -107,9 +105,10 @@ export class KernelProgram {
         logLevel,
         logSize: log.length,
         log,
-        flags: spec.section.startsWith("xdp.frags") ? hasFrags : 0,
+        flags: purpose.flags,
         name: kernelName(spec.name),
-        attachType: attachTypeOf(spec),
+        attachType: purpose.attachType,
+        attachBtfId: purpose.attachBtfId,
         ...(types === undefined
           ? {}
           : {
@@ -229,13 +228,6 @@ export class KernelProgram {
     context.writeUInt32LE(options.rxQueue ?? 0, 16);
     return context;
   }
-}
-
-function attachTypeOf(spec: ProgramSpec): number {
-  if (spec.type !== "xdp") return 0;
-  if (/^xdp(\.frags)?\/cpumap/.test(spec.section)) return attachTypes.cpumap;
-  if (/^xdp(\.frags)?\/devmap/.test(spec.section)) return attachTypes.devmap;
-  return attachTypes.xdp;
 }
 
 function toMemory(bytes: Uint8Array | undefined): Buffer {

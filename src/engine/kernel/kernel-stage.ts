@@ -29,7 +29,8 @@ import { CpuBinding } from "./affinity.ts";
 import { possibleCpus } from "./create-map.ts";
 import { EnvironmentWords } from "./environment-words.ts";
 import { perfReader, ringReader, type EventReader } from "./event-reader.ts";
-import type { Kernel, LoadedPrograms } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
+import type { LoadedPrograms } from "./loaded-programs.ts";
 import type { KernelMap } from "./kernel-map.ts";
 import { PacketRuns } from "./packet-runs.ts";
 

@@ -73,8 +73,9 @@ export function kernelAddress(name: string): bigint | undefined {
   if (addresses === undefined) {
     const found = new Map<string, bigint>();
     for (const line of readFileSync("/proc/kallsyms", "latin1").split("\n")) {
-      const [address = "0", , symbol = ""] = line.split(/[ \t]/);
-      if (!found.has(symbol)) found.set(symbol, BigInt(`0x${address}`));
+      const [address = "", , symbol = ""] = line.split(/[ \t]/);
+      if (address !== "" && !found.has(symbol))
+        found.set(symbol, BigInt(`0x${address}`));
     }
     addresses = found;
   }

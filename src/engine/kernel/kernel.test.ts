@@ -663,8 +663,8 @@ test("layout: distances, pseudo registers and places over several functions", ()
   const view = new DataView(
     linkProgram(placed, {
       mapFd: () => 77,
-      kfuncId: () => 0,
-      symbolId: () => 0,
+      kfunc: () => ({ pseudo: 2, value: 0 }),
+      symbol: () => ({ pseudo: 3, low: 0, high: 0 }),
     }).buffer,
   );
   deepEqual([view.getUint8(1), view.getInt32(4, true)], [0x11, 77]);

@@ -28,8 +28,8 @@ export interface PlacedFunction {
 /** Where names lead to in the running kernel. */
 export interface KernelNames {
   readonly mapFd: (name: string) => number;
-  readonly kfuncId: (name: string) => number;
-  readonly symbolId: (name: string) => number;
+  readonly kfunc: (name: string) => LinkedCall;
+  readonly symbol: (name: string) => LinkedValue;
 }
 
 export function placeFunctions(
@@ -69,7 +69,7 @@ export function linkProgram(
             // prettier-ignore
             return { pseudo: 4, low: distance(value.name, start + slot), high: 0 };
           case "kernel-symbol":
-            return { pseudo: 3, low: names.symbolId(value.name), high: 0 };
+            return names.symbol(value.name);
           case "number":
           case "raw":
             throw new Bug(`a ${value.kind} needs no link`);
@@ -80,7 +80,7 @@ export function linkProgram(
           case "function":
             return { pseudo: 1, value: distance(callee.name, start + slot) };
           case "kfunc":
-            return { pseudo: 2, value: names.kfuncId(callee.name) };
+            return names.kfunc(callee.name);
           case "helper":
           case "raw":
             throw new Bug(`a ${callee.kind} needs no link`);

@@ -19,7 +19,8 @@ import {
 import type { Btf } from "../../object/index.ts";
 import type { KernelMap } from "./kernel-map.ts";
 import type { KernelProgram } from "./kernel-program.ts";
-import type { Kernel, LoadedPrograms } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
+import type { LoadedPrograms } from "./loaded-programs.ts";
 import { copyName } from "./loop-copies.ts";
 import {
   gateMap,

@@ -36,9 +36,38 @@ const int: BtfType = {
   encoding: 1,
 };
 
-/** The object's types alone, for maps. */
-export function kernelBtfBytes(btf: Btf): Uint8Array {
-  return writeBtf(kernelBtf(btf));
+/** The object's types alone, for maps; data sections too, if wanted. */
+export function mapTypeInformation(
+  btf: Btf,
+  { sections }: { readonly sections: boolean },
+): Uint8Array {
+  const types = btf.types.map((type): BtfType => {
+    if (!sections) return kernelType(type);
+    if (type.kind === "section" && isDescribed(btf, type)) {
+      const variables = [...type.variables];
+      variables.sort((left, right) => left.offset - right.offset);
+      return { ...type, variables };
+    }
+    return type.kind === "variable" && type.linkage !== "extern"
+      ? type
+      : kernelType(type);
+  });
+  return writeBtf({ ...btf, types });
+}
+
+/** Sizes and offsets are known, and nothing in it is defined elsewhere. */
+function isDescribed(
+  btf: Btf,
+  { name, size, variables }: Extract<BtfType, { kind: "section" }>,
+): boolean {
+  return (
+    /^\.(data|rodata|bss)/.test(name) &&
+    size > 0 &&
+    variables.every(({ type }) => {
+      const variable = btf.types[type];
+      return variable?.kind === "variable" && variable.linkage !== "extern";
+    })
+  );
 }
 
 /** Types that the kernel takes, under the ids of the object's. */
