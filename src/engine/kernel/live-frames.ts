@@ -107,7 +107,7 @@ export class LiveSender {
     }
     Atomics.store(this.#next.words, 0, 0);
     // A signal ends the call between two frames.
-    for (let made = 0; made < frames.length; ) {
+    for (let made = 0; made < frames.length;) {
       const attr = attributes(this.#syscalls, "testRun", {
         fd: this.fd,
         sizeIn: this.#frame.length,

@@ -39,7 +39,11 @@ export function loadSmallProgram(
       functions: [fn],
       maps: [],
     }),
-    { mapFd: (name) => maps[name] ?? -1, kfuncId: () => 0, symbolId: () => 0 },
+    {
+      mapFd: (name) => maps[name] ?? -1,
+      kfunc: () => ({ pseudo: 2, value: 0 }),
+      symbol: () => ({ pseudo: 3, low: 0, high: 0 }),
+    },
   );
   const instructions = memory(code.length);
   instructions.set(code);

@@ -12,7 +12,8 @@ import type { MapContents } from "../../proof/index.ts";
 import { possibleCpus } from "./create-map.ts";
 import { Ethtool } from "./ethtool.ts";
 import { openFrameSender } from "./frame-sender.ts";
-import type { Kernel, LoadedPrograms } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
+import type { LoadedPrograms } from "./loaded-programs.ts";
 import { longestFrame, shortestFrame } from "./live-frames.ts";
 import {
   createNamespace,
