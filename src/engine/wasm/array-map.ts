@@ -68,6 +68,12 @@ export class ArrayMap {
   inOrder(): readonly number[] {
     return this.cells();
   }
+  calmly<T>(run: () => T): T {
+    return run();
+  }
+  locate(key: number): number {
+    return this.find(key);
+  }
   keyAddress(): number {
     return 0;
   }

@@ -75,6 +75,12 @@ export class DeviceMap {
   inOrder(): readonly number[] {
     return this.#table.inOrder();
   }
+  calmly<T>(run: () => T): T {
+    return this.#table.calmly(run);
+  }
+  locate(key: number): number {
+    return this.#table.locate(key);
+  }
   keyAddress(at: number): number {
     return this.#table.keyAddress(at);
   }

@@ -80,8 +80,11 @@ export class MapContents {
     }
     if (map instanceof BloomMap)
       return map.peek(this.#place(none, key)) === 0 ? key : undefined;
-    const at = map.find(this.#place(key, none));
-    return at < 0 ? undefined : this.#read(map, at);
+    const place = this.#place(key, none);
+    return map.calmly(() => {
+      const at = map.locate(place);
+      return at < 0 ? undefined : this.#read(map, at);
+    });
   }
 
   /** 0 or a negated error number. */
@@ -125,10 +128,12 @@ export class MapContents {
     if (map instanceof QueueMap)
       return map.all().map((value, index) => ({ key: indexKey(index), value }));
     if (map instanceof BloomMap) return wordsOf(map.bits());
-    const entries = Array.from(map.cells(), (at) => ({
-      key: this.#keyOf(map, at),
-      value: this.#read(map, at),
-    }));
+    const entries = map.calmly(() =>
+      Array.from(map.cells(), (at) => ({
+        key: this.#keyOf(map, at),
+        value: this.#read(map, at),
+      })),
+    );
     return map instanceof ArrayMap ? entries : entries.sort(byKey);
   }
 

@@ -120,6 +120,13 @@ export class PrefixMap {
   inOrder(): readonly number[] {
     return this.#table.inOrder();
   }
+  calmly<T>(run: () => T): T {
+    return this.#table.calmly(run);
+  }
+  locate(key: number): number {
+    if (this.#memory.u32(key) > this.#longest) return -1;
+    return this.#search(key, true);
+  }
   keyAddress(at: number): number {
     return this.layout.given + at * this.layout.keyStride;
   }

@@ -177,9 +177,8 @@ export class TableMap {
     return 0;
   }
 
-  /** Cells in use, by bucket and from the newest in it; those of one moment. */
+  /** Cells in use, by bucket and from the newest in it. */
   cells(): readonly number[] {
-    this.#lock?.take();
     const { words } = this.#memory;
     const cells: number[] = [];
     for (let bucket = 0; bucket <= this.#mask; bucket++) {
@@ -187,23 +186,32 @@ export class TableMap {
       for (; entry !== 0; entry = words[this.#next + entry - 1] ?? 0)
         cells.push(entry - 1);
     }
-    this.#lock?.release();
     return cells;
   }
 
   /** As inserted; of LRU maps the longest unused first, as far as uses are known. */
   inOrder(): readonly number[] {
-    const order = this.#order;
-    if (order === undefined) {
+    return this.calmly(() => {
+      const order = this.#order;
+      if (order !== undefined) {
+        order.catchUp();
+        return [...order.cells()];
+      }
       const { words } = this.#memory;
       const born = (at: number): number => words[this.#born + at] ?? 0;
       return [...this.cells()].sort((a, b) => born(a) - born(b));
+    });
+  }
+
+  /** What `run` gives while nobody changes the map; it may not use the lock itself. */
+  calmly<T>(run: () => T): T {
+    if (this.#lock === undefined) return run();
+    this.#lock.take();
+    try {
+      return run();
+    } finally {
+      this.#lock.release();
     }
-    this.#lock?.take();
-    order.catchUp();
-    const cells = [...order.cells()];
-    this.#lock?.release();
-    return cells;
   }
 
   keyAddress(at: number): number {

@@ -29,6 +29,10 @@ export interface ValueMap {
   /** 0 or a negated error. */
   update(key: number, flags: number): number;
   remove(key: number): number;
+  /** What `run` gives while nobody changes keys; it may use `locate` and `cells` only. */
+  calmly<T>(run: () => T): T;
+  /** `find`, calmly. */
+  locate(key: number): number;
   cells(): readonly number[];
   inOrder(): readonly number[];
   /** Address of the cell's key; 0 where keys are indices. */
