@@ -10,6 +10,7 @@ import { flagText, type Command, type Flag } from "./command.ts";
 import { commands } from "./commands.ts";
 import { encodeExit } from "./exit-code.ts";
 import { commonFlags } from "./flags.ts";
+import { crashCapture } from "./crash-capture.ts";
 import { renderFailure } from "./failure.ts";
 import { renderAnswer, type Rendering } from "./render.ts";
 
@@ -33,6 +34,7 @@ try {
       renderFailure(
         error instanceof CommanderError ? usageError(error) : error,
         rendering,
+        await crashCapture(error),
       ),
     );
 }

@@ -8,7 +8,7 @@ import {
   VerifierError,
   printable,
 } from "../base/index.ts";
-import { writeReport } from "./report-file.ts";
+import { writeReport, type BugReport } from "./report-file.ts";
 import { renderJson, say, type Rendering } from "./render.ts";
 
 interface Failure {
@@ -22,7 +22,11 @@ interface Failure {
 }
 
 /** Describes the error; a bug is also written to a report file. */
-export function describe(error: unknown, verbose: boolean): Failure {
+function describe(
+  error: unknown,
+  verbose: boolean,
+  capture: BugReport["capture"],
+): Failure {
   if (error instanceof InputError)
     return {
       code: error.code,
@@ -53,12 +57,17 @@ export function describe(error: unknown, verbose: boolean): Failure {
   const detail =
     error instanceof Error ? (error.stack ?? error.message) : String(error);
   const title = error instanceof Error ? error.message : String(error);
-  return { code: "bug", exit: 70, text: writeReport({ title, detail }) };
+  const report = { title, detail, ...(capture && { capture }) };
+  return { code: "bug", exit: 70, text: writeReport(report) };
 }
 
 /** Tells the user; returns the exit code. */
-export function renderFailure(error: unknown, rendering: Rendering): number {
-  const failure = describe(error, rendering.verbosity > 0);
+export function renderFailure(
+  error: unknown,
+  rendering: Rendering,
+  capture?: BugReport["capture"],
+): number {
+  const failure = describe(error, rendering.verbosity > 0, capture);
   if (rendering.json) {
     renderJson({ schema: "divisi.error/1", error: failure });
     return failure.exit;

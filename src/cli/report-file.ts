@@ -1,6 +1,7 @@
 /**
- * The file that a bug of ours leaves behind (exit 70), so that a user can send
- * it. It names versions, the command line and the stack; no packet, no program.
+ * The files that a bug of ours leaves behind (exit 70), so that a user can send
+ * them. The report names versions, the command line and the stack; no packet, no
+ * program. A packet that an engine died on lies beside it as a capture.
  */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,9 +12,11 @@ export interface BugReport {
   readonly title: string;
   /** Stack or log. */
   readonly detail: string;
+  /** A capture that belongs to it. */
+  readonly capture?: { readonly name: string; readonly bytes: Uint8Array };
 }
 
-/** Writes the file and returns the sentence that tells of it; never throws. */
+/** Writes the files and returns the sentence that tells of them; never throws. */
 export function writeReport(report: BugReport): string {
   const sentence = `divisi: a bug of ours: ${report.title}`;
   try {
@@ -30,7 +33,11 @@ export function writeReport(report: BugReport): string {
         "",
       ].join("\n"),
     );
-    return `${sentence}\nreport: ${path}`;
+    if (report.capture === undefined) return `${sentence}\nreport: ${path}`;
+    const { name, bytes } = report.capture;
+    const packet = join(folder, name);
+    writeFileSync(packet, bytes);
+    return `${sentence}\nreport: ${path}\npacket: ${packet}`;
   } catch {
     return `${sentence}\n(no report file could be written)\n${report.detail}`;
   }

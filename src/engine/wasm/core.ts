@@ -9,7 +9,6 @@
  * process that was suspended as a whole reports nothing).
  */
 import { Worker } from "node:worker_threads";
-import { printPlace } from "../../base/index.ts";
 import { descriptor, placeOfSite, type Cells } from "../../codegen/index.ts";
 import type { MapEntry, Outcome, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
@@ -26,7 +25,7 @@ import { FrameShape } from "./packet-area.ts";
 import { PacketFeed } from "./packet-feed.ts";
 import type { PreparedProgram } from "./prepare.ts";
 import { slotBytes, slotWord } from "./ring-slots.ts";
-import { WorkerDied } from "./worker-died.ts";
+import { describeDeath } from "./worker-died.ts";
 
 export interface CoreResult {
   readonly packets: number;
@@ -252,27 +251,20 @@ export class Core {
     const at = inHand
       ? placeOfSite(program, this.#memory.getUint32(this.#cell.site, true))
       : undefined;
-    const where =
-      at === undefined
-        ? "between packets"
-        : `on packet ${packet}, at or behind ${printPlace(at)}`;
     const input =
       packet === undefined
         ? undefined
         : (this.#options.resident?.packet(packet) ?? this.#inputs[slot]);
-    return new WorkerDied(
-      `${program.file}: ${program.name}: core ${this.number} died ${where}: ${messageOf(error)}`,
-      { core: this.number, packet, input, at },
-      error,
-    );
+    return describeDeath(program, error, {
+      core: this.number,
+      packet,
+      input,
+      at,
+    });
   }
 }
 
 /** One turn of the event loop: workers' events are heard. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

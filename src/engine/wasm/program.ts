@@ -6,7 +6,7 @@
  * the program ends badly has a `fault` and verdict 0 in its outcome; later packets
  * are run all the same.
  */
-import { Bug, Random, type Place } from "../../base/index.ts";
+import { Random, type Place } from "../../base/index.ts";
 import { descriptor, placeOfSite, type Cells } from "../../codegen/index.ts";
 import {
   createState,
@@ -34,6 +34,7 @@ import {
 } from "./prepare.ts";
 import { RunClock } from "./run-clock.ts";
 import { makeMap } from "./value-maps.ts";
+import { describeDeath } from "./worker-died.ts";
 import {
   instantiate,
   type Memory,
@@ -340,16 +341,25 @@ export class PortableProgram {
 
   #noteFault(error: unknown): number {
     const index = this.#slotNow();
-    if (!(error instanceof FaultError))
-      throw new Bug(
-        `${this.program.name}: packet ${this.#done + index}: ${String(error)}`,
-        { cause: error },
-      );
+    if (!(error instanceof FaultError)) throw this.#death(error, index);
     this.#packets.abort(index);
     this.#releaseLocks();
     const at = placeOfSite(this.program, error.site);
     this.#faults.set(index, { text: error.message, at });
     return index;
+  }
+
+  /** An engine that broke; who puts packets into slots knows more to say. */
+  #death(error: unknown, slot: number): unknown {
+    const input = this.#inputs[slot];
+    if (input === undefined) return error;
+    const site = this.#memory.u32(this.#compiled.layout.cell.site);
+    return describeDeath(this.program, error, {
+      core: input.cpu,
+      packet: this.#done + slot,
+      input,
+      at: placeOfSite(this.program, site),
+    });
   }
 
   /** Others must not wait for what a run held that ended early. */

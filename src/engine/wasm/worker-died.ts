@@ -1,10 +1,11 @@
 /**
- * A worker ended before its work was done: a bug of ours, told with all that helps to
+ * An engine, or one of its workers, ended before its work was done: a bug of ours, told with all that helps to
  * find it. The packet is the one in hand, as it arrived; the place is the last that
  * the compiled program noted, a helper call as a rule, and so at or behind it.
  */
-import { Bug, type Place } from "../../base/index.ts";
+import { Bug, printPlace, type Place } from "../../base/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
+import type { ProgramSpec } from "../../isa/index.ts";
 
 export interface DeathPlace {
   readonly core: number;
@@ -28,4 +29,22 @@ export class WorkerDied extends Bug implements DeathPlace {
     this.input = about.input;
     this.at = about.at;
   }
+}
+
+export function describeDeath(
+  { file, name }: ProgramSpec,
+  error: unknown,
+  about: DeathPlace,
+): WorkerDied {
+  const { core, packet, at } = about;
+  const where =
+    at === undefined
+      ? "between packets"
+      : `on packet ${packet}, at or behind ${printPlace(at)}`;
+  const why = error instanceof Error ? error.message : String(error);
+  return new WorkerDied(
+    `${file}: ${name}: core ${core} died ${where}: ${why}`,
+    about,
+    error,
+  );
 }
