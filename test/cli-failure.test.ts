@@ -143,6 +143,7 @@ const wordsOf: Readonly<Record<string, readonly string[]>> = {
   attach: [folder, "--iface", "divisi-none"],
   status: [],
   detach: ["nothing"],
+  upgrade: [folder],
   undo: ["--dry-run"],
   "rss solve": ["--fields", "ipv4.src"],
   "rss check": ["--key", "6d5a56da"],

@@ -108,7 +108,7 @@ export function bindDirectory(
     directory,
     loaded,
     maps: program.maps.map((map) =>
-      mapRecord(map, directory, map.name in contents),
+      mapRecord(map, directory, map.type === "devmap" && map.name in contents),
     ),
     nic: {
       ports: interfaces.map(({ port, name }) => ({ port, iface: name })),
@@ -211,6 +211,6 @@ function mapRecord(
     keyFields: map.keyFields ?? [],
     valueFields: map.valueFields ?? [],
     lanes: isMerged ? lanesOf(original) : [],
-    isFilled,
+    isFilled: isFilled || map.values !== undefined,
   };
 }

@@ -88,6 +88,34 @@ export const controlCommands: readonly Command[] = [
     run: async (words) => (await import("./detach.ts")).detach(words),
   },
   {
+    name: "upgrade",
+    summary:
+      "Puts DIR in the place of what is attached, without losing a packet.",
+    args: [{ name: "DIR", text: "what split wrote" }],
+    flags: [
+      {
+        name: "name",
+        value: "NAME",
+        text: "which attachment (default: the only one, or the one called as DIR)",
+      },
+      {
+        name: "discard",
+        value: "MAP",
+        repeatable: true,
+        text: "start this map afresh instead of refusing",
+      },
+    ],
+    examples: [
+      ["divisi upgrade out2", "maps of equal layout stay, others are copied"],
+      [
+        "divisi upgrade out2 --name edge --discard flows",
+        "forget what flows holds",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./upgrade.ts")).upgrade(words, rendering),
+  },
+  {
     name: "undo",
     summary:
       "Takes back what killed commands left: NIC settings, pins, namespaces.",

@@ -13,16 +13,8 @@
  * So a kill at any moment leaves no attachment or a whole one, and what else it left
  * is in the journal.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
 import {
   busy,
@@ -36,6 +28,7 @@ import {
   readRecord,
   readRecords,
   recordPath,
+  writeRecord,
   isPinned,
   type AttachmentRecord,
   type InterfaceRecord,
@@ -56,7 +49,7 @@ export interface AttachRequest {
   /** All that is known before it is attached. */
   readonly record: Omit<
     AttachmentRecord,
-    "schema" | "time" | "netns" | "interfaces" | "pins" | "undos"
+    "schema" | "time" | "netns" | "interfaces" | "pins" | "undos" | "generation"
   >;
   readonly pinRoot: string;
   readonly interfaces: readonly {
@@ -187,6 +180,7 @@ function commit(parts: Commit): AttachmentRecord {
       netns: networkNamespace(),
       interfaces,
       pins: at,
+      generation: 1,
       undos:
         journal.unfinished.find(({ id }) => id === transaction.id)?.undos ?? [],
     };
@@ -222,24 +216,11 @@ export function pinAll(
   }
 }
 
-/** Whole or not at all, and on disk. */
-export function writeRecord(path: string, record: AttachmentRecord): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const fd = openSync(`${path}.new`, "w", 0o600);
-  try {
-    writeSync(fd, `${JSON.stringify(record, null, 2)}\n`);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(`${path}.new`, path);
-}
-
 function refuseNameTaken(
   { record: { name }, pinRoot }: AttachRequest,
   { journal, kernel }: ControlContext,
 ): void {
-  const record = readRecord(journal.folder, name);
+  const record = readRecord(recordPath(journal.folder, name));
   const isOurs = record !== undefined && isPinned(record, kernel.pins);
   if (isOurs)
     throw new InputError(`${name} is attached already`, {

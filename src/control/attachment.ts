@@ -7,8 +7,18 @@
  *   PINROOT/divisi/NAME/          a bpffs of its own (engine: pins)
  *     program  link-0 link-1 …  map-buckets map-%2ebss …
  */
-import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { InputError, nearest } from "../base/index.ts";
 import {
   pinName,
@@ -69,6 +79,8 @@ export interface AttachmentRecord {
   readonly interfaces: readonly InterfaceRecord[];
   readonly pins: string;
   readonly maps: readonly MapRecord[];
+  /** Counts upgrades: 1 at first. */
+  readonly generation: number;
   /** What `detach` takes back, the last first. */
   readonly undos: readonly Undo[];
 }
@@ -81,11 +93,7 @@ export function recordPath(folder: string, name: string): string {
   return join(folder, "attachments", `${name}.json`);
 }
 
-export function readRecord(
-  folder: string,
-  name: string,
-): AttachmentRecord | undefined {
-  const path = recordPath(folder, name);
+export function readRecord(path: string): AttachmentRecord | undefined {
   if (!existsSync(path)) return undefined;
   try {
     const value = JSON.parse(readFileSync(path, "utf8")) as AttachmentRecord;
@@ -100,6 +108,19 @@ export function readRecord(
   });
 }
 
+/** Whole or not at all, and on disk. */
+export function writeRecord(path: string, record: AttachmentRecord): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const fd = openSync(`${path}.new`, "w", 0o600);
+  try {
+    writeSync(fd, `${JSON.stringify(record, null, 2)}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${path}.new`, path);
+}
+
 /** Every record, by name. */
 export function readRecords(folder: string): readonly AttachmentRecord[] {
   const path = join(folder, "attachments");
@@ -107,7 +128,7 @@ export function readRecords(folder: string): readonly AttachmentRecord[] {
   return readdirSync(path)
     .filter((name) => name.endsWith(".json"))
     .sort()
-    .flatMap((name) => readRecord(folder, name.slice(0, -5)) ?? []);
+    .flatMap((name) => readRecord(join(path, name)) ?? []);
 }
 
 /** Is it pinned? */

@@ -31,4 +31,10 @@ export {
   type AttachmentStatus,
   type InterfaceStatus,
 } from "./status.ts";
+export {
+  upgrade,
+  type MapOutcome,
+  type Upgraded,
+  type UpgradeRequest,
+} from "./upgrade.ts";
 export { describeUndo, undoAll, type UndoContext } from "./undo.ts";

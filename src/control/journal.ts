@@ -64,12 +64,16 @@ export type Undo =
       readonly mode: "native" | "skb" | "hw";
       readonly path: string;
     }
-  /** Links go back from the program pinned at `from` to the one at `to`. */
+  /** Links go back to the old program, or on to the new once the record is of it. */
   | {
-      readonly kind: "update";
+      readonly kind: "upgrade";
+      readonly record: string;
+      /** Of the new record. */
+      readonly generation: number;
+      readonly pins: string;
+      readonly staging: string;
+      /** File names of their pins. */
       readonly links: readonly string[];
-      readonly from: string;
-      readonly to: string;
     }
   /** A network namespace made by us (`ip netns`). */
   | { readonly kind: "namespace"; readonly name: string }

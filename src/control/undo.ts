@@ -13,7 +13,9 @@ import {
 import { join } from "node:path";
 import type { Kernel } from "../engine/index.ts";
 import { namespacePath, runCommand } from "./commands.ts";
+import { readRecord } from "./attachment.ts";
 import type { Journal, Undo } from "./journal.ts";
+import { dropStaging, settle } from "./settle.ts";
 import { restoreChannels, undoNicScript } from "./nic.ts";
 import { networkNamespace } from "./processes.ts";
 
@@ -53,8 +55,8 @@ export function describeUndo(undo: Undo): string {
         .join(", ")}`;
     case "program":
       return `put the former program back on interface ${undo.ifindex}`;
-    case "update":
-      return `put the former program back into ${undo.links.length} links`;
+    case "upgrade":
+      return `go back to the former program in ${undo.pins}, or finish what is only to be tidied`;
     case "namespace":
       return `remove the network namespace ${undo.name}`;
     case "interface":
@@ -83,8 +85,8 @@ function undoOne(undo: Undo, context: UndoContext): string | undefined {
         : restoreChannels(undo.iface, undo.counts, undo.netns);
     case "program":
       return isGone(undo.netns) ? undefined : restoreProgram(undo, kernel);
-    case "update":
-      return updateBack(undo, kernel);
+    case "upgrade":
+      return undoUpgrade(undo, kernel);
     case "namespace":
       return existsSync(`/run/netns/${undo.name}`)
         ? failure(runCommand(["ip", "netns", "del", undo.name]))
@@ -148,21 +150,33 @@ function restoreProgram(
   }
 }
 
-function updateBack(
-  undo: Extract<Undo, { kind: "update" }>,
-  { pins }: Kernel,
+function undoUpgrade(
+  undo: Extract<Undo, { kind: "upgrade" }>,
+  kernel: Kernel,
 ): undefined {
-  const from = pins.program(undo.from);
-  const to = pins.program(undo.to);
+  const { staging } = undo;
+  const record = readRecord(undo.record);
+  // Detached since: what is left of it goes.
+  if (record === undefined) removePins(staging, kernel);
+  else if (record.generation >= undo.generation) settle(undo, kernel);
+  else {
+    updateBack(undo, kernel);
+    dropStaging(staging, kernel);
+  }
+}
+
+function updateBack(
+  { pins: folder, staging, links }: Extract<Undo, { kind: "upgrade" }>,
+  { pins }: Kernel,
+): void {
+  if (!existsSync(join(staging, "program"))) return;
+  const from = pins.program(join(staging, "program"));
+  const to = pins.program(join(folder, "program"));
   try {
-    for (const at of undo.links) {
-      const link = pins.link(at);
-      if (
-        from !== undefined &&
-        to !== undefined &&
-        link?.info().programId === from.info.id
-      )
-        link.update(to, from);
+    if (from === undefined || to === undefined) return;
+    for (const name of links) {
+      const link = pins.link(join(folder, name));
+      if (link?.info().programId === from.info.id) link.update(to, from);
       link?.close();
     }
   } finally {

@@ -22,18 +22,20 @@ export async function delivered(
   }: { flows?: number; work?: () => Promise<void> } = {},
 ): Promise<Delivered> {
   const receiver = network.start("near", [peer, "receive"]);
-  await said(receiver, "ready");
-  const sender = network.start("far", [
-    peer,
-    "send",
-    "10.77.0.1",
-    String(flows),
-  ]);
-  await said(sender, "ready");
-  await work();
-  const sent = (await stopped(sender, "sent")) as number[];
-  const received = (await stopped(receiver, "received")) as number[];
-  return { sent, received };
+  const started = [receiver];
+  try {
+    await said(receiver, "ready");
+    const words = ["send", "10.77.0.1", String(flows)];
+    const sender = network.start("far", [peer, ...words]);
+    started.push(sender);
+    await said(sender, "ready");
+    await work();
+    const sent = (await stopped(sender, "sent")) as number[];
+    const received = (await stopped(receiver, "received")) as number[];
+    return { sent, received };
+  } finally {
+    for (const child of started) child.kill();
+  }
 }
 
 /** For a while that says nothing about time: some rounds of the sender. */

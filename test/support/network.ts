@@ -19,6 +19,7 @@ import {
   rmSync,
 } from "node:fs";
 import { join } from "node:path";
+import { once } from "node:events";
 import process from "node:process";
 import { haveBpf } from "#engine";
 import { root, temporaryFolder, type CliResult } from "./cli.ts";
@@ -108,6 +109,32 @@ export class Network {
     });
     if (run.error !== undefined) throw run.error;
     return { status: run.status, stdout: run.stdout, stderr: run.stderr };
+  }
+
+  /** The same, while this process goes on. */
+  async later(words: readonly string[]): Promise<CliResult> {
+    const child = spawn(
+      "nsenter",
+      [
+        `--net=/run/netns/${this.near}`,
+        process.execPath,
+        join(root, "dist/cli/main.js"),
+        ...words,
+      ],
+      {
+        cwd: root,
+        env: {
+          ...process.env,
+          NO_COLOR: "1",
+          DIVISI_STATE_DIR: this.state,
+        },
+      },
+    );
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (text) => (stdout += String(text)));
+    child.stderr.on("data", (text) => (stderr += String(text)));
+    const [status] = (await once(child, "close")) as [number | null];
+    return { status, stdout, stderr };
   }
 
   /** `attach` into this network's own pins. */
