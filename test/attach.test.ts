@@ -227,7 +227,8 @@ networkTest(
   (network) => {
     const object = join(folder, "foreign.o");
     const made = spawnSync("clang", [
-      ...["-O2", "-g", "-target", "bpf", "-c", dropping(), "-o", object],
+      // prettier-ignore
+      "-O2", "-g", "-target", "bpf", "-c", dropping(), "-o", object,
     ]);
     equal(made.status, 0, String(made.stderr));
     network.inNear(

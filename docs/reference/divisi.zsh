@@ -23,6 +23,7 @@ _divisi() {
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
     "status") words="--json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;
+    "upgrade") words="--name --discard --json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
     "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --fit --seconds --out --seed --json --quiet --verbose" ;;
     "compare") words="--threshold --seed --json --quiet --verbose" ;;
@@ -34,7 +35,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach undo bench compare rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach upgrade undo bench compare rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;
