@@ -280,7 +280,6 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 // Words, exit code, what is said.
 // prettier-ignore
 const refusals: readonly (readonly [readonly string[], number, RegExp])[] = [
-  [["--iface", "v0"], 2, /--iface wants a --trace/],
   [["--iface", "v0", "--engine", "wasm", "--trace", "gen:zipf"], 2, /--engine is not for --iface/],
   [["--iface", "v0,v0", "--trace", "gen:zipf"], 2, /--iface v0 is given twice/],
   [["--iface", "a/b", "--trace", "gen:zipf"], 2, /"a\/b" is no name of an interface/],

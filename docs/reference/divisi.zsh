@@ -19,7 +19,7 @@ _divisi() {
     "analyze") words="--entry --type --set --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "doctor") words="--iface --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
-    "run") words="--entry --type --set --trace --inside --maps --port --out --engine --iface --namespace --seed --json --quiet --verbose" ;;
+    "run") words="--entry --type --set --trace --inside --maps --port --out --engine --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
     "status") words="--json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;

@@ -12,6 +12,7 @@ import {
   inside,
   namespace,
   seed,
+  serving,
   cores,
   queues,
   nic,
@@ -215,6 +216,7 @@ export const commands: readonly Command[] = [
         completes: "interface",
       },
       namespace,
+      ...serving,
       seed,
     ],
     examples: [

@@ -24,7 +24,7 @@ export async function withControl<T>(
 }
 
 /** For tests: DIVISI_TEST_KILL=N dies, as by kill -9, at the N-th moment. */
-function crashPoint(): (name: string) => void {
+export function crashPoint(): (name: string) => void {
   let left = Number(process.env["DIVISI_TEST_KILL"] ?? Number.NaN);
   return () => {
     left--;

@@ -62,6 +62,34 @@ export const namespace: Flag = {
   name: "namespace",
   text: "make the interfaces: veth pairs in a namespace of their own, gone at exit",
 };
+/** Of `run --iface` without a trace. */
+export const serving: readonly Flag[] = [
+  {
+    name: "duration",
+    value: "TIME",
+    text: "serve so long, e.g. 10s (default: until ^C)",
+  },
+  {
+    name: "mode",
+    value: "M",
+    text: "where XDP runs (default: native where the driver can)",
+    choices: ["native", "skb", "hw"],
+  },
+  {
+    name: "apply-nic",
+    text: "set queues, key and table as the plan wants them; restored at exit",
+  },
+  {
+    name: "replace",
+    text: "take the place of an XDP program that belongs to no link; it comes back",
+  },
+  {
+    name: "pin-root",
+    value: "BPFFS",
+    text: "where a replaced program is kept meanwhile (default /sys/fs/bpf)",
+    completes: "directory",
+  },
+];
 export const seed: Flag = {
   name: "seed",
   value: "N",

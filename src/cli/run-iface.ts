@@ -33,6 +33,8 @@ import {
   type IfaceSubject,
 } from "./iface-subject.ts";
 import { Progress, writeData, type Answer, type Rendering } from "./render.ts";
+import { serve } from "./run-serve.ts";
+import { Stop } from "./stop.ts";
 import { readTrace } from "./split.ts";
 import { trafficFrom } from "./traffic-input.ts";
 import { isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
@@ -44,15 +46,21 @@ export async function runIface(
   const given = interfacesGiven(words);
   if (isSet(words, "engine"))
     throw usage("--engine is not for --iface: there the kernel runs it");
-  if (valuesOf(words, "trace").length === 0)
-    throw usage("--iface wants a --trace", "divisi attach serves real traffic");
   const subject = ifaceSubject(words, given.length);
   const names = inOrder(given, subject);
   const supervisor = process.env["DIVISI_SUPERVISOR"];
   await dieWithParent(
     supervisor === undefined ? undefined : Number(supervisor),
   );
-  return runTrace(subject, { names, words, rendering });
+  if (valuesOf(words, "trace").length > 0) {
+    for (const flag of ["mode", "replace", "apply-nic", "duration"])
+      if (isSet(words, flag))
+        throw usage(`--${flag} is for serving, without --trace`);
+    return runTrace(subject, { names, words, rendering });
+  }
+  for (const flag of ["namespace", "out"])
+    if (isSet(words, flag)) throw usage(`--${flag} wants a --trace`);
+  return serve(subject, { names, words, rendering });
 }
 
 interface GivenInterface {
@@ -125,7 +133,7 @@ async function runTrace(
   const clock = clockOf(own, cpus);
   const kernel = await openKernel();
   const progress = new Progress("running", rendering);
-  const stop = cancellation();
+  const stop = new Stop();
   let bound: BoundProgram | undefined;
   try {
     return await runOnWires(
@@ -151,7 +159,7 @@ async function runTrace(
         queues: subject.cores,
         inTurn: clock === "an input",
         onProgress: (done, total) => progress.update(done, total),
-        isCancelled: stop.isSet,
+        isCancelled: stop.isAsked,
       },
       async (result) => {
         progress.finish();
@@ -174,7 +182,7 @@ async function runTrace(
           names,
           clock,
           frames,
-          isCancelled: stop.isSet(),
+          isCancelled: stop.isAsked(),
           compared: outcomes.length,
           mismatches: compareFates(result.fates, outcomes, options),
         });
@@ -222,23 +230,6 @@ function clockOf(program: ProgramSpec, cpus: number): Clock {
   )
     ? "an input"
     : "real";
-}
-
-/** ^C and SIGTERM end a run between two rounds; everything is undone then. */
-function cancellation(): { isSet: () => boolean; end: () => void } {
-  let isSet = false;
-  const set = (): void => {
-    isSet = true;
-  };
-  process.on("SIGINT", set);
-  process.on("SIGTERM", set);
-  return {
-    isSet: () => isSet,
-    end: () => {
-      process.off("SIGINT", set);
-      process.off("SIGTERM", set);
-    },
-  };
 }
 
 interface Ran {

@@ -64,6 +64,17 @@ export function countOf(
   return value;
 }
 
+/** A duration with its unit, in milliseconds. */
+export function durationOf(words: Words, flag: string): number | undefined {
+  const word = valueOf(words, flag);
+  if (word === undefined) return undefined;
+  const match = /^(\d+(?:\.\d+)?)(ns|us|ms|s)$/.exec(word);
+  const scale = { ns: 1e-6, us: 1e-3, ms: 1, s: 1000 }[match?.[2] ?? ""];
+  const value = Number(match?.[1] ?? Number.NaN) * (scale ?? Number.NaN);
+  if (Number.isFinite(value) && value > 0 && value < 2 ** 31) return value;
+  throw usage(`--${flag} takes a duration such as 10s or 500ms; not ${word}`);
+}
+
 /** `NAME=VALUE` pairs of a repeatable flag. */
 export function pairsOf(
   words: Words,

@@ -65,6 +65,14 @@ export interface AttachRequest {
   readonly replace: boolean;
 }
 
+/** What replacing needs of a request. */
+export interface ReplaceRequest extends Pick<
+  AttachRequest,
+  "replace" | "pinRoot"
+> {
+  readonly record: { readonly name: string };
+}
+
 export interface Attached {
   readonly record: AttachmentRecord;
   readonly notes: readonly string[];
@@ -264,7 +272,8 @@ function taken(
   );
 }
 
-function makeRoot(pinRoot: string, transaction: Transaction): void {
+/** The folder that pins are in, announced if it is new. */
+export function makeRoot(pinRoot: string, transaction: Transaction): void {
   const path = join(pinRoot, "divisi");
   if (existsSync(path)) return;
   transaction.will({ kind: "file", path });
@@ -272,9 +281,9 @@ function makeRoot(pinRoot: string, transaction: Transaction): void {
 }
 
 /** A program that is about to be replaced is pinned, so that it can come back. */
-function makeWay(
+export function makeWay(
   ifindex: number,
-  { replace, pinRoot, record: { name } }: AttachRequest,
+  { replace, pinRoot, record: { name } }: ReplaceRequest,
   { kernel, step }: ControlContext,
   transaction: Transaction,
 ): void {

@@ -1,5 +1,7 @@
 export {
   attach,
+  makeRoot,
+  makeWay,
   type Attached,
   type AttachRequest,
   type ControlContext,

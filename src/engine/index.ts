@@ -101,7 +101,6 @@ export {
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
 export {
   runOnWires,
-  type BoundProgram,
   type WireRunOptions,
   type WireRunResult,
 } from "./kernel/wire-run.ts";
@@ -116,7 +115,14 @@ export {
   currentNamespace,
   type NetworkNamespace,
 } from "./kernel/namespace.ts";
-export { createVeths, findVeths, type VethPair } from "./kernel/veth.ts";
+export {
+  createVeths,
+  findInterfaces,
+  findVeths,
+  type VethEnd,
+  type VethPair,
+} from "./kernel/veth.ts";
+export { TrafficCounter, type TrafficCounts } from "./kernel/traffic-counts.ts";
 export { dieWithParent } from "./kernel/supervised.ts";
 export {
   compareFates,
@@ -125,3 +131,4 @@ export {
   type FateMismatch,
   type ReferenceOptions,
 } from "./kernel/compare-fates.ts";
+export { loadFilled, type BoundProgram } from "./kernel/load-filled.ts";

@@ -33,6 +33,7 @@ const places = {
   pin: { path: [0, 8], fd: [8, 4], fileFlags: [12, 4], folderFd: [16, 4] },
   objectInfo: { fd: [0, 4], size: [4, 4], info: [8, 8] },
   id: { id: [0, 4], next: [4, 4], openFlags: [8, 4] },
+  enableStats: { type: [0, 4] },
   rawTracepoint: { name: [0, 8], programFd: [8, 4] },
   linkCreate: { programFd: [0, 4], target: [4, 4], attachType: [8, 4], flags: [12, 4] },
   linkUpdate: { linkFd: [0, 4], programFd: [4, 4], flags: [8, 4], oldProgramFd: [12, 4] },

@@ -21,7 +21,7 @@
  * Source: net/core/filter.c, net/core/dev.c, include/trace/events/xdp.h.
  */
 import { environmentLayout } from "../../codegen/index.ts";
-import { kernelOffset } from "./kernel-layout.ts";
+import { deviceText, type WatchedEvent } from "./watch-events.ts";
 
 export const recordHeader = 64;
 /** Records are used again after so many: both powers of two. */
@@ -117,9 +117,6 @@ end:
   exit`;
 }
 
-export type WatchedEvent =
-  "xdp_exception" | "xdp_redirect" | "xdp_redirect_err";
-
 /** Notes what the kernel says of the run in hand on this CPU, if it is of this namespace. */
 export function eventText(event: WatchedEvent, namespace: number): string {
   const noted = {
@@ -134,12 +131,6 @@ export function eventText(event: WatchedEvent, namespace: number): string {
   *(u32 *)(r9 + 44) = r1
   *(u32 *)(r9 + 40) = 2`,
   }[event];
-  const read = (size: number): string => `
-  r1 = r10
-  r1 += -16
-  r2 = ${size}
-  call probe_read_kernel
-  if r0 != 0 goto end`;
   return `function divisi_event
   r6 = r1${find("current", 0)}
   r8 = *(u64 *)(r0 + 0)
@@ -149,18 +140,9 @@ export function eventText(event: WatchedEvent, namespace: number): string {
   r7 &= ${recordCapacity - 1}${find("records", "r7")}
   r9 = r0
   r1 = *(u32 *)(r9 + 0)
-  if w1 != w8 goto end
-  r3 = *(u64 *)(r6 + 0)
-  r3 += ${kernelOffset("net_device", "ifindex")}${read(4)}
-  r1 = *(u32 *)(r10 - 16)
+  if w1 != w8 goto end${deviceText(namespace)}
+  r1 = *(u32 *)(r10 - 8)
   r2 = *(u32 *)(r9 + 20)
-  if r1 != r2 goto end
-  r3 = *(u64 *)(r6 + 0)
-  r3 += ${kernelOffset("net_device", "nd_net")}${read(8)}
-  r3 = *(u64 *)(r10 - 16)
-  r3 += ${kernelOffset("net", "ns") + kernelOffset("ns_common", "inum")}${read(4)}
-  r1 = *(u32 *)(r10 - 16)
-  r2 = ${namespace} ll
   if r1 != r2 goto end${noted}
 end:
   r0 = 0

@@ -6,13 +6,11 @@
  */
 import { InputError, UnsupportedError } from "../../base/index.ts";
 import { environmentMap } from "../../codegen/index.ts";
-import type { ProgramSpec } from "../../isa/index.ts";
-import type { Btf } from "../../object/index.ts";
-import type { MapContents } from "../../proof/index.ts";
 import { possibleCpus } from "./create-map.ts";
 import { Ethtool } from "./ethtool.ts";
 import { openFrameSender } from "./frame-sender.ts";
 import type { Kernel } from "./kernel.ts";
+import { loadFilled, type BoundProgram } from "./load-filled.ts";
 import type { LoadedPrograms } from "./loaded-programs.ts";
 import { longestFrame, shortestFrame } from "./live-frames.ts";
 import {
@@ -33,12 +31,6 @@ import { XdpWatch } from "./xdp-watch.ts";
 const growth = 512;
 const ethernetHeader = 14;
 const usualMtu = 1500;
-
-export interface BoundProgram {
-  readonly program: ProgramSpec;
-  readonly btf?: Btf;
-  readonly contents: MapContents;
-}
 
 export interface WireRunOptions extends Pick<
   TraceRunOptions,
@@ -193,42 +185,4 @@ function checkQueues(
 function environmentOf(loaded: LoadedPrograms): { environment?: number } {
   const fd = loaded.maps.get(environmentMap)?.fd;
   return fd === undefined ? {} : { environment: fd };
-}
-
-function loadFilled(
-  kernel: Kernel,
-  { program, btf, contents }: BoundProgram,
-): LoadedPrograms {
-  const loaded = kernel.load([program], btf === undefined ? {} : { btf });
-  try {
-    for (const [name, entries] of Object.entries(contents))
-      fill(loaded, name, entries);
-    return loaded;
-  } catch (error) {
-    loaded.close();
-    throw error;
-  }
-}
-
-/** A value as long as all copies of a per-CPU one is one copy per CPU; a shorter one goes to all. */
-function fill(
-  loaded: LoadedPrograms,
-  name: string,
-  entries: MapContents[string],
-): void {
-  const map = loaded.map(name);
-  const { valueSize } = map.spec;
-  const stride = (valueSize + 7) & ~7;
-  for (const { key, value } of entries)
-    if (value.length === valueSize) map.update(key, value);
-    else
-      map.updateAll(
-        key,
-        Array.from({ length: possibleCpus() }, (_, cpu) => {
-          const from = cpu * stride;
-          const copy = new Uint8Array(valueSize);
-          copy.set(value.subarray(from, from + valueSize));
-          return copy;
-        }),
-      );
 }

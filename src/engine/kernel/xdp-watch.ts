@@ -13,7 +13,12 @@ import { attachXdp, type AttachOptions, type XdpLink } from "./link.ts";
 import { namespaceIdentity } from "./namespace.ts";
 import { createSharedArray, type SharedArray } from "./shared-array.ts";
 import { createSmallMap, loadSmallProgram, setWord } from "./small-program.ts";
-import { memory, type Syscalls } from "./syscalls.ts";
+import type { Syscalls } from "./syscalls.ts";
+import {
+  attachEvent,
+  watchedEvents,
+  type WatchedEvent,
+} from "./watch-events.ts";
 import {
   catchCapacity,
   eventText,
@@ -22,10 +27,8 @@ import {
   recordHeader,
   stackCatcherText,
   wireCatcherText,
-  type WatchedEvent,
 } from "./watch-programs.ts";
 
-const rawTracepointType = 17;
 const schedClsType = 3;
 const tcxIngress = 46;
 
@@ -68,12 +71,6 @@ export interface WatchOptions {
   /** Map that tells the program its time and CPU (codegen's environment). */
   readonly environment?: number;
 }
-
-const events: readonly WatchedEvent[] = [
-  "xdp_exception",
-  "xdp_redirect",
-  "xdp_redirect_err",
-];
 
 export class XdpWatch {
   readonly #syscalls: Syscalls;
@@ -136,7 +133,7 @@ export class XdpWatch {
           type: schedClsType,
         }),
       );
-      for (const event of events) this.#watchEvent(event, maps);
+      for (const event of watchedEvents) this.#watchEvent(event, maps);
     } catch (error) {
       this.close();
       throw error;
@@ -231,39 +228,14 @@ export class XdpWatch {
   ): void {
     const syscalls = this.#syscalls;
     const text = eventText(event, namespaceIdentity("own"));
-    const program = this.#keep(
-      loadSmallProgram(syscalls, text, { maps, type: rawTracepointType }),
-    );
-    const link = syscalls.bpf(
-      command.rawTracepointOpen,
-      attributes(syscalls, "rawTracepoint", {
-        name: nameOf(event),
-        programFd: program,
-      }),
-    );
-    if (link < 0)
-      throw new UnsupportedError(
-        `tracepoint ${event} cannot be watched (${syscalls.errorName(-link)})`,
-        { feature: `tracepoint ${event}`, firstKernel: "4.17" },
-      );
-    this.#keep(link);
+    for (const fd of attachEvent(syscalls, event, { text, maps }))
+      this.#keep(fd);
   }
 
   #keep(fd: number): number {
     this.#fds.push(fd);
     return fd;
   }
-}
-
-const names = new Map<WatchedEvent, Buffer>();
-
-function nameOf(event: WatchedEvent): Buffer {
-  const known = names.get(event);
-  if (known !== undefined) return known;
-  const name = memory(event.length + 1);
-  name.write(event);
-  names.set(event, name);
-  return name;
 }
 
 /** The kernel takes tags out of frames that it keeps: back in, 12 bytes on. */
