@@ -30,6 +30,7 @@ import {
   type Subject,
   type SubjectSamples,
 } from "#engine";
+import { Random } from "#base";
 import type { MapEntry, PacketInput } from "#interp";
 import { parseFunctions, type MapSpec, type ProgramSpec } from "#isa";
 import { programSpec, readObject, type Btf } from "#object";
@@ -247,65 +248,99 @@ function byPlacement({ samples }: SubjectSamples) {
   });
 }
 
-/** Portable times of all cases on some cores, in turn, and of an empty program. */
+interface Measured {
+  readonly cores: number;
+  /** By case; the last is an empty program. */
+  readonly kernel: readonly SubjectSamples[];
+  readonly portable: readonly (readonly number[])[];
+}
+
+/** All cases on each number of cores, in turn: what drifts drifts for all. */
+async function kernelTimes(
+  kernel: Kernel,
+  counts: readonly number[],
+  samples: number,
+): Promise<readonly (readonly SubjectSamples[])[]> {
+  const subjects = counts.flatMap((cores) => [
+    ...cases.map((one) => kernelSubject(kernel, one, cores)),
+    prepareSubject(kernel, emptyProgram, {
+      packets: Array.from({ length: cores }, () => packets(oneWay)),
+      frameSize: 64,
+    }),
+  ]);
+  try {
+    const all = await measureInterleaved(kernel, subjects, {
+      samples,
+      burst: 40,
+    });
+    const each = cases.length + 1;
+    return counts.map((_, at) => all.slice(at * each, (at + 1) * each));
+  } finally {
+    for (const subject of subjects) subject.close();
+  }
+}
+
 async function portableTimes(
-  cores: number,
+  counts: readonly number[],
   rounds: number,
-): Promise<readonly (readonly number[])[]> {
-  const subjects = [...cases, undefined].map(
-    (one) =>
-      new PortableSubject(one?.program ?? emptyProgram, {
-        packets: Array.from(
-          { length: cores },
-          () => one?.packets ?? packets(oneWay),
-        ),
-        contents: one?.contents ?? {},
-      }),
+): Promise<readonly (readonly (readonly number[])[])[]> {
+  const subjects = counts.map((cores) =>
+    [...cases, undefined].map(
+      (one) =>
+        new PortableSubject(one?.program ?? emptyProgram, {
+          packets: Array.from(
+            { length: cores },
+            () => one?.packets ?? packets(oneWay),
+          ),
+          contents: one?.contents ?? {},
+        }),
+    ),
   );
-  const times = subjects.map((): number[] => []);
+  const times = subjects.map((list) => list.map((): number[] => []));
   try {
     for (let round = -1; round < rounds; round++)
-      for (const [at, subject] of subjects.entries()) {
-        const answers = await subject.sample(60_000);
-        if (round < 0 || answers === undefined) continue;
-        const all = answers.map((each) => each.ns / each.packets);
-        times[at]?.push(all.reduce((sum, ns) => sum + ns, 0) / cores);
-      }
+      for (const at of [...cases.keys(), cases.length])
+        for (const which of counts.keys()) {
+          const answers = await subjects[which]?.[at]?.sample(60_000);
+          if (round < 0 || answers === undefined) continue;
+          const all = answers.map((each) => each.ns / each.packets);
+          const sum = all.reduce((total, ns) => total + ns, 0);
+          times[which]?.[at]?.push(sum / all.length);
+        }
   } finally {
-    await Promise.all(subjects.map((subject) => subject.close()));
+    await Promise.all(subjects.flat().map((subject) => subject.close()));
   }
   return times;
 }
 
-async function programTable(kernel: Kernel, cores: number, samples: number) {
-  const subjects = cases.map((one) => kernelSubject(kernel, one, cores));
-  const empty = prepareSubject(kernel, emptyProgram, {
-    packets: Array.from({ length: cores }, () => packets(oneWay)),
-    frameSize: 64,
+async function measureAll(
+  kernel: Kernel,
+  counts: readonly number[],
+  samples: number,
+): Promise<readonly Measured[]> {
+  const inKernel = await kernelTimes(kernel, counts, samples);
+  const portable = await portableTimes(counts, samples);
+  return counts.map((cores, at) => ({
+    cores,
+    kernel: inKernel[at] ?? [],
+    portable: portable[at] ?? [],
+  }));
+}
+
+function programRows({ kernel: inKernel, portable }: Measured) {
+  const nothing = timesOf(inKernel.at(-1)?.samples ?? []);
+  const idle = portable.at(-1) ?? [];
+  return cases.map(({ program, kind, trace }, at) => {
+    const samples = inKernel[at]?.samples ?? [];
+    return {
+      program: program.name,
+      kind,
+      trace,
+      placement: [...new Set(samples.map((each) => each.placement))],
+      kernel: net(timesOf(samples), nothing),
+      portable: net(portable[at] ?? [], idle),
+    };
   });
-  try {
-    const inKernel = await measureInterleaved(kernel, [...subjects, empty], {
-      samples,
-      burst: 40,
-    });
-    const portable = await portableTimes(cores, samples);
-    const nothing = timesOf(inKernel.at(-1)?.samples ?? []);
-    const idle = portable.at(-1) ?? [];
-    return cases.map((one, at) => {
-      const own = inKernel[at];
-      const placements = new Set(own?.samples.map((each) => each.placement));
-      return {
-        program: one.program.name,
-        kind: one.kind,
-        trace: one.trace,
-        kernel: net(timesOf(own?.samples ?? []), nothing),
-        placement: [...placements],
-        portable: net(portable[at] ?? [], idle),
-      };
-    });
-  } finally {
-    for (const subject of [...subjects, empty]) subject.close();
-  }
 }
 
 // Shared state: a key from the source address, masked to 1 or 1,024 keys.
@@ -421,12 +456,15 @@ const kinds: readonly (readonly [string, MapSpec, string])[] = [
   ["hash_lock", { ...cell("cells", "hash", 24), ...typed }, lockedAdds],
 ];
 
-/** Packets whose source addresses are the keys 0 to 1,023, in a mixed order. */
-const keyed: readonly PacketInput[] = packets(oneWay).map((packet, at) => {
-  const data = packet.data.slice();
-  new DataView(data.buffer).setUint32(26, (at * 389) % 1024, true);
-  return { ...packet, data, ifindex: 1 };
-});
+/** Packets whose source addresses are keys below 1,024, each core's own draw. */
+function keyed(core: number): readonly PacketInput[] {
+  const random = new Random(seed + core);
+  return packets(oneWay).map((packet) => {
+    const data = packet.data.slice();
+    new DataView(data.buffer).setUint32(26, random.below(1024), true);
+    return { ...packet, data, ifindex: 1 };
+  });
+}
 
 async function sharedTable(kernel: Kernel, samples: number) {
   const rows = kinds.flatMap(([name, map, adds]) =>
@@ -443,7 +481,7 @@ async function sharedTable(kernel: Kernel, samples: number) {
           : {};
       const subject = (cores: number) =>
         prepareSubject(kernel, program, {
-          packets: Array.from({ length: cores }, () => keyed),
+          packets: Array.from({ length: cores }, (_, core) => keyed(core)),
           contents,
           btf: lockTypes,
           frameSize: 64,
@@ -485,12 +523,15 @@ async function sharedTable(kernel: Kernel, samples: number) {
 const kernel = await openKernel();
 const cpuCount = kernel.allowedCpus().length;
 const loadBefore = loadavg()[0] ?? 0;
-const programs = await programTable(kernel, 1, 12);
+const counts = cpuCount < 2 ? [1] : [1, 2];
+const [onOne, onTwo] = await measureAll(kernel, counts, 12);
+if (onOne === undefined) throw new Error("nothing was measured");
+const programs = programRows(onOne);
 for (const { program, kind, kernel: inKernel, portable } of programs)
   say(
     `${program.padEnd(16)} ${kind.padEnd(8)} kernel ${inKernel.ns} ns, portable ${portable.ns} ns`,
   );
-const twoCores = cpuCount < 2 ? [] : await programTable(kernel, 2, 8);
+const twoCores = onTwo === undefined ? [] : programRows(onTwo);
 const shared = cpuCount < 2 ? [] : await sharedTable(kernel, 10);
 for (const { state, keys, oneCore, twoCores: points } of shared)
   say(
