@@ -366,6 +366,26 @@ kernelTest(
   },
 );
 
+kernelTest(
+  "every program of nfs/c can be called, with its object's types",
+  (kernel) => {
+    for (const file of files)
+      for (const state of ["shared", "private"] as const) {
+        const object = readObject(
+          new Uint8Array(readFileSync(join(folder, file))),
+          file,
+        );
+        const subject = prepareSubject(kernel, programSpec(object), {
+          packets: [rows, rows],
+          state,
+          ...(object.btf === undefined ? {} : { btf: object.btf }),
+        });
+        deepEqual([file, subject.how, subject.notes], [file, "loop", []]);
+        subject.close();
+      }
+  },
+);
+
 kernelTest("a program that cannot be called is repeated instead", (kernel) => {
   const deep: ProgramSpec = {
     ...shifting,
