@@ -15,6 +15,7 @@ import { bridgeOf, calledHelper, type HelperCall } from "./helper-calls.ts";
 import { InlineWriter, type CallPlace } from "./inline-call.ts";
 import type { MapLayout } from "./layout.ts";
 import type { ProgramContext } from "./program-context.ts";
+import { hasLookup } from "./table-lookup.ts";
 
 export class CallWriter {
   readonly #about: ProgramContext;
@@ -292,7 +293,7 @@ function nameOf(callee: Callee): string {
 function calleeOf(helper: HelperCall, map: MapLayout | undefined): string {
   if (helper.name === "redirect") return "redirect";
   if (map === undefined) return helper.name;
-  if (helper.name === "map_lookup_elem" && map.kind === "hash")
+  if (helper.name === "map_lookup_elem" && hasLookup(map))
     return `lookup:${map.index}`;
   if (helper.name === "redirect_map") return `redirect:${map.index}`;
   return `${helper.name}:${map.index}`;

@@ -12,6 +12,7 @@ import { Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
 import { descriptor } from "./layout.ts";
 import { mapHandle, type MapLayout } from "./map-layout.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
+import { hasLookup } from "./table-lookup.ts";
 
 export function writeInnerLookup(
   about: ProgramContext,
@@ -26,9 +27,10 @@ export function writeInnerLookup(
     if (map === undefined) return;
     if (map.kind === "array") writeArrayValue(code, about, map, key);
     else {
-      const isHash = map.kind === "hash";
       code.get(key);
-      code.callByName(`${isHash ? "lookup" : "map_lookup_elem"}:${map.index}`);
+      code.callByName(
+        `${hasLookup(map) ? "lookup" : "map_lookup_elem"}:${map.index}`,
+      );
     }
     code.byte(op.return);
   });

@@ -2,7 +2,8 @@
  * Looking up a key in a table map, and what rests on it, as functions of the module:
  * a call into JavaScript and back would cost more than the lookup.
  *
- *   lookup:MAP   (address of the key) → address of the value that this CPU sees, or 0
+ *   lookup:MAP   (address of the key) → address of the value that this CPU sees, or 0;
+ *                in LRU maps the element is used now
  *   redirect:MAP (key, low and high half of the flags) → verdict; fills the descriptor
  *
  * The engine inserts and deletes, so hash and layout must be the same on both sides:
@@ -12,7 +13,7 @@
  */
 import { atomic, Code, i32, op, type FunctionBody } from "./encoder.ts";
 import { descriptor, type Layout } from "./layout.ts";
-import type { MapLayout } from "./map-layout.ts";
+import { mapState, touchLog, type MapLayout } from "./map-layout.ts";
 
 /** Of the hash; 32-bit numbers. */
 export const hashConstants = {
@@ -20,6 +21,11 @@ export const hashConstants = {
   m1: 0x85ebca6b | 0,
   m2: 0xc2b2ae35 | 0,
 } as const;
+
+/** Whether there is a `lookup` for the map. */
+export function hasLookup({ kind }: MapLayout): boolean {
+  return kind === "hash" || kind === "lru";
+}
 
 export function writeLookup(layout: Layout, map: MapLayout): FunctionBody {
   const code = new Code();
@@ -58,6 +64,7 @@ function writeWalk(
   code.get(own.entry).byte(op.i32Eqz).brIf(1);
   writeIsKey(code, map, parts);
   code.if();
+  if (map.kind === "lru") writeRenew(code, map);
   writeAddress(code, layout, map);
   code.byte(op.return).end();
   code.get(own.entry).i32Const(2).byte(op.i32Shl);
@@ -101,6 +108,7 @@ function writeSharedWalk(
   code.if();
   isOther();
   code.brIf(3);
+  if (map.kind === "lru") writeTouch(code, layout, map);
   writeAddress(code, layout, map);
   code.byte(op.return).end();
   code.get(own.entry).i32Const(2).byte(op.i32Shl);
@@ -129,6 +137,60 @@ function writeIsKey(
     code.ops(op.i32Xor, op.i32Or);
   }
   code.byte(op.i32Eqz);
+}
+
+/** The cell becomes the newest in the order of use, as src/engine/wasm/use-order.ts does. */
+function writeRenew(code: Code, map: MapLayout): void {
+  const { older, newer } = map;
+  const oldest = map.state + mapState.oldest;
+  const newest = map.state + mapState.newest;
+  // `hash` and `bucket` are done with: the neighbours' cells + 1, `version` ours.
+  const [before, behind, self] = [own.hash, own.bucket, own.version];
+  const at = (): Code => code.get(own.entry).i32Const(2).byte(op.i32Shl);
+  const slot = (neighbour: number): Code =>
+    code.get(neighbour).i32Const(2).byte(op.i32Shl);
+  code.get(own.entry).i32Const(1).byte(op.i32Add).tee(self);
+  code.i32Const(0).memory(op.i32Load, newest).byte(op.i32Ne).if();
+  at().memory(op.i32Load, older).set(before);
+  at().memory(op.i32Load, newer).set(behind);
+  // It is not the newest, so there is one behind it.
+  code.get(before).byte(op.i32Eqz).if();
+  code.i32Const(0).get(behind).memory(op.i32Store, oldest);
+  code.byte(op.else);
+  slot(before)
+    .get(behind)
+    .memory(op.i32Store, newer - 4);
+  code.end();
+  slot(behind)
+    .get(before)
+    .memory(op.i32Store, older - 4);
+  code.i32Const(0).memory(op.i32Load, newest).set(before);
+  at().get(before).memory(op.i32Store, older);
+  at().i32Const(0).memory(op.i32Store, newer);
+  slot(before)
+    .get(self)
+    .memory(op.i32Store, newer - 4);
+  code.i32Const(0).get(self).memory(op.i32Store, newest);
+  code.end();
+}
+
+/** The use goes into the core's log; when that is full, the engine looks the key up. */
+function writeTouch(code: Code, layout: Layout, map: MapLayout): void {
+  const log = map.touches + layout.core * touchLog.stride;
+  const count = own.tries;
+  const last = (): Code => code.get(count).i32Const(2).byte(op.i32Shl);
+  code.i32Const(0).memory(op.i32Load, log).set(count);
+  code.get(count).byte(op.i32Eqz);
+  last().memory(op.i32Load, log).get(own.entry);
+  code.ops(op.i32Ne, op.i32Or).if();
+  code.get(count).i32Const(touchLog.entries).byte(op.i32Eq).if();
+  code.get(own.key).callByName(`map_lookup_elem:${map.index}`);
+  code.byte(op.return).end();
+  last()
+    .get(own.entry)
+    .memory(op.i32Store, log + 4);
+  code.i32Const(0).get(count).i32Const(1).byte(op.i32Add);
+  code.memory(op.i32Store, log).end();
 }
 
 /** Address of the value of that cell which this CPU sees; of maps of maps, the value. */
