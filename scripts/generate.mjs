@@ -13,6 +13,7 @@ import {
   programTypes,
   sectionsOf,
 } from "../dist/isa/index.js";
+import { portableMap } from "../dist/codegen/index.js";
 import {
   commands,
   commonFlags,
@@ -157,16 +158,18 @@ function mapTypesPage() {
 ${generated}
 
 *per CPU*: a private copy of each value per CPU. *of maps*: values are maps. *indexed*: the key is a number below the
-size, and every cell exists from the start.
+size, and every cell exists from the start. *portable engine*: what it keeps for the type, in private and in shared
+memory (\`docs/concepts/portable-maps.md\`); where it keeps nothing, a helper call on such a map is refused at load time.
 
 ${table(
-  ["number", "name", "per CPU", "of maps", "indexed"],
+  ["number", "name", "per CPU", "of maps", "indexed", "portable engine"],
   Object.entries(mapTypes).map(([name, row]) => [
     String(row.number),
     code(name),
     row.perCpu ? "yes" : "",
     row.ofMaps ? "yes" : "",
     row.indexed ? "yes" : "",
+    portableMap(name) ?? "",
   ]),
 )}
 `;

@@ -36,6 +36,7 @@ export {
   longestPrefix,
   mapHandle,
   mapState,
+  portableMap,
   touchLog,
   type MapLayout,
 } from "./wasm/map-layout.ts";

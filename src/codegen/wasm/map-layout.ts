@@ -216,6 +216,17 @@ const kinds: Partial<Readonly<Record<MapTypeName, MapKind>>> = {
   queue: "queue", stack: "queue", bloom_filter: "bloom",
 };
 
+/** What the portable engine keeps for a map type; undefined: nothing, calls are refused. */
+export function portableMap(
+  type: MapTypeName,
+): Held | "queue" | "bits" | "events" | undefined {
+  if (type === "ringbuf" || type === "perf_event_array") return "events";
+  const kind = kinds[type];
+  if (kind === "queue") return "queue";
+  if (kind === "bloom") return "bits";
+  return kind === undefined ? undefined : heldBy(type);
+}
+
 function heldBy(type: MapTypeName): Held {
   if (type === "prog_array") return "functions";
   return mapTypeRow(type).ofMaps === true ? "maps" : "values";

@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { Random } from "../../base/index.ts";
+import { Random, UnsupportedError } from "../../base/index.ts";
 import type { MapSpec } from "../../isa/index.ts";
 import { loadPortable } from "./program.ts";
 import {
@@ -372,4 +372,26 @@ test("a map type that the engine lacks is refused at the call", () => {
     error,
     "UnsupportedError: test: main+3: the portable engine has no bpf_map_lookup_elem on a map of type queue",
   );
+});
+
+test("types without values here are refused at the call, by name", () => {
+  // prettier-ignore
+  const types: readonly MapSpec["type"][] = ["sockmap", "sockhash", "cgroup_storage", "percpu_cgroup_storage", "sk_storage", "cgroup_array", "stack_trace", "reuseport_sockarray", "ringbuf", "perf_event_array", "arena"];
+  for (const type of types) {
+    const program = programOf(
+      `r1 = map m ll\nr2 = r10\nr2 += -8\n*(u64 *)(r10 - 8) = 0\ncall map_lookup_elem\nr0 = 0\nexit`,
+      [mapOf("m", type, [4, 4, 4])],
+    );
+    let error: unknown;
+    try {
+      loadPortable(program);
+    } catch (thrown) {
+      error = thrown;
+    }
+    ok(error instanceof UnsupportedError);
+    equal(
+      error.message,
+      `test: main+5: the portable engine has no bpf_map_lookup_elem on a map of type ${type}`,
+    );
+  }
 });
