@@ -1,8 +1,9 @@
 // Three machines, one answer: interpreter, portable engine and kernel on every XDP
 // and TC program of nfs/c and of the corpus that the kernel loads.
 //   node scripts/agree.mjs [--packets 100000] [--object NAME] [--seed N] [--budget 20m]
-// Prints a line per program: packets, branch edges taken of those that any search
-// found, verdicts, maps that were written, mismatches; exit 1 where there is one.
+// Prints a line per program: packets; branch edges that they took, that these or three
+// searches took, all; verdicts; maps that were written; mismatches. Exit 1 where there
+// is one.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,7 +12,7 @@ import process from "node:process";
 const root = new URL("..", import.meta.url).pathname;
 const support = (file) => import(join(root, "dist-dev/test/support", file));
 const { agree } = await support("agree.js");
-const { entriesOf, subjectOf } = await support("agreement.js");
+const { entriesOf, searchOf, subjectOf } = await support("subjects.js");
 const { corpusAbsence, corpusObjects } = await support("corpus.js");
 const { openKernel } = await import(join(root, "dist/engine/index.js"));
 
@@ -44,7 +45,7 @@ const started = Date.now();
 console.log(
   "program".padEnd(44),
   "packets".padStart(8),
-  "edges".padStart(9),
+  "edges".padStart(11),
   " s".padStart(5),
   "verdicts; maps written; what took no part",
 );
@@ -69,7 +70,13 @@ for (const { name, path } of objects) {
         entry,
         budget: Number(values.search),
       });
-      const found = agree(subject, { kernel, packets });
+      const searches = [1, 2].map((other) =>
+        searchOf(subject, {
+          seed: seed + other,
+          budget: Number(values.search),
+        }),
+      );
+      const found = agree(subject, { kernel, packets, searches });
       programs++;
       total += found.packets;
       if (found.mismatches.length > 0) wrong++;
@@ -84,7 +91,7 @@ for (const { name, path } of objects) {
       console.log(
         title.padEnd(44),
         String(found.packets).padStart(8),
-        `${found.reached}/${found.reachable}`.padStart(9),
+        `${found.reached}/${found.reachable}/${found.edges}`.padStart(11),
         ((Date.now() - begun) / 1000).toFixed(1).padStart(5),
         parts.join("; "),
       );

@@ -52,6 +52,8 @@ export interface CoverOptions {
   /** Lengths of packets. Default 0 to 1514; the kernel's test run wants 14 at least. */
   readonly shortest?: number;
   readonly longest?: number;
+  /** May this packet be used? Default: every one. */
+  readonly accepts?: (input: PacketInput) => boolean;
   /**
    * May user space write maps between packets? Names, or `read-only` for all maps that
    * the program itself never writes. Default: none.
@@ -190,6 +192,7 @@ class Search {
         if (state.update(step.map, step.key, step.value) < 0) return last;
         continue;
       }
+      if (this.#options.accepts?.(step.input) === false) return last;
       time += step.gap;
       last = this.#tracer.run(state, { ...step.input, time });
       full ||= last.touches.some(({ result }) => result === "full");

@@ -2,35 +2,37 @@
 import { UnsupportedError } from "#base";
 import type { Kernel } from "#engine";
 import { programTypeRow } from "#isa";
+import type { Cover } from "#proof";
 import { isComparable } from "#engine";
 import {
   Edges,
   compared,
   edgeText,
-  episodeOf,
   outcomeText,
   runInterp,
   runIr,
   runKernel,
   runPortable,
-  type Episode,
   type MachineName,
   type Ran,
-  type Subject,
-} from "./agreement.ts";
+} from "./machines.ts";
+import { episodeOf, type Episode, type Subject } from "./subjects.ts";
 
 export interface AgreeOptions {
   readonly kernel: Kernel;
   readonly packets: number;
+  /** Other searches: what they reach is reachable too. */
+  readonly searches?: readonly Cover[];
   /** Packets of an episode, which begins on fresh state. */
   readonly per?: number;
 }
 
 export interface Agreement {
   readonly packets: number;
-  /** Branch edges that the packets took, and that any search or packet took. */
+  /** Branch edges that the packets took, that any search or packet took, and all. */
   readonly reached: number;
   readonly reachable: number;
+  readonly edges: number;
   readonly verdicts: Readonly<Record<string, number>>;
   /** Maps that held something at an end, of those compared. */
   readonly maps: readonly string[];
@@ -109,12 +111,21 @@ export function agree(subject: Subject, options: AgreeOptions): Agreement {
     if (mismatches.length > 20) break;
   }
   const reached = edges.names(subject.program);
-  const missing = subject.cover.branches.missing.map(edgeText);
-  const unknown = missing.filter((edge) => !reached.has(edge)).length;
+  const { total, missing } = subject.cover.branches;
+  const elsewhere = (options.searches ?? []).map(
+    ({ branches }) => new Set(branches.missing.map(edgeText)),
+  );
+  const unknown = missing
+    .map(edgeText)
+    .filter(
+      (edge) =>
+        !reached.has(edge) && elsewhere.every((other) => other.has(edge)),
+    ).length;
   return {
     packets: done,
     reached: reached.size,
-    reachable: subject.cover.branches.total - unknown,
+    reachable: total - unknown,
+    edges: total,
     verdicts,
     maps: [...maps],
     events,

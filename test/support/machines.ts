@@ -1,313 +1,275 @@
 /**
- * One program on one sequence of packets, on four machines: bytecode interpreter,
- * interpreter of the lifted program, portable engine, running kernel. Each leaves a
- * `Trail` in one notation, so that machines are compared by comparing text.
+ * One episode on each machine: interpreter, interpreter of the lifted program, portable
+ * engine, kernel. Each leaves a record in one form (proof's), so that machines are
+ * compared by comparing records; every episode starts on fresh state.
  *
- * The kernel has a clock of its own. Its copy of the program reads the time from a
- * word (`.clock`) that is written before each packet; nothing else is changed:
- *
- *   call ktime_get_ns    →    r0 = value .clock[0] ll
- *                             r0 = *(u64 *)(r0 + 0)
- *
- * A test run has a verdict and a frame, no redirect target; a trail of the kernel
- * has none. docs/decisions/0005-three-machines.md says how targets are seen anyway.
+ * docs/decisions/0009-agreement.md says what the kernel decides by itself.
  */
-import { deepEqual, equal } from "node:assert/strict";
-import { toHex } from "#base";
-import { loadPortable, possibleCpus, type Kernel } from "#engine";
+import { toHex, type Place } from "#base";
+import {
+  KernelStage,
+  asKernelShows,
+  isComparable,
+  loadPortable,
+  possibleCpus,
+  type Kernel,
+} from "#engine";
 import {
   BytecodeMachine,
   IrMachine,
   createState,
+  variedEnvironment,
   type Observer,
   type Outcome,
   type PacketInput,
 } from "#interp";
 import { lift, type IrProgram } from "#ir";
+import type { ProgramSpec } from "#isa";
 import {
-  editFunction,
-  helperByName,
-  mapTypeRow,
-  type Edit,
-  type FieldLayout,
-  type FunctionSpec,
-  type Instruction,
-  type MapSpec,
-  type ProgramSpec,
-} from "#isa";
-import type { Btf } from "#object";
-import {
+  Recorder,
+  compareRecords,
   dumpState,
-  effectsText,
+  type Comparison,
   type LineWrite,
-  type MapContents,
-  type StateDump,
+  type RunRecord,
+  type StateRule,
 } from "#proof";
+import { mapsOf, type Episode, type Subject } from "./subjects.ts";
 
-/** Everything that a machine is given besides the program. */
-export interface World {
-  readonly contents: MapContents;
+/** Stretches of an episode without writes by user space. */
+function stretches({ packets, writes }: Episode): {
+  readonly first: number;
   readonly packets: readonly PacketInput[];
-  /** What user space writes on the way. */
-  readonly writes?: readonly LineWrite[];
-}
-
-/** What a machine leaves: a line per packet, and the state at the end. */
-export interface Trail {
-  /** Verdict and frame, then redirect target and events where the machine shows them. */
-  readonly packets: readonly {
-    readonly seen: string;
-    readonly effects?: string;
-  }[];
-  readonly state: StateDump;
-}
-
-/** Copies of per-CPU values: as many as the kernel keeps. */
-export const cpus = process.platform === "linux" ? possibleCpus() : 1;
-
-export function onBytecode(
-  program: ProgramSpec,
-  world: World,
-  observer: Observer = {},
-): Trail {
-  const state = createState(program.maps, { cpus, contents: world.contents });
-  return interpreted(
-    new BytecodeMachine(program, state, { observer }),
-    program,
-    world,
+  readonly writes: readonly LineWrite[];
+}[] {
+  const cuts = [...new Set([0, ...writes.map(({ before }) => before)])].sort(
+    (left, right) => left - right,
   );
+  return cuts.map((first, at) => ({
+    first,
+    packets: packets.slice(first, cuts[at + 1] ?? packets.length),
+    writes: writes.filter(({ before }) => before === first),
+  }));
 }
 
-export function onIr(
-  program: ProgramSpec,
-  world: World,
-  change: (ir: IrProgram) => IrProgram = (ir) => ir,
-): Trail {
-  const state = createState(program.maps, { cpus, contents: world.contents });
-  const machine = new IrMachine(change(lift(program)), state);
-  return interpreted(machine, program, world);
+/** What a machine left, and what it showed of the packets asked for. */
+export interface Ran {
+  readonly record: RunRecord;
+  readonly watched: ReadonlyMap<number, Outcome>;
+}
+
+export type MachineName = "interp" | "ir" | "portable" | "kernel";
+
+export interface RunOptions {
+  readonly observer?: Observer;
+  /** Packets whose outcome is kept. */
+  readonly watch?: ReadonlySet<number>;
+  /** The program that it runs instead. */
+  readonly program?: ProgramSpec;
+  readonly change?: (ir: IrProgram) => IrProgram;
+}
+
+const noPackets: ReadonlySet<number> = new Set();
+
+export function runInterp(
+  subject: Subject,
+  episode: Episode,
+  options: RunOptions = {},
+): Ran {
+  const { program = subject.program, observer = {} } = options;
+  const state = stateOf(subject);
+  const { programs, seed } = subject;
+  const machine = new BytecodeMachine(program, state, {
+    observer,
+    programs,
+    seed,
+    environment: variedEnvironment,
+  });
+  return interpreted(machine, episode, options);
+}
+
+export function runIr(
+  subject: Subject,
+  episode: Episode,
+  options: RunOptions = {},
+): Ran {
+  const { program = subject.program, change = (ir) => ir } = options;
+  const machine = new IrMachine(change(lift(program)), stateOf(subject), {
+    seed: subject.seed,
+    environment: variedEnvironment,
+  });
+  return interpreted(machine, episode, options);
+}
+
+function stateOf({ program, programs, cpus, contents }: Subject) {
+  return createState(mapsOf(program, programs), { cpus, contents });
 }
 
 function interpreted(
   machine: BytecodeMachine | IrMachine,
-  program: ProgramSpec,
-  { packets, writes = [] }: World,
-): Trail {
+  episode: Episode,
+  { watch = noPackets }: RunOptions,
+): Ran {
   const { state } = machine;
-  const outcomes = packets.map((packet, at) => {
-    for (const { map, key, value } of writesBefore(writes, at))
-      equal(state.update(map, key, value), 0);
-    return machine.run(packet);
-  });
-  return trailOf(outcomes, dumpState(state), program);
+  const recorder = new Recorder(episode.packets.length);
+  const watched = new Map<number, Outcome>();
+  for (const { first, packets, writes } of stretches(episode)) {
+    for (const { map, key, value } of writes) state.update(map, key, value);
+    for (const [at, input] of packets.entries()) {
+      const outcome = asKernelShows(machine.run(input));
+      recorder.add(first + at, input, outcome);
+      if (watch.has(first + at)) watched.set(first + at, outcome);
+    }
+  }
+  return { record: recorder.finish(dumpState(state)), watched };
 }
 
-/** The portable engine takes contents when it is loaded: a write loads it anew. */
-export function onPortable(
-  program: ProgramSpec,
-  { contents, packets, writes = [] }: World,
-): Trail {
-  let portable = loadPortable(program, { cpus, contents });
-  const outcomes: Outcome[] = [];
-  const cuts = new Set(writes.map(({ before }) => before));
-  let first = 0;
-  for (const cut of [...cuts, packets.length]) {
-    outcomes.push(...portable.run(packets.slice(first, cut)));
-    first = cut;
-    if (!cuts.has(cut)) continue;
-    const state = portable.state();
-    for (const { map, key, value } of writesBefore(writes, cut))
-      equal(state.update(map, key, value), 0);
-    const now = program.maps.map(
-      ({ name }) => [name, [...state.entries(name)]] as const,
-    );
-    portable = loadPortable(program, {
-      cpus,
-      contents: Object.fromEntries(now),
+/** Throws an UnsupportedError where the engine lacks something. */
+export function runPortable(
+  subject: Subject,
+  episode: Episode,
+  options: RunOptions = {},
+): Ran {
+  const { program = subject.program, watch = noPackets } = options;
+  const { cpus, contents, seed } = subject;
+  const loaded = loadPortable(wholeOf(subject, program), {
+    cpus,
+    contents,
+    seed,
+    environment: variedEnvironment,
+  });
+  const recorder = new Recorder(episode.packets.length);
+  const watched = new Map<number, Outcome>();
+  for (const { first, packets, writes } of stretches(episode)) {
+    for (const { map, key, value } of writes)
+      loaded.load(map, [{ key, value }]);
+    let done = first;
+    loaded.runBatches(packets, (index, input) => {
+      const outcome = asKernelShows(loaded.outcome(index));
+      recorder.add(done, input, outcome);
+      if (watch.has(done)) watched.set(done, outcome);
+      done++;
     });
   }
-  return trailOf(outcomes, dumpState(portable.state()), program);
+  const dump = dumpState({
+    maps: mapsOf(program, subject.programs),
+    entries: (map) => loaded.entries(map),
+  });
+  return { record: recorder.finish(dump), watched };
 }
 
-function writesBefore(
-  writes: readonly LineWrite[],
-  at: number,
-): readonly LineWrite[] {
-  return writes.filter(({ before }) => before === at);
+/** With the programs that it may call by tail: the portable engine wants all in one. */
+function wholeOf({ programs }: Subject, program: ProgramSpec): ProgramSpec {
+  const all = [program, ...programs].flatMap(({ functions }) => functions);
+  const functions = all.filter(
+    ({ name }, at) => all.findIndex((fn) => fn.name === name) === at,
+  );
+  return { ...program, functions, maps: mapsOf(program, programs) };
 }
 
-export interface KernelOptions {
+export interface KernelRunOptions extends RunOptions {
   readonly kernel: Kernel;
-  readonly btf: Btf | undefined;
-  /** Leave the program its real clock. */
-  readonly ownClock?: boolean;
+  /** With the kernel's own clock, random numbers and CPU. */
+  readonly asIs?: boolean;
 }
 
 /** Throws a VerifierError where the kernel refuses the program. */
-export function onKernel(
-  program: ProgramSpec,
-  { contents, packets, writes = [] }: World,
-  { kernel, btf, ownClock = false }: KernelOptions,
-): Trail {
-  const given = ownClock ? program : withClock(program);
-  const loaded = kernel.load([given], btf === undefined ? {} : { btf });
-  try {
-    const write = (name: string, key: Uint8Array, value: Uint8Array): void => {
-      const map = loaded.map(name);
-      map.updateAll(key, copiesOf(map.spec, value));
-    };
-    for (const [name, entries] of Object.entries(contents))
-      for (const { key, value } of entries) write(name, key, value);
-    const clock = loaded.maps.get(clockName);
-    const run = loaded.program();
-    const lines = packets.map(({ data, time, ifindex, rxQueue, cpu }, at) => {
-      for (const { map, key, value } of writesBefore(writes, at))
-        write(map, key, value);
-      clock?.update(new Uint8Array(4), word(time));
-      const result = run.testRun(data, { ifindex, rxQueue, cpu });
-      return { seen: `${result.verdict} ${toHex(result.data)}` };
-    });
-    const state = new Map<string, ReadonlyMap<string, readonly string[]>>();
-    for (const spec of comparable(program)) {
-      const indexed = mapTypeRow(spec.type).indexed === true;
-      const cells = new Map<string, readonly string[]>();
-      for (const [key, values] of loaded.map(spec.name).entries())
-        if (
-          !indexed ||
-          values.some((value) => value.some((byte) => byte !== 0))
-        )
-          cells.set(toHex(key), values.map(toHex));
-      state.set(spec.name, cells);
-    }
-    return { packets: lines, state };
-  } finally {
-    loaded.close();
-  }
-}
-
-/** The first difference, in words; redirect targets only where both show them. */
-export function difference(want: Trail, have: Trail): string | undefined {
-  for (const [index, line] of want.packets.entries()) {
-    const other = have.packets[index];
-    if (line.seen !== other?.seen)
-      return `packet ${index}: ${line.seen}, but ${other?.seen}`;
-    if (
-      line.effects !== undefined &&
-      other.effects !== undefined &&
-      line.effects !== other.effects
-    )
-      return `packet ${index}: ${line.effects}, but ${other.effects}`;
-  }
-  try {
-    deepEqual(have.state, want.state);
-    return undefined;
-  } catch (error) {
-    return `state: ${String(error)}`;
-  }
-}
-
-/** The trail with these members of map values set to zero. */
-export function withoutFields(
-  trail: Trail,
-  program: ProgramSpec,
-  fields: readonly string[],
-): Trail {
-  const state = program.maps.flatMap(({ name, valueFields = [] }) => {
-    const hidden = valueFields.filter(({ path }) => fields.includes(path));
-    const cells = [...(trail.state.get(name) ?? [])].map(
-      ([key, values]) =>
-        [key, values.map((value) => zeroed(value, hidden))] as const,
-    );
-    return trail.state.has(name) ? [[name, new Map(cells)] as const] : [];
+export function runKernel(
+  subject: Subject,
+  episode: Episode,
+  options: KernelRunOptions,
+): Ran & { readonly rewritten: number } {
+  const { program = subject.program, watch = noPackets, kernel } = options;
+  const { cpus, contents, seed, object, programs } = subject;
+  const { btf } = object;
+  const stage = new KernelStage(kernel, program, {
+    cpus: options.asIs === true ? Math.min(cpus, possibleCpus()) : cpus,
+    contents,
+    seed,
+    programs,
+    ...(btf === undefined ? {} : { btf }),
+    asIs: options.asIs === true,
   });
-  return { ...trail, state: new Map(state) };
+  try {
+    const { runs } = stage;
+    const recorder = new Recorder(episode.packets.length);
+    const watched = new Map<number, Outcome>();
+    for (const { first, packets, writes } of stretches(episode)) {
+      for (const { map, key, value } of writes) stage.update(map, key, value);
+      stage.run(packets, (at) => {
+        if (watch.has(first + at)) {
+          const outcome = runs.outcome();
+          watched.set(first + at, outcome);
+          const output = runs.changed ? outcome.data : undefined;
+          recorder.note(first + at, runs.verdict, output, outcome);
+          return;
+        }
+        const output = runs.changed ? runs.frame : undefined;
+        recorder.note(first + at, runs.verdict, output, runs.effects());
+      });
+    }
+    const record = recorder.finish(stage.dump());
+    return { record, watched, rewritten: stage.rewritten.length };
+  } finally {
+    stage.close();
+  }
 }
 
-function zeroed(value: string, fields: readonly FieldLayout[]): string {
-  return fields.reduce((text, { bitOffset, bits }) => {
-    const [from, size] = [bitOffset / 4, bits / 4];
-    return `${text.slice(0, from)}${"0".repeat(size)}${text.slice(from + size)}`;
-  }, value);
-}
-
-const clockName = ".clock";
-
-/** The program with its clock in the map `.clock`; the same program if it has none. */
-export function withClock(program: ProgramSpec): ProgramSpec {
-  const functions = program.functions.map((fn) =>
-    editFunction(fn, clockEdits(fn)),
+/** Maps that user space cannot read in some machine. */
+export function rulesOf(subject: Subject): ReadonlyMap<string, StateRule> {
+  return new Map(
+    mapsOf(subject.program, subject.programs)
+      .filter((map) => !isComparable(map))
+      .map(({ name }) => [name, { kind: "unread" }]),
   );
-  const clock: MapSpec = {
-    name: clockName,
-    type: "array",
-    keySize: 4,
-    valueSize: 8,
-    maxEntries: 1,
-    flags: 0,
-    section: clockName,
-    readOnly: false,
-  };
-  const isUsed = program.functions.some((fn) => clockEdits(fn).length > 0);
-  return isUsed
-    ? { ...program, functions, maps: [...program.maps, clock] }
-    : program;
 }
 
-function clockEdits(fn: FunctionSpec): Edit[] {
-  const number = helperByName("ktime_get_ns")?.number;
-  const read: readonly Instruction[] = [
-    {
-      kind: "load-wide",
-      dst: 0,
-      value: { kind: "map-value", map: clockName, offset: 0 },
+export function compared(subject: Subject, want: Ran, have: Ran): Comparison {
+  return compareRecords(want.record, have.record, rulesOf(subject));
+}
+
+/** Branch edges of the bytecode that runs took, told apart cheaply. */
+export class Edges {
+  readonly #seen = new Map<Place, number>();
+  readonly observer: Observer = {
+    branch: (at, taken) => {
+      const before = this.#seen.get(at) ?? 0;
+      const now = before | (taken ? 2 : 1);
+      if (now !== before) this.#seen.set(at, now);
     },
-    { kind: "load", size: 8, signed: false, dst: 0, base: 0, offset: 0 },
-  ];
-  return fn.instructions.flatMap((instruction, at): Edit[] =>
-    instruction.kind === "call" &&
-    instruction.callee.kind === "helper" &&
-    instruction.callee.helper === number
-      ? [{ kind: "replace", at, instructions: read }]
-      : [],
-  );
-}
-
-/** Maps whose cells user space can read back; the others hold objects of the kernel. */
-export function comparable(program: ProgramSpec): readonly MapSpec[] {
-  return program.maps.filter(({ type }) =>
-    /^(lru_)?(percpu_)?(hash|array)$|^lpm_trie$/.test(type),
-  );
-}
-
-function trailOf(
-  outcomes: readonly Outcome[],
-  state: StateDump,
-  program: ProgramSpec,
-): Trail {
-  const packets = outcomes.map((outcome) => ({
-    seen:
-      outcome.fault === undefined
-        ? `${outcome.verdict} ${toHex(outcome.data)}`
-        : `fault: ${outcome.fault.text}`,
-    effects: effectsText(outcome),
-  }));
-  const names = new Set(comparable(program).map(({ name }) => name));
-  return {
-    packets,
-    state: new Map([...state].filter(([name]) => names.has(name))),
   };
+
+  /** Those of the program itself, without what it calls by tail. */
+  names({ functions }: ProgramSpec): Set<string> {
+    const names = new Set<string>();
+    const own = new Set(functions.map(({ name }) => name));
+    for (const [at, bits] of this.#seen) {
+      if (!own.has(at.function)) continue;
+      if ((bits & 1) !== 0) names.add(edgeText({ ...at, taken: false }));
+      if ((bits & 2) !== 0) names.add(edgeText({ ...at, taken: true }));
+    }
+    return names;
+  }
 }
 
-function copiesOf(spec: MapSpec, value: Uint8Array): Uint8Array[] {
-  if (mapTypeRow(spec.type).perCpu !== true) return [value];
-  const stride = (spec.valueSize + 7) & ~7;
-  return Array.from({ length: cpus }, (_, cpu) =>
-    value.slice(cpu * stride, cpu * stride + spec.valueSize),
+export function edgeText({
+  function: fn,
+  instruction,
+  taken,
+}: Place & { readonly taken: boolean }): string {
+  return `${fn}+${instruction} ${taken}`;
+}
+
+export function outcomeText(outcome: Outcome | undefined): string {
+  if (outcome === undefined) return "nothing";
+  const { verdict, data, redirect, events, fault } = outcome;
+  const target =
+    redirect === undefined
+      ? ""
+      : ` to ${redirect.map ?? redirect.ifindex}[${redirect.key}] ${redirect.flags}`;
+  const sent = events.map(
+    ({ kind, map, data: bytes }) => ` ${kind} ${map} ${toHex(bytes)}`,
   );
-}
-
-function word(time: bigint): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, time, true);
-  return bytes;
+  const wrong = fault === undefined ? "" : ` FAULT ${fault.text}`;
+  return `${verdict} ${toHex(data)}${target}${sent.join("")}${wrong}`;
 }

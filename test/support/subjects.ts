@@ -1,15 +1,17 @@
 /**
- * A program with the worlds that it is run in on four machines: three knocks for
- * port-knock, a covering sequence with what user space writes on the way, then ordinary flows. Interfaces are those
- * that exist here, since the kernel takes no others, and hash maps are small enough
- * to fill up.
+ * What machines are compared on. A subject is a program with the maps filled that user
+ * space would fill, and a line of packets that covers its branches. An episode is that
+ * line, with what user space writes on the way, and mutants of its packets behind it.
+ *
+ * Hash maps are small, so that they fill up; LRU maps so large that nothing is ever
+ * evicted. Interfaces are made for the test (KernelStage), CPUs come in runs.
  */
-import { readFileSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
-import { UnsupportedError } from "#base";
-import { openKernel, type Kernel } from "#engine";
-import { createState, type PacketInput } from "#interp";
-import type { MapSpec, ProgramSpec } from "#isa";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { Random } from "#base";
+import { possibleCpus, testRunTakes } from "#engine";
+import { createState, variedEnvironment, type PacketInput } from "#interp";
+import { mapTypeRow, type MapSpec, type ProgramSpec } from "#isa";
 import {
   hasVariable,
   programSpec,
@@ -17,131 +19,138 @@ import {
   setVariable,
   type ObjectSpec,
 } from "#object";
-import { buildFrame } from "#packet";
-import { coverProgram, type Cover, type MapContents } from "#proof";
-import { generate, parseGenerator } from "#traffic";
-import { comparable, cpus, type World } from "./machines.ts";
+import {
+  coverProgram,
+  packetMutants,
+  type Cover,
+  type LineWrite,
+  type MapContents,
+} from "#proof";
 
-/** Where programs are run: the kernel, and interfaces that exist in it. */
-export interface Where {
-  readonly kernel: Kernel;
-  readonly ports: readonly number[];
-}
+/** Interfaces that packets come from and device maps lead to; made for the test. */
+export const ports = [11, 12, 13] as const;
 
 export interface Subject {
   readonly name: string;
   readonly object: ObjectSpec;
   readonly program: ProgramSpec;
+  /** Where tail calls may lead. */
+  readonly programs: readonly ProgramSpec[];
+  readonly contents: MapContents;
   readonly cover: Cover;
-  /** The first has both ports in the device map `ports`, the others lack one. */
-  readonly worlds: readonly World[];
+  /** CPUs that packets name. */
+  readonly cpus: number;
+  readonly seed: number;
 }
 
+type Searched = Pick<Subject, "program" | "programs" | "contents" | "cpus">;
+
 export interface SubjectOptions {
-  readonly where: Where;
   readonly seed: number;
-  readonly entry?: string;
-  /** Runs that the search for the covering sequence may spend. */
+  readonly entry: string;
+  /** Runs that the search for the covering line may spend. */
   readonly budget?: number;
   /** Variables of `.rodata`, by name. */
   readonly set?: Readonly<Record<string, string>>;
 }
 
-/** The reason where there is no kernel engine, or not enough interfaces. */
-export async function openWhere(): Promise<Where | UnsupportedError> {
-  try {
-    return { kernel: await openKernel(), ports: interfaces() };
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error;
-    throw error;
-  }
+export interface Episode {
+  readonly packets: readonly PacketInput[];
+  readonly writes: readonly LineWrite[];
 }
 
-/** LAN, WAN and one that is neither. */
-function interfaces(): readonly number[] {
-  const folder = "/sys/class/net";
-  const found = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => !entry.isFile())
-    .map(({ name }) => readFileSync(join(folder, name, "ifindex"), "utf8"))
-    .map(Number)
-    .sort((left, right) => left - right);
-  if (found.length < 3)
-    throw new UnsupportedError(`${found.length} network interfaces, not 3`, {
-      feature: "three network interfaces",
-    });
-  return found.slice(0, 3);
-}
-
-export function nameOf(path: string): string {
-  return basename(path, ".o");
+/** Names of programs in the file that a test run takes. */
+export function entriesOf(path: string): string[] {
+  return readObject(readFileSync(path), basename(path))
+    .programs.filter(({ type }) => type === "xdp" || type === "sched_cls")
+    .map(({ name }) => name);
 }
 
 export function subjectOf(path: string, options: SubjectOptions): Subject {
   const { seed, entry, budget = 6_000 } = options;
-  const { ports } = options.where;
-  const name = nameOf(path);
-  const object = configured(readObject(readFileSync(path), path), options);
-  const whole = programSpec(object, entry === undefined ? {} : { entry });
-  const program = { ...whole, maps: whole.maps.map(shrunk) };
-  const hasPorts = program.maps.some((map) => map.name === "ports");
-  const devices = (present: readonly number[]): MapContents => {
-    const entries = present.map((key) => ({
-      key: number(key),
-      value: number(ports[key] ?? 0),
-    }));
-    return hasPorts ? { ports: entries } : {};
+  const object = configured(
+    readObject(readFileSync(path), basename(path)),
+    options.set ?? {},
+  );
+  const own = programSpec(object, { entry });
+  const others = object.programs
+    .filter(({ name, type }) => type === own.type && name !== entry)
+    .slice(0, 8)
+    .map(({ name }) => programSpec(object, { entry: name }));
+  const hasTailCalls = own.maps.some(({ type }) => type === "prog_array");
+  const programs = hasTailCalls ? others : [];
+  const fill = (program: ProgramSpec): ProgramSpec => ({
+    ...program,
+    maps: filledMaps(program.maps, [
+      entry,
+      ...programs.map(({ name }) => name),
+    ]),
+  });
+  const program = fill(own);
+  const contents = devices(program);
+  const cpus = program.maps.some(isPerCpu) ? possibleCpus() : 8;
+  const all = { program, programs: programs.map(fill), contents, cpus };
+  const cover = searchOf(all, { seed, budget });
+  return {
+    name: `${basename(path, ".o")}/${entry}`,
+    object,
+    ...all,
+    cover,
+    seed,
   };
-  const cover = coverProgram(program, {
-    state: createState(program.maps, { cpus, contents: devices([0, 1]) }),
+}
+
+/** A search for covering packets. */
+export function searchOf(
+  { program, programs, contents, cpus }: Searched,
+  { seed, budget }: { readonly seed: number; readonly budget: number },
+): Cover {
+  const maps = mapsOf(program, programs);
+  return coverProgram(program, {
+    state: createState(maps, { cpus, contents }),
+    programs,
     seed,
     budget,
     ports,
     shortest: 14,
-    userWrites: comparable(program)
-      .map((map) => map.name)
-      .filter((map) => isFilledByUsers(program, map)),
+    accepts: (input) => isPossible(program, cpus, input),
+    userWrites: "read-only",
+    frozen: unwritable(program),
+    environment: variedEnvironment,
   });
-  const packets = [...knocks, ...cover.packets, ...flows(cover, options)].map(
-    (packet, at): PacketInput => ({
-      ...packet,
-      // The search tries other interfaces and queues too.
-      ifindex: ports.includes(packet.ifindex)
-        ? packet.ifindex
-        : (ports[2] ?? 1),
-      rxQueue: 0,
-      cpu: at % cpus,
-    }),
-  );
-  const worlds = (hasPorts ? [[0, 1], [0], [1]] : [[]]).map((present) => ({
-    contents: devices(present),
-    packets,
-    writes: cover.writes.map((write) => ({
-      ...write,
-      before: write.before + knocks.length,
-    })),
-  }));
-  return { name, object, program, cover, worlds };
 }
 
-/** What the search does not find with every seed: port-knock lets a packet through. */
-const knocks: readonly PacketInput[] = [100, 101, 102].map((dport, at) => ({
-  data: buildFrame({
-    ipv4: { src: "192.0.2.77", dst: "192.0.2.1" },
-    tcp: { sport: 4000, dport, flags: at === 0 ? 2 : 16 },
-  }),
-  ifindex: 1,
-  rxQueue: 0,
-  cpu: 0,
-  time: BigInt(at + 1),
-}));
+/** Frozen data, and maps that take no bytes of the search's. */
+function unwritable({ maps }: ProgramSpec): string[] {
+  return maps
+    .filter(
+      ({ type, readOnly }) =>
+        readOnly || /^devmap|^cpumap|^xskmap|_of_maps$|^prog_array/.test(type),
+    )
+    .map(({ name }) => name);
+}
 
-function number(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer);
+/** Maps of a program and of those that it may call by tail, each once. */
+export function mapsOf(
+  program: ProgramSpec,
+  programs: readonly ProgramSpec[],
+): readonly MapSpec[] {
+  const maps = new Map<string, MapSpec>();
+  for (const each of [program, ...programs])
+    for (const map of each.maps) maps.set(map.name, map);
+  return [...maps.values()];
+}
+
+function isPerCpu(map: MapSpec): boolean {
+  return (
+    mapTypeRow(map.type).perCpu === true ||
+    (map.inner !== undefined && isPerCpu(map.inner))
+  );
 }
 
 function configured(
   object: ObjectSpec,
-  { where: { ports }, set = {} }: SubjectOptions,
+  set: Readonly<Record<string, string>>,
 ): ObjectSpec {
   const values: Readonly<Record<string, string>> = {
     lan_ifindex: String(ports[0]),
@@ -163,31 +172,134 @@ function configured(
   return changed;
 }
 
-function shrunk(map: MapSpec): MapSpec {
-  const most = map.type.endsWith("hash") ? 48 : 256;
-  return { ...map, maxEntries: Math.min(map.maxEntries, most) };
+/** Small enough to fill up; LRU large enough never to evict; links lead somewhere. */
+function filledMaps(
+  maps: readonly MapSpec[],
+  functions: readonly string[],
+): readonly MapSpec[] {
+  return maps.flatMap((map): MapSpec[] => {
+    const sized = { ...map, maxEntries: entriesFor(map) };
+    if (map.values !== undefined) return [sized];
+    if (map.type === "prog_array") {
+      const values = functions
+        .slice(0, sized.maxEntries)
+        .map((name, index) => ({
+          index,
+          target: { kind: "function", name } as const,
+        }));
+      return [{ ...sized, values }];
+    }
+    if (map.inner !== undefined && map.keySize === 4) {
+      const { inner } = map;
+      const names = [0, 1, 3]
+        .filter((index) => index < sized.maxEntries)
+        .map((index) => ({ index, name: `${map.name}.${index}` }));
+      const values = names.map(({ index, name }) => ({
+        index,
+        target: { kind: "map", name } as const,
+      }));
+      return [
+        { ...sized, values },
+        ...names.map(({ name }) => ({ ...inner, name })),
+      ];
+    }
+    return [sized];
+  });
 }
 
-function isFilledByUsers({ name }: ProgramSpec, map: string): boolean {
+const forLru = 32_768;
+
+function entriesFor({ type, maxEntries, inner }: MapSpec): number {
+  if (inner !== undefined || type === "ringbuf") return maxEntries;
+  if (type.startsWith("lru_")) return forLru;
+  if (type === "perf_event_array") return 8;
+  const most = type.endsWith("hash") || type === "lpm_trie" ? 48 : 256;
+  return Math.min(maxEntries === 0 ? 8 : maxEntries, most);
+}
+
+/** Most slots lead to an interface or CPU, some nowhere. */
+function devices(program: ProgramSpec): MapContents {
+  const entries = program.maps
+    .filter(
+      ({ type, keySize }) => /^devmap|^cpumap/.test(type) && keySize === 4,
+    )
+    .map(({ name, type, valueSize, maxEntries }) => {
+      const cells = Array.from(
+        { length: Math.min(maxEntries, 24) },
+        (_, at) => {
+          const value = new Uint8Array(valueSize);
+          const view = new DataView(value.buffer);
+          view.setUint32(
+            0,
+            type === "cpumap" ? 64 : (ports[at % 3] ?? 0),
+            true,
+          );
+          return { key: number(at), value };
+        },
+      );
+      const isReal = (_: unknown, at: number): boolean =>
+        type === "cpumap" ? at < possibleCpus() : at % 4 !== 3;
+      return [name, cells.filter(isReal)] as const;
+    });
+  return Object.fromEntries(entries);
+}
+
+function number(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+/** Can the kernel be given it? Loopback has one queue, interfaces made here have many. */
+function isPossible(
+  { type }: ProgramSpec,
+  cpus: number,
+  input: PacketInput,
+): boolean {
+  const { ifindex, rxQueue, cpu } = input;
   return (
-    /^(stations|filter_\w+)$/.test(map) ||
-    (name === "ddos_mitigator" && map === "sources")
+    testRunTakes(type, input) &&
+    cpu < cpus &&
+    ifindex > 0 &&
+    ifindex < 100 &&
+    rxQueue < (ifindex === 1 ? 1 : 64)
   );
 }
 
-/** Ordinary flows, later than the covering sequence. */
-function flows({ packets }: Cover, options: SubjectOptions): PacketInput[] {
-  const { ports } = options.where;
-  const start = (packets.at(-1)?.time ?? 0n) + 1n;
-  const models = ["bidirectional,flows=30", "churn,flows=60"];
-  return models.flatMap((model, part) => {
-    const text = `gen:${model},packets=400,seed=${options.seed}`;
-    return Array.from(generate(parseGenerator(text)), (packet) => ({
-      data: packet.data,
-      time: start + BigInt(part) * 1_000_000_000_000n + packet.time,
-      ifindex: ports[packet.port] ?? 0,
-      rxQueue: 0,
-      cpu: 0,
+/** The covering line, then mutants of it: `count` packets, other ones for each index. */
+export function episodeOf(
+  { program, cover, cpus, seed }: Subject,
+  index: number,
+  count: number,
+): Episode {
+  const random = new Random(seed).fork(index);
+  const whole = cover.packets.slice(0, count);
+  // Renamed flows of the line may have left what a test run takes.
+  const takes = (packet: PacketInput): boolean =>
+    isPossible(program, cpus, packet);
+  const line = whole.filter(takes);
+  const mutants = packetMutants(program, cover.packets, {
+    count: count - line.length,
+    seed: random.u32(),
+    ports,
+    shortest: 14,
+    after: line.at(-1)?.time ?? 0n,
+  })
+    .filter(takes)
+    .map((packet, at) => ({
+      ...packet,
+      rxQueue: random.chance(0.5) ? packet.rxQueue : random.below(4),
+      // In runs: going to another real CPU is slow.
+      cpu: (at >> 6) % cpus,
+      random: random.u32(),
+    }))
+    .map((packet) =>
+      packet.ifindex === 1 ? { ...packet, rxQueue: 0 } : packet,
+    );
+  const packets = [...line, ...mutants];
+  const writes = cover.writes
+    .filter(({ before }) => before < whole.length)
+    .map((write) => ({
+      ...write,
+      before: whole.slice(0, write.before).filter(takes).length,
     }));
-  });
+  return { packets, writes };
 }

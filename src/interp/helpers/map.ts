@@ -2,7 +2,7 @@
  * Helpers on maps. Source: kernel/bpf/helpers.c, hashtab.c, arraymap.c,
  * bpf_iter for for_each, net/core/filter.c and kernel/bpf/devmap.c for redirect_map.
  */
-import { toHex } from "../../base/index.ts";
+import { UnsupportedError, toHex } from "../../base/index.ts";
 import type { CellStore } from "../cell-store.ts";
 import { errno } from "../errno.ts";
 import { fault } from "../fault.ts";
@@ -47,7 +47,12 @@ const lookup: HelperFunction = (host) => {
 };
 
 function noLookup(store: Store): never {
-  return fault(`lookup in ${store.spec.name}, a ${store.spec.type}`);
+  const { name, type } = store.spec;
+  if (store.kind === "foreign")
+    throw new UnsupportedError(`${name}: the interpreter has no ${type}`, {
+      feature: `maps of type ${type}`,
+    });
+  return fault(`lookup in ${name}, a ${type}`);
 }
 
 /** What an update did, for the observer. */

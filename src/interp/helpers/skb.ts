@@ -96,6 +96,8 @@ const pullData: HelperFunction = (host) =>
 const cloneRedirect: HelperFunction = (host) => {
   needContext(host);
   if ((host.args.word(3) & ~1n) !== 0n) return -errno.EINVAL;
+  // No interface has the number 0; every other one exists.
+  if (host.args.low(2) === 0) return -errno.EINVAL;
   host.events.push({
     kind: "clone",
     ifindex: host.args.low(2),
