@@ -391,7 +391,7 @@ test("types without values here are refused at the call, by name", () => {
     ok(error instanceof UnsupportedError);
     equal(
       error.message,
-      `test: main+5: the portable engine has no bpf_map_lookup_elem on a map of type ${type}`,
+      `test: main+4: the portable engine has no bpf_map_lookup_elem on a map of type ${type}`,
     );
   }
 });
