@@ -201,10 +201,18 @@ networkTest("without privilege nothing is tried", {}, (network) => {
   const run = spawnSync(
     "setpriv",
     [
-      ...["--reuid", "65534", "--regid", "65534", "--clear-groups"],
+      // prettier-ignore
+      "--reuid",
+      "65534",
+      "--regid",
+      "65534",
+      "--clear-groups",
       process.execPath,
       join(root, "dist/cli/main.js"),
-      ...["attach", counter, "--iface", "n0"],
+      "attach",
+      counter,
+      "--iface",
+      "n0",
     ],
     {
       encoding: "utf8",
@@ -228,7 +236,14 @@ networkTest(
     const object = join(folder, "foreign.o");
     const made = spawnSync("clang", [
       // prettier-ignore
-      "-O2", "-g", "-target", "bpf", "-c", dropping(), "-o", object,
+      "-O2",
+      "-g",
+      "-target",
+      "bpf",
+      "-c",
+      dropping(),
+      "-o",
+      object,
     ]);
     equal(made.status, 0, String(made.stderr));
     network.inNear(

@@ -119,7 +119,11 @@ const ifaces = ["--iface", "n0", "--name", "edge", "--apply-nic"];
 /** Datagrams per flow as the pinned map has them, sorted. */
 function counted(network: Network): readonly number[] {
   const dump = spawnSync("bpftool", [
-    ...["map", "dump", "-j", "pinned"],
+    // prettier-ignore
+    "map",
+    "dump",
+    "-j",
+    "pinned",
     `${network.pinRoot}/divisi/edge/map-flows`,
   ]);
   const entries = JSON.parse(String(dump.stdout)) as { value: string[] }[];
@@ -280,9 +284,19 @@ networkTest(
     const made = spawnSync(
       "setpriv",
       [
-        ...["--reuid", "65534", "--regid", "65534", "--clear-groups"],
-        ...[process.execPath, join(root, "dist/cli/main.js")],
-        ...["split", path, "-o", directory, ...words],
+        // prettier-ignore
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        process.execPath,
+        join(root, "dist/cli/main.js"),
+        "split",
+        path,
+        "-o",
+        directory,
+        ...words,
       ],
       { encoding: "utf8", env: { ...process.env, TMPDIR: folder } },
     );

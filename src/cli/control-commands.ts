@@ -2,6 +2,12 @@
 import type { Command } from "./command.ts";
 import { iface } from "./flags.ts";
 
+const attachment = {
+  name: "NAME",
+  text: "an attachment's name, or the DIR it came from",
+} as const;
+const map = { name: "MAP", text: "a map of the program" } as const;
+
 export const controlCommands: readonly Command[] = [
   {
     name: "attach",
@@ -114,6 +120,88 @@ export const controlCommands: readonly Command[] = [
     ],
     run: async (words, rendering) =>
       (await import("./upgrade.ts")).upgrade(words, rendering),
+  },
+  {
+    name: "map get",
+    summary: "Reads an entry of a split map as the original program's.",
+    args: [
+      attachment,
+      map,
+      {
+        name: "KEY",
+        rest: true,
+        text: "0a 00 00 01, 0x0a000001, 10.0.0.1, or MEMBER=VALUE…",
+      },
+    ],
+    flags: [],
+    examples: [
+      ["divisi map get edge sources 10.0.0.1", "the counters of one address"],
+      [
+        "divisi map get edge flows source=10.0.0.1 source_port=53",
+        "by members of the key; the others are zero",
+      ],
+    ],
+    run: async (words) => (await import("./map.ts")).mapGet(words),
+  },
+  {
+    name: "map set",
+    summary: "Writes an entry of a split map, wherever its parts are.",
+    args: [
+      attachment,
+      map,
+      {
+        name: "KEY",
+        rest: true,
+        text: "key KEY… value VALUE…, each as in map get",
+      },
+    ],
+    flags: [],
+    examples: [
+      [
+        "divisi map set edge sources key 10.0.0.1 value packets=0 bytes=0",
+        "start counting one address afresh",
+      ],
+      [
+        "divisi map set edge limits key 00 00 00 00 value e8 03 00 00",
+        "bytes as they lie in memory",
+      ],
+    ],
+    run: async (words) => (await import("./map.ts")).mapSet(words),
+  },
+  {
+    name: "map dump",
+    summary: "Prints a split map as the original program's, by key.",
+    args: [attachment, map],
+    flags: [],
+    examples: [
+      ["divisi map dump edge sources", "a line per entry"],
+      [
+        "divisi map dump --json edge sources > sources.json",
+        "elements as bpftool map dump -j prints them",
+      ],
+    ],
+    run: async (words) => (await import("./map.ts")).mapDump(words),
+  },
+  {
+    name: "map load",
+    summary: "Writes entries from a file; those that it does not name stay.",
+    args: [
+      attachment,
+      map,
+      {
+        name: "FILE.json",
+        text: "from map dump --json or bpftool map dump -j; - for stdin",
+      },
+    ],
+    flags: [],
+    examples: [
+      ["divisi map load edge sources sources.json", "what a dump holds"],
+      [
+        "bpftool map dump -j pinned P | divisi map load edge sources -",
+        "from a map of another program",
+      ],
+    ],
+    run: async (words) => (await import("./map.ts")).mapLoad(words),
   },
   {
     name: "undo",

@@ -47,6 +47,8 @@ export function parseMapsFile(
     throw bad("an object of map names, or an array of elements, is expected");
   const contents: Record<string, readonly Entry[]> = {};
   for (const [name, list] of Object.entries(value)) {
+    // What `map dump --json` prints names its form.
+    if (name === "schema") continue;
     const map = maps.find((candidate) => candidate.name === name);
     if (map === undefined) {
       const near = nearest(

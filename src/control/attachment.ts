@@ -172,3 +172,26 @@ export function findAttachment(
           : `attached: ${names.join(", ")}`,
   });
 }
+
+export interface AttachedMap {
+  readonly map: KernelMap;
+  readonly record: MapRecord;
+}
+
+/** A map of the attachment, opened; undefined: it has none of that name. */
+export function attachedMap(
+  attachment: AttachmentRecord,
+  name: string,
+  { pins }: { readonly pins: Pins },
+): AttachedMap | undefined {
+  const record = attachment.maps.find((map) => map.name === name);
+  if (record === undefined) return undefined;
+  const path = join(attachment.pins, mapPin(name));
+  const map = existsSync(attachment.pins) ? pins.map(path, name) : undefined;
+  if (map !== undefined) return { map, record };
+  throw new InputError(`map ${name} is no longer pinned`, {
+    code: "attachment-broken",
+    file: path,
+    fix: `divisi detach ${attachment.name} removes the rest`,
+  });
+}

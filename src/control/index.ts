@@ -7,8 +7,10 @@ export {
   type ControlContext,
 } from "./attach.ts";
 export {
+  attachedMap,
   findAttachment,
   readRecords,
+  type AttachedMap,
   type AttachmentRecord,
   type MapRecord,
 } from "./attachment.ts";
@@ -25,6 +27,13 @@ export {
 } from "./journal.ts";
 export { thisMachine, type Machine, type ToolAnswer } from "./machine.ts";
 export { applyNic, checkNic, type NicState, type NicWish } from "./nic.ts";
+export {
+  isMerged,
+  originalEntries,
+  originalValue,
+  writeOriginal,
+  type OriginalEntry,
+} from "./original-view.ts";
 export { findPinRoot } from "./pin-root.ts";
 export { networkNamespace } from "./processes.ts";
 export { stateFolder } from "./state-folder.ts";

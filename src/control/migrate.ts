@@ -41,7 +41,7 @@ export interface CaughtUp {
 export function roomFor(from: Side, to: MapRecord): string | undefined {
   if (to.section !== "") return undefined;
   const entries = originalEntries(from.map, from.record);
-  if (!/array$/.test(to.type))
+  if (!isArray(to))
     return entries.length <= to.maxEntries
       ? undefined
       : `${entries.length} entries do not fit into ${to.maxEntries}`;
@@ -113,7 +113,7 @@ export class Migration {
     const { map, record } = this.#to;
     const now = originalValue(map, record, entry.key);
     if (now === undefined) {
-      writeOriginal(map, entry, /array$/.test(record.type) ? 0 : onlyNew);
+      writeOriginal(map, entry, isArray(record) ? 0 : onlyNew);
       return true;
     }
     if (before !== undefined && sameValues(now, before.values)) {
@@ -141,7 +141,7 @@ export class Migration {
         key,
         values: values.map((value) => this.#variables(value, key)),
       }));
-    if (!/array$/.test(to.type)) return entries;
+    if (!isArray(to)) return entries;
     return entries.filter(
       ({ key }) =>
         new DataView(key.buffer, key.byteOffset).getUint32(0, true) <
@@ -164,6 +164,10 @@ export class Migration {
     }
     return value;
   }
+}
+
+function isArray({ type }: MapRecord): boolean {
+  return type.endsWith("array");
 }
 
 function sameValues(

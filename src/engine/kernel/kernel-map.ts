@@ -92,6 +92,11 @@ export class KernelMap {
     return new KernelMap(syscalls, spec, fd);
   }
 
+  /** Values of a cell: one, or one per possible CPU. */
+  get copies(): number {
+    return this.#copies;
+  }
+
   /** The value under `key` (the first CPU's of per-CPU types), or undefined. */
   lookup(key: Uint8Array): Uint8Array | undefined {
     return this.#read(key) ? this.#value(this.#cell, 0) : undefined;
