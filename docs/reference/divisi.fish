@@ -1,4 +1,5 @@
 # fish completion for divisi; generated
+complete -c divisi -n __fish_use_subcommand -a map
 complete -c divisi -n __fish_use_subcommand -a rss
 complete -c divisi -n __fish_use_subcommand -a trace
 complete -c divisi -n __fish_use_subcommand -a split -d 'Divides a program over cores: analyses, chooses, generates, checks, writes DIR.'
@@ -78,6 +79,10 @@ complete -c divisi -n '__fish_seen_subcommand_from detach' -l all -d 'everything
 complete -c divisi -n __fish_use_subcommand -a upgrade -d 'Puts DIR in the place of what is attached, without losing a packet.'
 complete -c divisi -n '__fish_seen_subcommand_from upgrade' -l name -r -d 'which attachment (default: the only one, or the one called as DIR)'
 complete -c divisi -n '__fish_seen_subcommand_from upgrade' -l discard -r -d 'start this map afresh instead of refusing'
+complete -c divisi -n '__fish_seen_subcommand_from map' -a get -d 'Reads an entry of a split map as the original program\'s.'
+complete -c divisi -n '__fish_seen_subcommand_from map' -a set -d 'Writes an entry of a split map, wherever its parts are.'
+complete -c divisi -n '__fish_seen_subcommand_from map' -a dump -d 'Prints a split map as the original program\'s, by key.'
+complete -c divisi -n '__fish_seen_subcommand_from map' -a load -d 'Writes entries from a file; those that it does not name stay.'
 complete -c divisi -n __fish_use_subcommand -a undo -d 'Takes back what killed commands left: NIC settings, pins, namespaces.'
 complete -c divisi -n '__fish_seen_subcommand_from undo' -l dry-run -d 'only say what would be done'
 complete -c divisi -n __fish_use_subcommand -a bench -d 'Measures programs and split ones over cores: time per packet, throughput, model.'

@@ -12,7 +12,7 @@ _divisi() {
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
     --state) COMPREPLY=($(compgen -W "shared private" -- "$current")); return ;;
   esac
-  case "$command" in rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
+  case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
     "split") words="--output --entry --type --set --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
@@ -24,6 +24,10 @@ _divisi() {
     "status") words="--json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;
     "upgrade") words="--name --discard --json --quiet --verbose" ;;
+    "map get") words="--json --quiet --verbose" ;;
+    "map set") words="--json --quiet --verbose" ;;
+    "map dump") words="--json --quiet --verbose" ;;
+    "map load") words="--json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
     "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --fit --seconds --out --seed --json --quiet --verbose" ;;
     "compare") words="--threshold --seed --json --quiet --verbose" ;;
@@ -35,9 +39,10 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach upgrade undo bench compare rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run attach status detach upgrade map undo bench compare rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
+      map) COMPREPLY=($(compgen -W "get set dump load" -- "$current")) ;;
       rss) COMPREPLY=($(compgen -W "solve check queue" -- "$current")) ;;
       trace) COMPREPLY=($(compgen -W "stats gen cat" -- "$current")) ;;
     esac
