@@ -132,3 +132,9 @@ export {
   type ReferenceOptions,
 } from "./kernel/compare-fates.ts";
 export { loadFilled, type BoundProgram } from "./kernel/load-filled.ts";
+export {
+  measureForwarding,
+  type Forwarding,
+  type ForwardingOptions,
+  type ForwardingTrial,
+} from "./kernel/forwarding.ts";
