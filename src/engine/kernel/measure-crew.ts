@@ -117,7 +117,7 @@ export class MeasureCrew {
     const answers = await Promise.all(
       orders.map((order, index) => this.#ask(index, order)),
     );
-    return this.#judge(subject, answers, calls);
+    return judgeSample(subject, answers, calls);
   }
 
   async close(): Promise<void> {
@@ -145,56 +145,57 @@ export class MeasureCrew {
       worker.postMessage(order);
     });
   }
+}
 
-  #judge(
-    subject: Subject,
-    answers: readonly Answer[],
-    calls: readonly number[],
-  ): Sample | Disturbed {
-    const failed = answers.find((answer) => answer.kind === "failed");
-    if (failed?.kind === "failed")
-      throw failed.error instanceof Error
-        ? failed.error
-        : new Bug(String(failed.error));
-    if (answers.some(({ kind }) => kind === "alone"))
-      return { kind: "disturbed", by: "late" };
-    const ran = answers.flatMap((each) => (each.kind === "ran" ? [each] : []));
-    const refused = ran.find(({ errno }) => errno !== 0 && errno !== EINTR);
-    if (refused !== undefined)
-      throw new InputError(
-        `${subject.name}: a test run failed with errno ${refused.errno}`,
-        { code: "test-run" },
-      );
-    if (ran.some(({ errno }) => errno === EINTR))
-      return { kind: "disturbed", by: "interrupted" };
-    const common = {
-      kind: "sample",
-      roundTrips: ran.flatMap(({ roundTrips }) => roundTrips),
-      realTime: ran.every(({ realTime }) => realTime),
-    } as const;
-    if (subject.gate === undefined)
-      return {
-        ...common,
-        cores: ran.map(({ durationNs }, core) => ({
-          packets: calls[core] ?? 0,
-          ns: durationNs * (calls[core] ?? 0),
-        })),
-      };
-    const gate = readGate(subject.gate(), ran.length);
-    if (gate.late || gate.cores.some(({ end }) => end === 0n))
-      return { kind: "disturbed", by: "late" };
-    const spent = gate.cores.map(({ start, end }) => Number(end - start));
-    const least = Math.min(...spent);
-    if (ran.some(({ lostNs }) => lostNs > mostLost * least))
-      return { kind: "disturbed", by: "preempted" };
-    if (Math.max(...spent) > (extraCalls - 0.1) * least)
-      return { kind: "disturbed", by: "uneven" };
+/** What a sample's answers are worth: `calls` are those that count, by core. */
+export function judgeSample(
+  subject: Pick<Subject, "name" | "gate" | "packetsPerCall">,
+  answers: readonly Answer[],
+  calls: readonly number[],
+): Sample | Disturbed {
+  const failed = answers.find((answer) => answer.kind === "failed");
+  if (failed?.kind === "failed")
+    throw failed.error instanceof Error
+      ? failed.error
+      : new Bug(String(failed.error));
+  if (answers.some(({ kind }) => kind === "alone"))
+    return { kind: "disturbed", by: "late" };
+  const ran = answers.flatMap((each) => (each.kind === "ran" ? [each] : []));
+  const refused = ran.find(({ errno }) => errno !== 0 && errno !== EINTR);
+  if (refused !== undefined)
+    throw new InputError(
+      `${subject.name}: a test run failed with errno ${refused.errno}`,
+      { code: "test-run" },
+    );
+  if (ran.some(({ errno }) => errno === EINTR))
+    return { kind: "disturbed", by: "interrupted" };
+  const common = {
+    kind: "sample",
+    roundTrips: ran.flatMap(({ roundTrips }) => roundTrips),
+    realTime: ran.every(({ realTime }) => realTime),
+  } as const;
+  if (subject.gate === undefined)
     return {
       ...common,
-      cores: spent.map((ns, core) => ({
-        packets: (calls[core] ?? 0) * subject.packetsPerCall,
-        ns,
+      cores: ran.map(({ durationNs }, core) => ({
+        packets: calls[core] ?? 0,
+        ns: durationNs * (calls[core] ?? 0),
       })),
     };
-  }
+  const gate = readGate(subject.gate(), ran.length);
+  if (gate.late || gate.cores.some(({ end }) => end === 0n))
+    return { kind: "disturbed", by: "late" };
+  const spent = gate.cores.map(({ start, end }) => Number(end - start));
+  const least = Math.min(...spent);
+  if (ran.some(({ lostNs }) => lostNs > mostLost * least))
+    return { kind: "disturbed", by: "preempted" };
+  if (Math.max(...spent) > (extraCalls - 0.1) * least)
+    return { kind: "disturbed", by: "uneven" };
+  return {
+    ...common,
+    cores: spent.map((ns, core) => ({
+      packets: (calls[core] ?? 0) * subject.packetsPerCall,
+      ns,
+    })),
+  };
 }
