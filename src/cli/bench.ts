@@ -190,7 +190,7 @@ function table(points: readonly BenchPoint[]): readonly string[] {
     "load",
   );
   return [
-    `${first.program} (${first.from}): ${first.strategy}`,
+    ...wrapped(`${first.program} (${first.from}): ${first.strategy}`, 2),
     head,
     ...points.map((point) =>
       row(
