@@ -138,3 +138,10 @@ export {
   type ForwardingOptions,
   type ForwardingTrial,
 } from "./kernel/forwarding.ts";
+export {
+  AfXdpSocket,
+  attachSockets,
+  type AfXdpOptions,
+} from "./kernel/af-xdp.ts";
+export { PacketSocket } from "./kernel/packet-socket.ts";
+export { parkProgram } from "./kernel/parked.ts";

@@ -17,6 +17,7 @@ export const syscallTable = {
   recvfrom:           [45,  207],
   bind:               [49,  200],
   getsockname:        [51,  204],
+  recvmsg:            [47,  212],
   setsockopt:         [54,  208],
   getsockopt:         [55,  209],
   ppoll:              [271, 73],

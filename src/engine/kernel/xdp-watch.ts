@@ -19,6 +19,7 @@ import {
   watchedEvents,
   type WatchedEvent,
 } from "./watch-events.ts";
+import { withVlanTag } from "./vlan-tag.ts";
 import {
   catchCapacity,
   eventText,
@@ -204,7 +205,14 @@ export class XdpWatch {
         ifindex: word(20),
         queue: word(24),
         cpu: word(28),
-        frame: word(36) === 0 ? frame : withVlanTag(frame, word(36), word(32)),
+        // The protocol comes in network order.
+        frame:
+          word(36) === 0
+            ? frame
+            : withVlanTag(frame, {
+                protocol: ((word(36) & 255) << 8) | ((word(36) >>> 8) & 255),
+                tag: word(32),
+              }),
       };
     });
   }
@@ -236,20 +244,6 @@ export class XdpWatch {
     this.#fds.push(fd);
     return fd;
   }
-}
-
-/** The kernel takes tags out of frames that it keeps: back in, 12 bytes on. */
-function withVlanTag(
-  frame: Uint8Array,
-  protocol: number,
-  tag: number,
-): Uint8Array {
-  const whole = new Uint8Array(frame.length + 4);
-  whole.set(frame.subarray(0, 12));
-  whole.set(frame.subarray(12), 16);
-  // The protocol is in network order already.
-  whole.set([protocol & 255, (protocol >>> 8) & 255, tag >>> 8, tag & 255], 12);
-  return whole;
 }
 
 /** Slots that programs fill, and how many they have begun. */
