@@ -23,6 +23,7 @@
  * all copies; -1 where copies are no longer known to be the same pointer.
  */
 import type { Instruction, Register } from "../../isa/index.ts";
+import { frameSize } from "./layout.ts";
 
 export type Fact =
   | { readonly kind: "any" }
@@ -62,8 +63,8 @@ export interface Knowledge {
   /** Eight-byte spill slots by offset from r10. */
   readonly slots: Map<number, Fact>;
   readonly extents: Map<PacketId, Extent>;
-  /** Bytes of the own frame that were written: bit n is the byte at r10 − 512 + n. */
-  written: bigint;
+  /** Bytes of the own frame that were written: bit n of all is the byte at r10 − 512 + n. */
+  readonly written: Uint32Array;
 }
 
 export const any: Fact = { kind: "any" };
@@ -73,7 +74,12 @@ export function entryKnowledge(parameters: readonly Fact[]): Knowledge {
   const registers: Fact[] = Array.from({ length: 11 }, () => any);
   for (const [index, fact] of parameters.entries()) registers[index + 1] = fact;
   registers[10] = { kind: "stack", offset: 0 };
-  return { registers, slots: new Map(), extents: freshExtents(), written: 0n };
+  return {
+    registers,
+    slots: new Map(),
+    extents: freshExtents(),
+    written: new Uint32Array(16),
+  };
 }
 
 /** Nothing is known of the packet but that it starts at data. */
@@ -89,7 +95,7 @@ export function copyKnowledge(from: Knowledge): Knowledge {
     registers: [...from.registers],
     slots: new Map(from.slots),
     extents: new Map(from.extents),
-    written: from.written,
+    written: from.written.slice(),
   };
 }
 
@@ -120,27 +126,29 @@ export function joinInto(into: Knowledge, other: Knowledge): boolean {
     into.extents.set(id, joined);
     changed = true;
   }
-  const written = into.written & other.written;
-  if (written === into.written) return changed;
-  into.written = written;
-  return true;
+  for (const [index, word] of into.written.entries()) {
+    const joined = (word & (other.written[index] ?? 0)) >>> 0;
+    if (joined === word) continue;
+    into.written[index] = joined;
+    changed = true;
+  }
+  return changed;
 }
 
-/** The bytes of [at, at + size), at from r10, as bits of `written`. */
-function frameBits(at: number, size: number): bigint {
-  const low = Math.max(at, -512);
-  const high = Math.min(at + size, 0);
-  if (high <= low) return 0n;
-  return ((1n << BigInt(high - low)) - 1n) << BigInt(low + 512);
-}
-
+/** [at, at + size), at from r10: bytes outside the frame do not count. */
 export function noteWritten(know: Knowledge, at: number, size: number): void {
-  know.written |= frameBits(at, size);
+  const end = Math.min(at + size, 0) + frameSize;
+  for (let byte = Math.max(at + frameSize, 0); byte < end; byte++)
+    know.written[byte >> 5] =
+      (know.written[byte >> 5] ?? 0) | (1 << (byte & 31));
 }
 
 export function isWritten(know: Knowledge, at: number, size: number): boolean {
-  const bits = frameBits(at, size);
-  return (know.written & bits) === bits;
+  const end = Math.min(at + size, 0) + frameSize;
+  for (let byte = Math.max(at + frameSize, 0); byte < end; byte++)
+    if (((know.written[byte >> 5] ?? 0) & (1 << (byte & 31))) === 0)
+      return false;
+  return true;
 }
 
 export function joinFacts(a: Fact, b: Fact): Fact {
@@ -185,12 +193,33 @@ function joinExtents(a: Extent, b: Extent): Extent {
 
 function sameFact(a: Fact, b: Fact): boolean {
   if (a === b) return true;
-  if (a.kind !== b.kind) return false;
-  const [left, right] = [Object.entries(a), b as Record<string, unknown>];
-  return (
-    left.length === Object.keys(b).length &&
-    left.every(([key, value]) => right[key] === value)
-  );
+  switch (a.kind) {
+    case "any":
+    case "packet-end":
+      return a.kind === b.kind;
+    case "number":
+      return a.kind === b.kind && a.value === b.value;
+    case "context":
+    case "stack":
+      return a.kind === b.kind && a.offset === b.offset;
+    case "packet":
+      return a.kind === b.kind && a.id === b.id && a.offset === b.offset;
+    case "value":
+      return (
+        a.kind === b.kind &&
+        a.map === b.map &&
+        a.set === b.set &&
+        a.offset === b.offset &&
+        a.mayBeNull === b.mayBeNull &&
+        a.id === b.id
+      );
+    case "map":
+      return a.kind === b.kind && a.map === b.map;
+    case "inner":
+      return a.kind === b.kind && a.set === b.set;
+    case "function":
+      return a.kind === b.kind && a.index === b.index;
+  }
 }
 
 function isZero(fact: Fact): boolean {
