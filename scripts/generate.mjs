@@ -13,7 +13,8 @@ import {
   programTypes,
   sectionsOf,
 } from "../dist/isa/index.js";
-import { portableMap } from "../dist/codegen/index.js";
+import { portableHelpers, portableMap } from "../dist/codegen/index.js";
+import { helperFunctions, kfuncFunctions } from "../dist/interp/index.js";
 import {
   commands,
   commonFlags,
@@ -110,6 +111,9 @@ function argument(item) {
 }
 
 function signatures(list, numbered) {
+  const functions = numbered ? helperFunctions : kfuncFunctions;
+  // Machines make tail calls themselves.
+  const isInterpreted = (name) => functions.has(name) || name === "tail_call";
   return table(
     [
       ...(numbered ? ["number"] : []),
@@ -118,6 +122,8 @@ function signatures(list, numbered) {
       "result",
       "depends on",
       "effects",
+      "interp",
+      "portable",
     ],
     list.map((row) => [
       ...(numbered ? [String(row.number)] : []),
@@ -128,6 +134,8 @@ function signatures(list, numbered) {
       row.result,
       row.reads.join(", "),
       row.effects.join(", "),
+      isInterpreted(row.name) ? "yes" : "",
+      portableHelpers.get(row.name) ?? "",
     ]),
   );
 }
@@ -139,6 +147,12 @@ ${generated}
 
 What a call reads and writes through its arguments, what it returns, what its result depends on besides, and what else it
 does. \`packet-resize\` invalidates every packet pointer. Calls that are *not described* are refused where it matters.
+
+Which engine has it: *interp*, the interpreter; *portable*, WebAssembly, and how a call compiles: *in place*, *direct* (to
+a function of the engine or of the module), or *bridged* (the interpreter's own function on the program's memory). What is
+empty is refused by name and source line: by the portable engine when a program is loaded, by the interpreter when the
+call is reached. The kernel engine has whatever the running kernel has for the program's type. Timers are recorded and
+never fire within a run; there are no sockets, connections or driver metadata: lookups find none.
 
 ## Helpers
 

@@ -21,6 +21,7 @@ export {
 } from "./wasm/compile.ts";
 export { functionAddress } from "./wasm/callbacks.ts";
 export { contextLayout, type ContextLayout } from "./wasm/context-layout.ts";
+export { isReducible } from "./wasm/flow-graph.ts";
 export { portableHelpers } from "./wasm/helper-calls.ts";
 export {
   descriptor,

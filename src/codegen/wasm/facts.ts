@@ -60,11 +60,14 @@ export interface Extent {
 /** Everything known at one point of a function. */
 export interface Knowledge {
   readonly registers: Fact[];
-  /** Eight-byte spill slots by offset from r10. */
-  readonly slots: Map<number, Fact>;
-  readonly extents: Map<PacketId, Extent>;
+  /** Eight-byte spill slots by offset from r10. To change them: `ownSlots`. */
+  slots: ReadonlyMap<number, Fact>;
+  extents: ReadonlyMap<PacketId, Extent>;
+  /** Whether a copy has the same map, which so must not be changed. */
+  sharesSlots: boolean;
+  sharesExtents: boolean;
   /** Bytes of the own frame that were written: bit n of all is the byte at r10 − 512 + n. */
-  readonly written: Uint32Array;
+  written: readonly number[];
 }
 
 export const any: Fact = { kind: "any" };
@@ -78,7 +81,9 @@ export function entryKnowledge(parameters: readonly Fact[]): Knowledge {
     registers,
     slots: new Map(),
     extents: freshExtents(),
-    written: new Uint32Array(16),
+    sharesSlots: false,
+    sharesExtents: false,
+    written: nothingWritten,
   };
 }
 
@@ -90,13 +95,33 @@ function freshExtents(): Map<PacketId, Extent> {
   ]);
 }
 
+const nothingWritten: readonly number[] = Array.from({ length: 16 }, () => 0);
+
+/** Maps are copied once one of the two changes them: most never do. */
 export function copyKnowledge(from: Knowledge): Knowledge {
-  return {
-    registers: [...from.registers],
-    slots: new Map(from.slots),
-    extents: new Map(from.extents),
-    written: from.written.slice(),
-  };
+  from.sharesSlots = from.sharesExtents = true;
+  return { ...from, registers: from.registers.slice() };
+}
+
+/** The spill slots, to be changed. */
+export function ownSlots(know: Knowledge): Map<number, Fact> {
+  if (!know.sharesSlots) return know.slots as Map<number, Fact>;
+  const own = new Map(know.slots);
+  know.slots = own;
+  know.sharesSlots = false;
+  return own;
+}
+
+export function clearSlots(know: Knowledge): void {
+  if (know.slots.size > 0) ownSlots(know).clear();
+}
+
+function ownExtents(know: Knowledge): Map<PacketId, Extent> {
+  if (!know.sharesExtents) return know.extents as Map<PacketId, Extent>;
+  const own = new Map(know.extents);
+  know.extents = own;
+  know.sharesExtents = false;
+  return own;
 }
 
 export function factOf(know: Knowledge, register: Register): Fact {
@@ -112,35 +137,40 @@ export function joinInto(into: Knowledge, other: Knowledge): boolean {
     into.registers[index] = joined;
     changed = true;
   }
-  for (const [offset, fact] of into.slots) {
+  const differ = into.slots !== other.slots;
+  for (const [offset, fact] of differ ? into.slots : []) {
     const joined = joinFacts(fact, other.slots.get(offset) ?? any);
     if (sameFact(joined, fact)) continue;
-    if (joined.kind === "any") into.slots.delete(offset);
-    else into.slots.set(offset, joined);
+    if (joined.kind === "any") ownSlots(into).delete(offset);
+    else ownSlots(into).set(offset, joined);
     changed = true;
   }
-  for (const [id, extent] of into.extents) {
+  const moved = into.extents !== other.extents;
+  for (const [id, extent] of moved ? into.extents : []) {
     const joined = joinExtents(extent, other.extents.get(id) ?? {});
     if (joined.floor === extent.floor && joined.bound === extent.bound)
       continue;
-    into.extents.set(id, joined);
+    ownExtents(into).set(id, joined);
     changed = true;
   }
-  for (const [index, word] of into.written.entries()) {
-    const joined = (word & (other.written[index] ?? 0)) >>> 0;
-    if (joined === word) continue;
-    into.written[index] = joined;
-    changed = true;
-  }
-  return changed;
+  if (into.written === other.written) return changed;
+  const written = into.written.map(
+    (word, index) => word & (other.written[index] ?? 0),
+  );
+  if (written.every((word, index) => word === into.written[index]))
+    return changed;
+  into.written = written;
+  return true;
 }
 
 /** [at, at + size), at from r10: bytes outside the frame do not count. */
 export function noteWritten(know: Knowledge, at: number, size: number): void {
+  if (isWritten(know, at, size)) return;
+  const written = [...know.written];
   const end = Math.min(at + size, 0) + frameSize;
   for (let byte = Math.max(at + frameSize, 0); byte < end; byte++)
-    know.written[byte >> 5] =
-      (know.written[byte >> 5] ?? 0) | (1 << (byte & 31));
+    written[byte >> 5] = (written[byte >> 5] ?? 0) | (1 << (byte & 31));
+  know.written = written;
 }
 
 export function isWritten(know: Knowledge, at: number, size: number): boolean {
@@ -232,14 +262,17 @@ export function forgetPacket(know: Knowledge): void {
     if (fact.kind === "packet") return { kind: "packet", id: "?", offset: 0 };
     return fact.kind === "packet-end" ? any : fact;
   });
-  know.extents.clear();
-  for (const [id, extent] of freshExtents()) know.extents.set(id, extent);
+  know.extents = freshExtents();
+  know.sharesExtents = false;
 }
 
 function mapFacts(know: Knowledge, change: (fact: Fact) => Fact): void {
   for (const [index, fact] of know.registers.entries())
     know.registers[index] = change(fact);
-  for (const [offset, fact] of know.slots) know.slots.set(offset, change(fact));
+  for (const [offset, fact] of know.slots) {
+    const changed = change(fact);
+    if (changed !== fact) ownSlots(know).set(offset, changed);
+  }
 }
 
 /** The access [offset, offset + size) of the packet at `id` did not fault. */
@@ -251,7 +284,7 @@ export function noteInside(
 ): void {
   if (id === "?") return;
   const { floor, bound } = know.extents.get(id) ?? {};
-  know.extents.set(id, {
+  ownExtents(know).set(id, {
     floor: Math.min(floor ?? offset, offset),
     bound: Math.max(bound ?? offset + size, offset + size),
   });
@@ -334,7 +367,7 @@ function learnBelow(
   if (more === undefined || pointer.id === "?") return;
   const { floor, bound } = know.extents.get(pointer.id) ?? {};
   const reached = Math.max(bound ?? -Infinity, pointer.offset + more);
-  know.extents.set(pointer.id, {
+  ownExtents(know).set(pointer.id, {
     ...(floor === undefined ? {} : { floor }),
     bound: reached,
   });

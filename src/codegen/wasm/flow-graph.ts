@@ -64,6 +64,11 @@ export function flowGraph(fn: FunctionSpec): FlowGraph {
   return { blocks, sources, dominator, loopHeads, reducible };
 }
 
+/** Whether every loop of the function has one way in. */
+export function isReducible(fn: FunctionSpec): boolean {
+  return flowGraph(fn).reducible;
+}
+
 export function targets(exit: Exit): readonly number[] {
   switch (exit.kind) {
     case "return":

@@ -106,6 +106,7 @@ const bridgedHelpers: readonly string[] = `
   get_hash_recalc set_hash_invalid set_hash skb_vlan_push skb_vlan_pop skb_change_tail skb_change_head skb_change_type
   skb_change_proto skb_ecn_set_ce skb_set_tstamp skb_cgroup_id skb_ancestor_cgroup_id skb_cgroup_classid skb_under_cgroup
   sk_fullsock tcp_sock get_listener_sock tcp_check_syncookie tcp_gen_syncookie sk_assign sk_cgroup_id
+  skc_to_tcp6_sock skc_to_tcp_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock skc_to_udp6_sock skb_get_xfrm_state
   sk_ancestor_cgroup_id sk_storage_get sk_storage_delete
   dynptr_from_mem dynptr_read dynptr_write dynptr_data ringbuf_reserve_dynptr ringbuf_submit_dynptr ringbuf_discard_dynptr
   timer_init timer_set_callback timer_start timer_cancel
@@ -189,8 +190,13 @@ export function bridgeOf({ name }: HelperCall): HelperCall | undefined {
   return bridged.get(name) ?? (signature && bridgeTo(signature));
 }
 
+/** How a call compiles: in place, to a call of the engine, or through cells. */
+export type CallForm = "in place" | "direct" | "bridged";
+
 /** Everything that compiles, by name: for the reference page and tests. */
-export const portableHelpers: readonly string[] = [
-  ...direct.keys(),
-  ...bridged.keys(),
-];
+export const portableHelpers: ReadonlyMap<string, CallForm> = new Map(
+  [...bridged, ...direct].map(([name, { inline, bridged: isBridged }]) => [
+    name,
+    inline ? "in place" : isBridged ? "bridged" : "direct",
+  ]),
+);

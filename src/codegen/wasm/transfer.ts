@@ -6,6 +6,7 @@
 import type { FunctionSpec, Instruction, Register } from "../../isa/index.ts";
 import {
   any,
+  clearSlots,
   copyKnowledge,
   entryKnowledge,
   factOf,
@@ -15,6 +16,7 @@ import {
   noteInside,
   noteWritten,
   operandFact,
+  ownSlots,
   somewhereIn,
   type Fact,
   type Knowledge,
@@ -55,8 +57,7 @@ export function solve(
       arrive(block.exit.taken, taken);
       learnFromBranch(know, last, false);
       arrive(block.exit.otherwise, know);
-    } else
-      for (const to of targets(block.exit)) arrive(to, copyKnowledge(know));
+    } else for (const to of targets(block.exit)) arrive(to, know);
   }
   return starts.map((know) => know ?? entryKnowledge([]));
 }
@@ -269,7 +270,7 @@ function store(know: Knowledge, instruction: Store): void {
     typeof source === "number"
       ? factOf(know, source)
       : operandFact(know, source);
-  if (fact.kind !== "any") know.slots.set(at, fact);
+  if (fact.kind !== "any") ownSlots(know).set(at, fact);
 }
 
 /** Spill slots that a write through `base` may have changed. */
@@ -279,12 +280,12 @@ function spoil(
   offset: number,
   size: number,
 ): void {
-  if (base.kind === "any" || base.kind === "number") return know.slots.clear();
+  if (base.kind === "any" || base.kind === "number") return clearSlots(know);
   if (base.kind !== "stack") return;
-  if (base.offset === undefined) return know.slots.clear();
+  if (base.offset === undefined) return clearSlots(know);
   const at = base.offset + offset;
   for (const slot of know.slots.keys())
-    if (slot < at + size && at < slot + 8) know.slots.delete(slot);
+    if (slot < at + size && at < slot + 8) ownSlots(know).delete(slot);
 }
 
 function call(
@@ -298,11 +299,11 @@ function call(
   if (callee.kind === "function") {
     const number = about.functionNumber(callee.name);
     about.addParameters(number, args);
-    know.slots.clear();
+    clearSlots(know);
     if (about.movesPacket[number] === true) forgetPacket(know);
   } else {
     const helper = calledHelper(callee);
-    if (helper === undefined) know.slots.clear();
+    if (helper === undefined) clearSlots(know);
     else result = afterHelper(about, know, helper, { args, index });
   }
   know.registers[0] = result;
@@ -317,12 +318,12 @@ function afterHelper(
   { args, index }: { readonly args: readonly Fact[]; readonly index: number },
 ): Fact {
   // A bridged call may write wherever an argument leads.
-  if (helper.bridged) know.slots.clear();
+  if (helper.bridged) clearSlots(know);
   for (const [at, word] of helper.args.entries()) {
     const fact = args[at] ?? any;
     if (word === "out") {
       const size = smallNumber(args[at + 1] ?? any);
-      if (size === undefined) know.slots.clear();
+      if (size === undefined) clearSlots(know);
       else {
         spoil(know, fact, 0, size);
         if (fact.kind === "stack" && fact.offset !== undefined)
@@ -330,7 +331,7 @@ function afterHelper(
       }
     }
     if (word !== "callback") continue;
-    know.slots.clear();
+    clearSlots(know);
     const callback = fact.kind === "function" ? fact.index : undefined;
     if (about.callbackMoves(callback)) forgetPacket(know);
     if (callback !== undefined)

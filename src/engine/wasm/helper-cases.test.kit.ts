@@ -97,11 +97,6 @@ const trace = on("tracepoint");
 const callee = (name: string, ...body: readonly string[]): string =>
   lines("exit", `function ${name} section ".text" static`, ...body, "exit");
 
-const zeroCall = (
-  name: string,
-  ...args: readonly (string | number)[]
-): HelperCase => xdp(call(name, ...args));
-
 const clock = (name: string): readonly HelperCase[] => [
   xdp(call(name), "r1 = r0", "r1 >>= 32", "r0 ^= r1"),
 ];
@@ -318,7 +313,9 @@ export const helperCases: Readonly<Record<string, readonly HelperCase[]>> = {
   redirect: [0, 1].flatMap((flags) => [xdp(call("redirect", 5, flags)), tc(call("redirect", 5, flags)), tc(call("redirect", 5, 2))]),
   redirect_neigh: [tc(call("redirect_neigh", 5, 0, 0, 0)), tc(call("redirect_neigh", 5, 0, 0, 1))],
   redirect_peer: [tc(call("redirect_peer", 5, 0)), tc(call("redirect_peer", 5, 1))],
-  tail_call: [zeroCall("ktime_get_ns")],
+  // What it leads to: chosen.test.ts.
+  tail_call: [0, 9].map((slot) => xdp(call("tail_call", "ctx", "map programs", slot), "r0 = 7")),
+  skb_get_xfrm_state: [tc(put(-64, 1, 2), call("skb_get_xfrm_state", "ctx", 0, "fp-64", 16, 0), fold(-64, 2))],
   ktime_get_ns: clock("ktime_get_ns"),
   ktime_get_boot_ns: clock("ktime_get_boot_ns"),
   ktime_get_coarse_ns: clock("ktime_get_coarse_ns"),
@@ -460,7 +457,7 @@ export const helperCases: Readonly<Record<string, readonly HelperCase[]>> = {
   skb_under_cgroup: [tc(call("skb_under_cgroup", "ctx", "map array", 0))],
   // Never reached behind the test for null that a verifier wants; a fault in both.
   ...Object.fromEntries(
-    ["sk_fullsock", "tcp_sock", "get_listener_sock", "tcp_check_syncookie", "tcp_gen_syncookie", "sk_assign", "sk_cgroup_id", "sk_ancestor_cgroup_id", "sk_storage_get", "sk_storage_delete"].map((name) => [name, [tc(call(name, 0, 0, 0, 0, 0))]])),
+    ["sk_fullsock", "tcp_sock", "get_listener_sock", "tcp_check_syncookie", "tcp_gen_syncookie", "sk_assign", "skc_to_tcp6_sock", "skc_to_tcp_sock", "skc_to_tcp_timewait_sock", "skc_to_tcp_request_sock", "skc_to_udp6_sock", "sk_cgroup_id", "sk_ancestor_cgroup_id", "sk_storage_get", "sk_storage_delete"].map((name) => [name, [tc(call(name, 0, 0, 0, 0, 0))]])),
   dynptr_from_mem: [
     dynptr(call("bpf_dynptr_size", "fp-96")),
     xdp(call("dynptr_from_mem", "fp-64", 32, 1, "fp-96"), "r8 = r0", call("bpf_dynptr_is_null", "fp-96"), "r0 += r8"),
@@ -519,7 +516,12 @@ export const helperCases: Readonly<Record<string, readonly HelperCase[]>> = {
     withTimer(call("timer_init", "r7", "map timed", 1), call("timer_set_callback", "r7", "fn fired"), call("timer_start", "r7", 1000, flags), "r8 = r0", call("timer_cancel", "r7"), "r0 += r8", callee("fired", "r0 = 0")),
   ]),
   timer_cancel: [withTimer(call("timer_cancel", "r7")), withTimer(call("timer_init", "r7", "map timed", 1), call("timer_cancel", "r7"))],
-  map_push_elem: [],
-  map_pop_elem: [],
-  map_peek_elem: [],
+  map_push_elem: ["queue", "stack", "bloom"].flatMap((map) => [0, 1, 2, 4].map((flags) =>
+    xdp(put(-16, 7), call("map_push_elem", `map ${map}`, "fp-16", flags), "r7 = r0", call("map_push_elem", `map ${map}`, "fp-16", flags), "r0 += r7"))),
+  map_pop_elem: ["queue", "stack"].map((map) =>
+    xdp(put(-16, 7), put(-32, 5), call("map_push_elem", `map ${map}`, "fp-16", 0), put(-16, 8), call("map_push_elem", `map ${map}`, "fp-16", 0), call("map_pop_elem", `map ${map}`, "fp-32"), fold(-32, 1))),
+  map_peek_elem: ["queue", "stack", "bloom"].flatMap((map) => [
+    xdp(put(-16, 7), put(-32, 7), call("map_peek_elem", `map ${map}`, "fp-32"), fold(-32, 1)),
+    xdp(put(-16, 7), put(-32, 7), call("map_push_elem", `map ${map}`, "fp-16", 0), call("map_peek_elem", `map ${map}`, "fp-32"), fold(-32, 1)),
+  ]),
 };

@@ -7,7 +7,11 @@ import { deepEqual, ok, throws } from "node:assert/strict";
 import { test } from "node:test";
 import { UnsupportedError } from "../../base/index.ts";
 import { portableHelpers } from "../../codegen/index.ts";
-import type { PacketInput } from "../../interp/index.ts";
+import {
+  helperFunctions,
+  kfuncFunctions,
+  type PacketInput,
+} from "../../interp/index.ts";
 import {
   helperByName,
   helpers,
@@ -54,6 +58,10 @@ const maps: Readonly<Record<string, MapSpec>> = Object.fromEntries(
     mapOf("perhash", "percpu_hash", [4, 8, 3]),
     mapOf("dev", "devmap", [4, 4, 8]),
     mapOf("perf", "perf_event_array", [4, 4, 2]),
+    mapOf("programs", "prog_array", [4, 4, 4]),
+    mapOf("queue", "queue", [0, 8, 3]),
+    mapOf("stack", "stack", [0, 8, 3]),
+    mapOf("bloom", "bloom_filter", [0, 8, 3]),
     mapOf("ring", "ringbuf", [0, 0, 4096]),
     mapOf("locked", "array", [4, 16, 2], {
       valueFields: [
@@ -103,11 +111,21 @@ for (const [name, cases] of Object.entries(helperCases))
   });
 
 test("every helper that compiles has programs here", () => {
-  const missing = portableHelpers.filter((name) => !(name in helperCases));
+  const names = [...portableHelpers.keys()];
+  const missing = names.filter((name) => !(name in helperCases));
   deepEqual(missing, []);
 });
 
-const compiles = new Set(portableHelpers);
+test("interp and the portable engine have the same", () => {
+  const interps = [...helperFunctions.keys(), ...kfuncFunctions.keys()];
+  const inPlace = ["tail_call"];
+  deepEqual(
+    [...interps, ...inPlace].sort(),
+    [...portableHelpers.keys()].sort(),
+  );
+});
+
+const compiles = portableHelpers;
 
 test("all others are refused at load, by name and line", () => {
   let refused = 0;

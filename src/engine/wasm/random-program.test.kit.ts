@@ -18,10 +18,34 @@ const immediates = [0, 1, -1, 2, 7, 31, 32, 63, 64, 255, 256, -128, 0x7fffffff, 
 const sizes = ["u8", "u16", "u32", "u64"] as const;
 const loads = [...sizes, "s8", "s16", "s32"] as const;
 
-export function randomProgram(random: Random, steps: number): string {
+/** Where the context shows the packet, and whether LD_ABS may be used. */
+export interface ProgramShape {
+  readonly data: number;
+  readonly dataEnd: number;
+  readonly loadsPacket: boolean;
+}
+export const xdpShape: ProgramShape = {
+  data: 0,
+  dataEnd: 4,
+  loadsPacket: false,
+};
+export const bufferShape: ProgramShape = {
+  data: 76,
+  dataEnd: 80,
+  loadsPacket: true,
+};
+
+/** Calls functions and helpers on `randomMaps` besides, where `calls` says so. */
+export function randomProgram(
+  random: Random,
+  steps: number,
+  shape: ProgramShape = xdpShape,
+  calls = false,
+): string {
   const lines = [
-    "r6 = *(u32 *)(r1 + 0)",
-    "r7 = *(u32 *)(r1 + 4)",
+    "*(u64 *)(r10 - 16) = r1",
+    `r6 = *(u32 *)(r1 + ${shape.data})`,
+    `r7 = *(u32 *)(r1 + ${shape.dataEnd})`,
     "r8 = r6",
     "*(u64 *)(r10 - 8) = r6",
     "r9 = 0",
@@ -30,6 +54,8 @@ export function randomProgram(random: Random, steps: number): string {
   // Forward jumps end at the start of a later step.
   const targets = Array.from({ length: steps + 1 }, () => false);
   const body = Array.from({ length: steps }, (_, step) => {
+    if (shape.loadsPacket && random.chance(0.1)) return packetLoad(random);
+    if (calls && random.chance(0.3)) return call(random, `${step}`, shape);
     if (!random.chance(0.15)) return piece(random, `${step}`);
     const to = Math.min(steps, step + 1 + random.below(6));
     targets[to] = true;
@@ -40,7 +66,149 @@ export function randomProgram(random: Random, steps: number): string {
   lines.push(...(targets[steps] === true ? [`step${steps}:`] : []));
   for (const n of numbers.slice(1)) lines.push(`r0 *= 31`, `r0 ^= r${n}`);
   lines.push("r1 = r0", "r1 >>= 32", "r0 ^= r1", "exit");
+  if (calls) lines.push(...subprograms);
   return lines.join("\n");
+}
+
+/** By name and type: keys of 4 bytes, values of 16, few elements. */
+export const randomMaps = [
+  ["table", "hash"],
+  ["line", "array"],
+  ["recent", "lru_hash"],
+  ["each", "percpu_array"],
+] as const;
+
+const subprograms = [
+  'function mix section ".text" static',
+  "r0 = *(u32 *)(r3 + 0)",
+  "r0 += r1",
+  "r0 ^= r2",
+  "*(u64 *)(r3 + 8) = r0",
+  "r6 = r0",
+  "*(u32 *)(r10 - 4) = r6",
+  "r0 <<= 3",
+  "exit",
+  'function round section ".text" static',
+  "r3 = *(u64 *)(r2 + 0)",
+  "r3 *= 31",
+  "r3 += r1",
+  "*(u64 *)(r2 + 0) = r3",
+  "r0 = r3",
+  "r0 &= 8",
+  "exit",
+];
+
+/** r1 … r5 hold no addresses after it, and r0 a number. */
+function call(
+  random: Random,
+  name: string,
+  shape: ProgramShape,
+): readonly string[] {
+  const numbersAgain = [1, 2, 3, 4, 5].map(
+    (n) => `r${n} = ${random.pick(immediates)}`,
+  );
+  return [...anyCall(random, name, shape), ...numbersAgain];
+}
+
+function anyCall(
+  random: Random,
+  name: string,
+  shape: ProgramShape,
+): readonly string[] {
+  const [map] = random.pick(randomMaps);
+  const key = [
+    `r9 = r${register(random)}`,
+    `r9 &= ${random.pick([1, 3, 7])}`,
+    "*(u32 *)(r10 - 100) = r9",
+    `r1 = map ${map} ll`,
+    "r2 = r10",
+    "r2 += -100",
+  ];
+  const value = ["r3 = r10", "r3 += -128", "r4 = 0"];
+  switch (random.below(10)) {
+    case 0:
+      return [
+        `call ${random.pick(["ktime_get_ns", "get_prandom_u32", "get_smp_processor_id"])}`,
+      ];
+    case 1:
+      return [...key, ...value, "call map_update_elem"];
+    case 2:
+      return [...key, "call map_delete_elem"];
+    case 3:
+      return [
+        "r1 = 0",
+        "r2 = 0",
+        "r3 = r10",
+        `r3 += -${random.pick([160, 128])}`,
+        `r4 = ${4 * random.below(9)}`,
+        "r5 = 7",
+        "call csum_diff",
+      ];
+    case 4:
+      return [
+        `r1 = r${register(random)}`,
+        `r2 = r${register(random)}`,
+        "r3 = r10",
+        `r3 += -${random.pick([160, 144])}`,
+        "call function mix",
+      ];
+    case 5:
+      return [
+        `r1 = ${random.below(6)}`,
+        "r2 = function round ll",
+        "r3 = r10",
+        "r3 += -160",
+        "r4 = 0",
+        "call loop",
+      ];
+    case 6:
+      // Packet pointers of before are void.
+      return [
+        "r1 = *(u64 *)(r10 - 16)",
+        `r2 = ${random.pick([0, 4, 8, -4])}`,
+        shape === xdpShape ? "call xdp_adjust_head" : "call skb_pull_data",
+        "r1 = *(u64 *)(r10 - 16)",
+        `r6 = *(u32 *)(r1 + ${shape.data})`,
+        `r7 = *(u32 *)(r1 + ${shape.dataEnd})`,
+        "r8 = r6",
+        "*(u64 *)(r10 - 8) = r6",
+      ];
+    default:
+      return [...key, "call map_lookup_elem", ...throughValue(random, name)];
+  }
+}
+
+/** r0 is a value or null; sometimes nobody looks, sometimes the access goes outside. */
+function throughValue(random: Random, name: string): readonly string[] {
+  const test = random.chance(0.9) ? [`if r0 == 0 goto null${name}`] : [];
+  const at = random.below(random.chance(0.1) ? 16 : 9);
+  const n = random.pick(["1", "2", "3"]);
+  const bits = random.pick([32, 64]);
+  const half = bits === 64 ? "r" : "w";
+  const type = `(u${bits} *)(r0 + 8)`;
+  const access = random.pick([
+    [`r${n} = *(${random.pick(loads)} *)(r0 + ${at})`, `r0 = r${n}`],
+    [`*(${random.pick(sizes)} *)(r0 + ${at}) = ${random.pick(immediates)}`],
+    ["r1 = 5", `lock *${type} += ${half}1`],
+    ["r1 = 9", `${half}1 = atomic_fetch_xor(${type}, ${half}1)`, "r0 = r1"],
+    [`r1 = load_acquire((u64 *)(r0 + 8))`, "r0 = r1"],
+    ["r1 = 77", `store_release((u64 *)(r0 + 8), r1)`],
+    ["r9 = 8", "r0 += r9", `r${n} = *(u8 *)(r0 + 3)`, `r0 = r${n}`],
+  ]);
+  return [...test, ...access, `null${name}:`, "r0 = 3"];
+}
+
+function packetLoad(random: Random): readonly string[] {
+  const type = random.pick(["u8", "u16", "u32"]);
+  const at = random.pick([
+    0, 1, 12, 13, 40, 90, -0x100000, -0xffff8, -0x200000,
+  ]);
+  if (random.chance(0.5)) return [`r0 = *(${type} *)skb[${at}]`];
+  const n = register(random);
+  return [
+    `r${n} &= ${random.pick([15, 63])}`,
+    `r0 = *(${type} *)skb[r${n} ${at < 0 ? "-" : "+"} ${Math.abs(at)}]`,
+  ];
 }
 
 /** Any graph at all: r0 decides at each block, r9 counts the blocks down. */

@@ -199,6 +199,12 @@ const adjustRoom: HelperFunction = (host) => {
   return frame.resizeAt(at, delta);
 };
 
+/** No packet came through a tunnel of IPsec. */
+const noTransformation: HelperFunction = (host) => {
+  host.bytes(3, host.args.low(4), true).fill(0);
+  return -errno.ENOENT;
+};
+
 const noTunnel: HelperFunction = (host) => {
   const target = host.bytes(2, host.args.low(3), true);
   target.fill(0);
@@ -302,6 +308,7 @@ export const skbHelpers: Readonly<Record<string, HelperFunction>> = {
   skb_ecn_set_ce: setCongestion,
   skb_set_tstamp: setStamp,
   skb_adjust_room: adjustRoom,
+  skb_get_xfrm_state: noTransformation,
   skb_get_tunnel_key: noTunnel,
   skb_get_tunnel_opt: noTunnel,
   skb_set_tunnel_key: () => 0,
