@@ -43,7 +43,7 @@ function bench(...words: readonly string[]): Result {
 
 function expectPoint(point: Point): void {
   ok(point.mpps > 0 && point.nsPerPacket > 0);
-  equal(point.includes, "program");
+  match(point.includes, /^program(\+dispatch)?$/);
   if (!point.real) {
     deepEqual(
       [point.placement, point.samples, point.ci95],
@@ -87,6 +87,16 @@ test("bench: points, machine, and the same in the file", () => {
   );
   result.points.forEach(expectPoint);
   deepEqual(JSON.parse(readFileSync(out, "utf8")), result);
+});
+
+test("bench: whole runs of the portable engine", () => {
+  const words = ["nfs/c/nop.o", ...tiny, "--path", "dispatch"];
+  const { points } = bench(...words, "--cores", `${Math.min(2, present)}`);
+  points.forEach(expectPoint);
+  deepEqual(
+    points.map(({ includes }) => includes),
+    ["program+dispatch"],
+  );
 });
 
 test("bench: both engines, several programs; what is not measured is modelled", async (t) => {
@@ -164,6 +174,7 @@ test("bench: what is refused, in which words", () => {
     [[program, "--cores", many, "--fit"], 2, /--fit needs a number of cores that this machine has/],
     [[program, "--cores", many], 4, new RegExp(`${many} cores cannot be measured on ${present} CPUs: they would take turns`)],
     ...(present < 2 ? [] : [[[program, "--cores", "2", "--state", "shared"], 4, /the portable engine's cores have private memory each/] as const]),
+    [[program, "--path", "dispatch", "--engine", "kernel"], 2, /--path dispatch is the portable engine's/],
     [["no-such.o"], 3, /no such file/],
   ];
   for (const [words, status, says] of cases) {

@@ -9,6 +9,7 @@ _divisi() {
     --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
     --state) COMPREPLY=($(compgen -W "shared private" -- "$current")); return ;;
+    --path) COMPREPLY=($(compgen -W "program dispatch" -- "$current")); return ;;
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
@@ -27,7 +28,7 @@ _divisi() {
     "map dump") words="--json --quiet --verbose" ;;
     "map load") words="--json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
-    "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --fit --seconds --out --seed --json --quiet --verbose" ;;
+    "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --path --fit --seconds --out --seed --json --quiet --verbose" ;;
     "compare") words="--threshold --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;

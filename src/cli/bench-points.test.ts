@@ -30,6 +30,7 @@ function series(more: Partial<Series>): Series {
     samples: [sample("single", 50), sample("single", 52), sample("single", 51)],
     base: [sample("single", 10), sample("single", 11), sample("single", 12)],
     how: "loop",
+    includes: "program",
     disturbed: {},
     notes: [],
     ...more,

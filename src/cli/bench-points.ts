@@ -31,7 +31,7 @@ export interface BenchPoint {
   readonly nsPerPacket: number;
   /** Of nsPerPacket; empty where nothing was measured. */
   readonly ci95: readonly number[];
-  readonly includes: "program";
+  readonly includes: Series["includes"];
   readonly placement: Placement | "modelled";
   /** The same without what an empty program costs in the same loop. */
   readonly netNsPerPacket?: number;
@@ -50,6 +50,7 @@ export interface BenchModel extends ScalingModel {
   readonly from: string;
   readonly engine: EngineName;
   readonly strategy: string;
+  readonly includes: BenchPoint["includes"];
   readonly placement: Placement;
   /** Numbers of cores that it was fitted to. */
   readonly cores: readonly number[];
@@ -98,7 +99,7 @@ function pointOf(
     mpps: rounded(median(samples.map(rate))),
     nsPerPacket: rounded(median(times)),
     ci95: both(medianInterval(times, { seed })),
-    includes: "program",
+    includes: series.includes,
     placement,
     ...(base.length === 0
       ? {}
@@ -131,9 +132,10 @@ export function modelsOf(points: readonly BenchPoint[]): readonly BenchModel[] {
       (point) => point.cores === 1 || point.placement === placement,
     );
     const fit = fitScaling(used);
-    const { program, from, engine, strategy } = first;
+    const { program, from, engine, strategy, includes } = first;
     const cores = [...new Set(used.map((point) => point.cores))];
-    return [{ program, from, engine, strategy, placement, cores, ...fit }];
+    // prettier-ignore
+    return [{ program, from, engine, strategy, includes, placement, cores, ...fit }];
   });
 }
 
@@ -155,7 +157,7 @@ export function modelledPoint(
   state: BenchPoint["state"],
 ): BenchPoint {
   const mpps = modelledMpps(model, cores);
-  const { program, from, engine, strategy } = model;
+  const { program, from, engine, strategy, includes } = model;
   return {
     program,
     from,
@@ -167,7 +169,7 @@ export function modelledPoint(
     mpps: rounded(mpps),
     nsPerPacket: rounded((1e3 * cores) / mpps),
     ci95: [],
-    includes: "program",
+    includes,
     placement: "modelled",
     load: [],
     samples: [],

@@ -4,15 +4,18 @@
  *
  * kernel  the program in a loop over packets, inside the kernel, on real-time threads
  * wasm    the portable engine's workers, private memory each; time inside the compiled
- *         program, in rounds in which the thread did not wait for a CPU
+ *         program, in rounds in which the thread did not wait for a CPU; or whole runs,
+ *         with feeding and verdicts
  */
 import {
   emptyProgram,
   frameSizeFor,
   measureInterleaved,
   openKernel,
-  prepareSubject,
+  PackedPackets,
   PortableSubject,
+  prepareSubject,
+  runParallel,
   type Placement,
   type Subject,
   type SubjectSamples,
@@ -41,7 +44,8 @@ export interface Series {
   readonly samples: readonly SeriesSample[];
   /** An empty program in the same loop. */
   readonly base: readonly SeriesSample[];
-  readonly how: "loop" | "repeat" | "workers";
+  readonly how: "loop" | "repeat" | "rounds" | "run";
+  readonly includes: "program" | "program+dispatch";
   readonly disturbed: Readonly<Record<string, number>>;
   readonly notes: readonly string[];
 }
@@ -145,6 +149,7 @@ export async function kernelSeries(
         samples: seriesSamples(own),
         base: seriesSamples(base),
         how: subject.how,
+        includes: "program",
         disturbed: { ...own?.disturbed },
         notes: [
           ...subject.notes,
@@ -179,14 +184,7 @@ export async function portableSeries(
   contestants: readonly Contestant[],
   options: SeriesOptions,
 ): Promise<readonly Series[]> {
-  if (options.state === "shared" && options.cores.some((cores) => cores > 1))
-    throw new UnsupportedError(
-      "the portable engine's cores have private memory each",
-      {
-        feature: "shared state on the portable engine",
-        fix: "--state private, or --engine kernel",
-      },
-    );
+  refuseShared(options);
   const divisions = contestants.flatMap((contestant) =>
     options.cores.map((cores) => divide(contestant, cores)),
   );
@@ -242,11 +240,93 @@ export async function portableSeries(
       shares,
       samples: pairs[index]?.samples ?? [],
       base: pairs[index]?.bases ?? [],
-      how: "workers",
+      how: "rounds",
+      includes: "program",
       disturbed: {},
       notes: [],
     }));
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
   }
+}
+
+function refuseShared({ state, cores }: SeriesOptions): void {
+  if (state === "shared" && cores.some((count) => count > 1))
+    throw new UnsupportedError(
+      "the portable engine's cores have private memory each",
+      {
+        feature: "shared state on the portable engine",
+        fix: "--state private, or --engine kernel",
+      },
+    );
+}
+
+/** Packets of one whole run: starting and warming up are a small part of it. */
+const runPackets = 400_000;
+
+/**
+ * Whole runs of the portable engine, feeding and verdicts included: what its user
+ * waits for. A core's time is that of the whole run, since it was there for it.
+ */
+export async function dispatchSeries(
+  contestants: readonly Contestant[],
+  options: SeriesOptions,
+): Promise<readonly Series[]> {
+  refuseShared(options);
+  const count = Math.max(20_000, Math.min(1, options.seconds) * runPackets);
+  const jobs = contestants.flatMap((contestant) => {
+    const { packets } = contestant;
+    const over = Array.from({ length: count }, (_, index) => {
+      const packet = packets[index % packets.length];
+      return packet === undefined ? [] : [packet];
+    }).flat();
+    const packed = PackedPackets.pack(over);
+    return options.cores.map((cores) => {
+      const once = contestant.steer(cores);
+      const steer = Uint8Array.from(
+        over,
+        (_, index) => once[index % once.length] ?? 0,
+      );
+      const { shares } = divide(contestant, cores);
+      return { contestant, cores, packed, steer, shares };
+    });
+  });
+  const taken = jobs.map((): SeriesSample[] => []);
+  let samples = 3;
+  for (let round = 0; round < samples; round++) {
+    options.onRound(round, samples);
+    const started = performance.now();
+    for (const [at, { contestant, cores, packed, steer }] of jobs.entries()) {
+      const run = await runParallel({
+        program: contestant.program,
+        cores,
+        packets: packed,
+        steer,
+        cpus: cores,
+        seed: options.seed,
+        contents: contestant.contents(cores),
+      });
+      taken[at]?.push({
+        ns: run.cores.flatMap(({ packets }) =>
+          packets > 0 ? [run.ns / packets] : [],
+        ),
+        placement: cores === 1 ? "single" : "untagged",
+      });
+    }
+    if (round === 0)
+      samples = samplesFor(options.seconds, 1, performance.now() - started);
+  }
+  return jobs.map(({ contestant, cores, shares }, at) => ({
+    contestant,
+    engine: "wasm",
+    cores,
+    state: "private",
+    shares,
+    samples: taken[at] ?? [],
+    base: [],
+    how: "run",
+    includes: "program+dispatch",
+    disturbed: {},
+    notes: [],
+  }));
 }

@@ -19,6 +19,7 @@ import {
   type BenchPoint,
 } from "./bench-points.ts";
 import {
+  dispatchSeries,
   kernelSeries,
   portableSeries,
   type EngineName,
@@ -31,8 +32,12 @@ import { choiceOf, isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
 import { wrapped } from "./wrap.ts";
 
 const engines: readonly EngineName[] = ["wasm", "kernel"];
-const leftOut =
-  "the program alone: no NIC, driver, DMA, NAPI, RSS, dispatch, nor cache misses of packets";
+const leftOut = {
+  program:
+    "the program alone: no NIC, driver, DMA, NAPI, RSS, dispatch, nor cache misses of packets",
+  dispatch:
+    "whole runs of the portable engine, feeding and verdicts included: no NIC, driver, kernel",
+};
 
 export async function bench(
   words: Words,
@@ -40,6 +45,12 @@ export async function bench(
 ): Promise<Answer> {
   const cores = coresOf(words);
   const chosen = enginesOf(words);
+  const path = choiceOf(words, "path", ["program", "dispatch"]) ?? "program";
+  if (path === "dispatch" && chosen.includes("kernel"))
+    throw usage(
+      "--path dispatch is the portable engine's",
+      "--engine wasm, or --path program",
+    );
   const seconds = secondsOf(words);
   const seed = seedOf(words);
   const present = availableParallelism();
@@ -72,7 +83,12 @@ export async function bench(
   const points: BenchPoint[] = [];
   for (const engine of chosen) {
     const progress = new Progress(`measuring (${engine})`, rendering);
-    const measure = engine === "kernel" ? kernelSeries : portableSeries;
+    const measure =
+      path === "dispatch"
+        ? dispatchSeries
+        : engine === "kernel"
+          ? kernelSeries
+          : portableSeries;
     const series = await measure(contestants, {
       cores: real,
       state: stateOf(words, engine),
@@ -96,14 +112,18 @@ export async function bench(
     packets: contestants[0]?.packets.length ?? 0,
     seed,
     seconds,
-    includes: leftOut,
+    includes: leftOut[path],
     points: [...points, ...modelled],
     model: models.length === 0 ? {} : { fits: models },
   };
   const out = valueOf(words, "out");
   if (out !== undefined)
     writeWhole(out, `${JSON.stringify(result, undefined, 1)}\n`);
-  return { exit: 0, json: result, text: text(result.points, models) };
+  return {
+    exit: 0,
+    json: result,
+    text: text(result.points, models, leftOut[path]),
+  };
 }
 
 function coresOf(words: Words): readonly number[] {
@@ -164,13 +184,14 @@ function textOf(path: string): string {
 function text(
   points: readonly BenchPoint[],
   models: readonly BenchModel[],
+  includes: string,
 ): string {
   const froms = [...new Set(points.map(({ from }) => from))];
   const notes = new Set(points.flatMap((point) => point.notes));
   return [
     ...froms.flatMap((from) => table(points.filter((p) => p.from === from))),
     ...models.flatMap((model) => wrapped(`model: ${modelText(model)}`, 2)),
-    ...wrapped(`figures are of ${leftOut}`, 2),
+    ...wrapped(`figures are of ${includes}`, 2),
     ...[...notes].flatMap((note) => wrapped(`note: ${note}`, 2)),
   ].join("\n");
 }
@@ -238,5 +259,5 @@ function modelText(model: BenchModel): string {
     model.freedom === 0
       ? "as many terms as points, so its error is unknown"
       : `off by at most ${part(model.error)} on ${model.cores.length} numbers of cores`;
-  return `${model.program} on ${model.engine}: ${terms[model.kind]}; ${error}`;
+  return `${model.program} ${model.strategy} on ${model.engine}: ${terms[model.kind]}; ${error}`;
 }

@@ -39,6 +39,12 @@ export const measureCommands: readonly Command[] = [
         choices: ["shared", "private"],
       },
       {
+        name: "path",
+        value: "P",
+        text: "what a packet goes through: the program, or a whole run of the portable engine",
+        choices: ["program", "dispatch"],
+      },
+      {
         name: "fit",
         text: "fit a scaling model; cores beyond this machine's are drawn from it",
       },
