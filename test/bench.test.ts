@@ -43,7 +43,7 @@ function bench(...words: readonly string[]): Result {
 
 function expectPoint(point: Point): void {
   ok(point.mpps > 0 && point.nsPerPacket > 0);
-  match(point.includes, /^program(\+dispatch)?$/);
+  match(point.includes, /^(program(\+dispatch)?|path)$/);
   if (!point.real) {
     deepEqual(
       [point.placement, point.samples, point.ci95],
@@ -97,6 +97,18 @@ test("bench: whole runs of the portable engine", () => {
     points.map(({ includes }) => includes),
     ["program+dispatch"],
   );
+});
+
+test("bench: the most that goes over veth without loss", async (t) => {
+  const refusal = await haveBpf();
+  if (refusal !== undefined) {
+    t.skip(refusal.message);
+    return;
+  }
+  const words = ["nfs/c/nop.o", "nfs/c/source-counter.o", ...tiny];
+  const { points } = bench(...words, "--engine", "kernel", "--path", "veth");
+  points.forEach(expectPoint);
+  for (const { includes } of points) equal(includes, "path");
 });
 
 test("bench: both engines, several programs; what is not measured is modelled", async (t) => {
@@ -174,7 +186,8 @@ test("bench: what is refused, in which words", () => {
     [[program, "--cores", many, "--fit"], 2, /--fit needs a number of cores that this machine has/],
     [[program, "--cores", many], 4, new RegExp(`${many} cores cannot be measured on ${present} CPUs: they would take turns`)],
     ...(present < 2 ? [] : [[[program, "--cores", "2", "--state", "shared"], 4, /the portable engine's cores have private memory each/] as const]),
-    [[program, "--path", "dispatch", "--engine", "kernel"], 2, /--path dispatch is the portable engine's/],
+    [[program, "--path", "dispatch", "--engine", "kernel"], 2, /--path dispatch is not there on --engine kernel/],
+    [[program, "--path", "veth"], 2, /--path veth is not there on --engine wasm/],
     [["no-such.o"], 3, /no such file/],
   ];
   for (const [words, status, says] of cases) {

@@ -11,7 +11,7 @@ _divisi() {
     --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
     --state) COMPREPLY=($(compgen -W "shared private" -- "$current")); return ;;
-    --path) COMPREPLY=($(compgen -W "program dispatch" -- "$current")); return ;;
+    --path) COMPREPLY=($(compgen -W "program dispatch veth" -- "$current")); return ;;
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in

@@ -40,6 +40,7 @@ export interface Contestant {
   readonly btf: Btf | undefined;
   readonly contents: (cores: number) => MapContents;
   readonly packets: readonly PacketInput[];
+  readonly ports: readonly Port[];
   readonly trace: readonly string[];
   /** Core of each packet. */
   readonly steer: (cores: number) => Uint8Array;
@@ -85,6 +86,7 @@ async function programContestant(
     btf: object.btf,
     contents: () => contents,
     packets: inputs,
+    ports,
     trace: traffic.words,
     steer: (cores) =>
       Uint8Array.from(numbers, (number) => scattered(number) % cores),
@@ -135,6 +137,7 @@ async function splitContestant(
     btf: readObject(directory.core, `${path}/core.o`).btf,
     contents: (cores) => widened(contents, program, cores),
     packets: inputs,
+    ports,
     trace: traffic.words,
     // Queues of one core stay together on fewer cores.
     steer: (cores) =>

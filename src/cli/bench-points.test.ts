@@ -11,6 +11,7 @@ const contestant = {
   btf: undefined,
   contents: () => ({}),
   packets: [],
+  ports: [],
   trace: [],
   steer: () => new Uint8Array(),
   mostCores: 8,

@@ -23,6 +23,7 @@ import {
 import { UnsupportedError } from "../base/index.ts";
 import type { PacketInput } from "../interp/index.ts";
 import { tablePackets, type Contestant } from "./bench-contestant.ts";
+import type { Words } from "./command.ts";
 
 export type EngineName = "wasm" | "kernel";
 export type StateChoice = "shared" | "private";
@@ -44,8 +45,8 @@ export interface Series {
   readonly samples: readonly SeriesSample[];
   /** An empty program in the same loop. */
   readonly base: readonly SeriesSample[];
-  readonly how: "loop" | "repeat" | "rounds" | "run";
-  readonly includes: "program" | "program+dispatch";
+  readonly how: "loop" | "repeat" | "rounds" | "run" | "veth";
+  readonly includes: "program" | "program+dispatch" | "path";
   readonly disturbed: Readonly<Record<string, number>>;
   readonly notes: readonly string[];
 }
@@ -56,11 +57,12 @@ export interface SeriesOptions {
   /** Seconds for all samples of the engine, about. */
   readonly seconds: number;
   readonly seed: number;
+  readonly words: Words;
   readonly onRound: (done: number, total: number) => void;
 }
 
 /** How many samples the time allows, and at least three. */
-function samplesFor(
+export function samplesFor(
   seconds: number,
   subjects: number,
   milliseconds: number,
@@ -76,7 +78,7 @@ interface Division {
   readonly shares: readonly number[];
 }
 
-function divide(contestant: Contestant, cores: number): Division {
+export function divide(contestant: Contestant, cores: number): Division {
   const steer = contestant.steer(cores);
   const lists = Array.from({ length: cores }, (): PacketInput[] => []);
   for (const [index, packet] of contestant.packets.entries()) {

@@ -11,6 +11,7 @@ import {
   tablePackets,
   type Contestant,
 } from "./bench-contestant.ts";
+import { forwardingSeries } from "./bench-forwarding.ts";
 import {
   modelledPoint,
   modelsOf,
@@ -36,7 +37,19 @@ const leftOut = {
   program:
     "the program alone: no NIC, driver, DMA, NAPI, RSS, dispatch, nor cache misses of packets",
   dispatch:
-    "whole runs of the portable engine, feeding and verdicts included: no NIC, driver, kernel",
+    "whole runs of the portable engine by the wall clock, feeding and verdicts included: no NIC, driver, kernel",
+  veth: "the most that is forwarded without loss, live frames over veth: generator, veth, NAPI, program; no NIC",
+};
+
+type Path = keyof typeof leftOut;
+
+/** What measures a path on an engine. */
+const measures: Readonly<
+  Record<Path, Partial<Record<EngineName, typeof kernelSeries>>>
+> = {
+  program: { wasm: portableSeries, kernel: kernelSeries },
+  dispatch: { wasm: dispatchSeries },
+  veth: { kernel: forwardingSeries },
 };
 
 export async function bench(
@@ -45,12 +58,7 @@ export async function bench(
 ): Promise<Answer> {
   const cores = coresOf(words);
   const chosen = enginesOf(words);
-  const path = choiceOf(words, "path", ["program", "dispatch"]) ?? "program";
-  if (path === "dispatch" && chosen.includes("kernel"))
-    throw usage(
-      "--path dispatch is the portable engine's",
-      "--engine wasm, or --path program",
-    );
+  const path = pathOf(words, chosen);
   const seconds = secondsOf(words);
   const seed = seedOf(words);
   const present = availableParallelism();
@@ -83,17 +91,14 @@ export async function bench(
   const points: BenchPoint[] = [];
   for (const engine of chosen) {
     const progress = new Progress(`measuring (${engine})`, rendering);
-    const measure =
-      path === "dispatch"
-        ? dispatchSeries
-        : engine === "kernel"
-          ? kernelSeries
-          : portableSeries;
+    const measure = measures[path][engine];
+    if (measure === undefined) continue;
     const series = await measure(contestants, {
       cores: real,
       state: stateOf(words, engine),
       seconds,
       seed,
+      words,
       onRound: (done, total) => progress.update(done, total),
     });
     progress.finish();
@@ -143,6 +148,19 @@ function enginesOf(words: Words): readonly EngineName[] {
   const given = valuesOf(words, "engine");
   const chosen = engines.filter((engine) => given.includes(engine));
   return chosen.length === 0 ? ["wasm"] : chosen;
+}
+
+function pathOf(words: Words, chosen: readonly EngineName[]): Path {
+  const path =
+    choiceOf(words, "path", ["program", "dispatch", "veth"] as const) ??
+    "program";
+  const missing = chosen.find((engine) => measures[path][engine] === undefined);
+  if (missing !== undefined)
+    throw usage(
+      `--path ${path} is not there on --engine ${missing}`,
+      `--engine ${Object.keys(measures[path]).join(" or ")}`,
+    );
+  return path;
 }
 
 /** The portable engine's cores are always private; the kernel's share unless told. */
@@ -219,10 +237,8 @@ function table(points: readonly BenchPoint[]): readonly string[] {
         String(point.cores),
         point.state,
         point.placement,
-        point.nsPerPacket.toFixed(1),
-        point.ci95.length === 2
-          ? point.ci95.map((ns) => ns.toFixed(1)).join("–")
-          : "–",
+        nanoseconds(point.nsPerPacket),
+        point.ci95.length === 2 ? point.ci95.map(nanoseconds).join("–") : "–",
         point.netNsPerPacket?.toFixed(1) ?? "–",
         point.mpps.toFixed(1),
         point.load.length === 0
@@ -231,6 +247,10 @@ function table(points: readonly BenchPoint[]): readonly string[] {
       ),
     ),
   ];
+}
+
+function nanoseconds(value: number): string {
+  return value.toFixed(value < 1000 ? 1 : 0);
 }
 
 // Columns: width, and which side the words stand on.

@@ -31,16 +31,24 @@ export interface IfaceSubject {
 
 export function ifaceSubject(words: Words, count: number): IfaceSubject {
   const [path = ""] = words.args;
-  const subject =
-    existsSync(path) && statSync(path).isDirectory()
-      ? directorySubject(path, words)
-      : programSubject(path, words, count);
+  const subject = subjectAt(path, words, count);
   if (subject.ports.length === count) return subject;
   const names = subject.ports.map(({ name }) => name).join(", ");
   throw usage(
     `--iface names ${count} ${count === 1 ? "interface" : "interfaces"}, and there ${subject.ports.length === 1 ? "is one port" : `are ${subject.ports.length} ports`}`,
     `ports, in this order: ${names}`,
   );
+}
+
+/** The same with as many ports as it has; `count` where it does not care. */
+export function subjectAt(
+  path: string,
+  words: Words,
+  count: number,
+): IfaceSubject {
+  return existsSync(path) && statSync(path).isDirectory()
+    ? directorySubject(path, words)
+    : programSubject(path, words, count);
 }
 
 function directorySubject(path: string, words: Words): IfaceSubject {

@@ -41,8 +41,8 @@ export const measureCommands: readonly Command[] = [
       {
         name: "path",
         value: "P",
-        text: "what a packet goes through: the program, or a whole run of the portable engine",
-        choices: ["program", "dispatch"],
+        text: "what a packet goes through: the program, a whole run of the portable engine, or live frames over veth (kernel)",
+        choices: ["program", "dispatch", "veth"],
       },
       {
         name: "fit",
