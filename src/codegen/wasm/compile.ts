@@ -37,6 +37,7 @@ import {
   type LayoutOptions,
 } from "./layout.ts";
 import { lockFunctions, writeLockFunction } from "./locks.ts";
+import { writePrefixLookup } from "./prefix-lookup.ts";
 import { ProgramContext } from "./program-context.ts";
 import {
   writeLookup,
@@ -188,7 +189,10 @@ function addOwnHelpers(
       else if (callee === "callAny") body = writeCallAny(about);
       else if (callee === "redirect") body = writePlainRedirect(layout);
       else if (map === undefined) continue;
-      else if (name === "lookup") body = writeLookup(layout, map);
+      else if (name === "lookup" && map.kind === "lpm")
+        body = writePrefixLookup(layout, map);
+      else if (name === "lookup" || name === "exact")
+        body = writeLookup(layout, map);
       else if (name === "redirect") body = writeRedirect(layout, map);
       else continue;
       functions.set(callee, body);

@@ -3,7 +3,7 @@
  * a call into JavaScript and back would cost more than the lookup.
  *
  *   lookup:MAP   (address of the key) → address of the value that this CPU sees, or 0;
- *                in LRU maps the element is used now
+ *                in LRU maps the element is used now; lpm_trie: prefix-lookup.ts
  *   redirect:MAP (key, low and high half of the flags) → verdict; fills the descriptor
  *
  * The engine inserts and deletes, so hash and layout must be the same on both sides:
@@ -24,7 +24,7 @@ export const hashConstants = {
 
 /** Whether there is a `lookup` for the map. */
 export function hasLookup({ kind }: MapLayout): boolean {
-  return kind === "hash" || kind === "lru";
+  return kind === "hash" || kind === "lru" || kind === "lpm";
 }
 
 export function writeLookup(layout: Layout, map: MapLayout): FunctionBody {

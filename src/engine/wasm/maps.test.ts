@@ -100,6 +100,9 @@ const maps: readonly MapSpec[] = [
   mapOf("lru_one", "lru_hash", [4, 8, 1]),
   mapOf("lru_percpu", "lru_percpu_hash", [4, 8, 5]),
   mapOf("lpm", "lpm_trie", [8, 8, 7], { flags: 1 }),
+  mapOf("lpm3", "lpm_trie", [7, 8, 9], { flags: 1 }),
+  mapOf("lpm16", "lpm_trie", [20, 8, 9], { flags: 1 }),
+  mapOf("lpm1", "lpm_trie", [5, 8, 9], { flags: 1 }),
 ];
 
 for (const [spec, memory] of maps.flatMap((spec) =>

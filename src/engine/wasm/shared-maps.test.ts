@@ -15,6 +15,7 @@ import { audit } from "./map-audit.test.kit.ts";
 import { MapLock } from "./map-lock.ts";
 import { MemoryView } from "./memory-view.ts";
 import { PrefixMap } from "./prefix-map.ts";
+import { QueueMap } from "./queue-map.ts";
 import { TableMap } from "./table-map.ts";
 import { mapOf, programOf } from "./twin.test.kit.ts";
 import { newMemory } from "./web-assembly.ts";
@@ -54,6 +55,7 @@ type Table = typeof TableMap | typeof PrefixMap;
 interface Core {
   readonly map: TableMap | PrefixMap;
   readonly memory: MemoryView;
+  readonly layout: MapLayout;
   readonly watch: Watch;
   /** Where this core puts keys and values. */
   readonly at: number;
@@ -80,7 +82,7 @@ function coresOf(
     if (map === undefined) throw new RangeError("no map");
     const { outside } = layout.cell;
     const table = new Table(memory, map, makeLock(memory, map));
-    return { map: table, memory, watch, at: outside };
+    return { map: table, memory, layout: map, watch, at: outside };
   };
   return [make(one), make(two)];
 }
@@ -328,3 +330,41 @@ for (const { name, spec, first, second } of changes)
     deepEqual(run(realLock), []);
     ok(run(noLock).length > 0, "the mutant is seen");
   });
+
+test("queues: values go in and out one at a time; without the lock one is lost", () => {
+  const spec = mapOf("table", "queue", [0, 8, 4]);
+  const word = ({ memory, at }: Core, value: number): number => {
+    memory.bytes.set(Uint8Array.of(value, value, value, value, 7, 7, 7, 7), at);
+    return at;
+  };
+  const run = (makeLock: typeof realLock): readonly string[] => {
+    const wrong: string[] = [];
+    for (let step = 0; step < 12; step++) {
+      const [one, two] = coresOf(spec, TableMap, makeLock);
+      const [first, second] = [one, two].map(({ memory, layout }) => {
+        return new QueueMap(memory, layout, makeLock(memory, layout));
+      });
+      if (first === undefined || second === undefined) return ["no queues"];
+      equal(second.push(word(two, 1), 0), 0);
+      let left = step;
+      let came = false;
+      one.watch.call = () => {
+        if (left-- > 0 || came) return;
+        came = true;
+        const push = (): number => second.push(word(two, 3), 0);
+        if (one.memory.u32(two.layout.state) === 0) equal(push(), 0);
+        else throws(push, /was not released for 1 ms/);
+      };
+      equal(first.push(word(one, 2), 0), 0);
+      one.watch.call = undefined;
+      if (!came) break;
+      const values = second.all().map(([value]) => value);
+      const text = values.join(" ");
+      if (text !== "1 2" && text !== "1 2 3" && text !== "1 3 2")
+        wrong.push(text);
+    }
+    return wrong;
+  };
+  deepEqual(run(realLock), []);
+  ok(run(noLock).length > 0, "the mutant is seen");
+});
