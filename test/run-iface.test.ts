@@ -133,6 +133,36 @@ ifaceTest("a split program: two queues, two cores, verdicts of check", () => {
   equal(check.status, 0);
 });
 
+ifaceTest(
+  "interfaces that are there: used, and left as they were",
+  async () => {
+    const namespace = await createNamespace();
+    try {
+      const ip = (...words: readonly string[]): string =>
+        namespace.run(
+          () => spawnSync("ip", words, { encoding: "utf8" }).stdout,
+        );
+      ip("link", "add", "v0", "type", "veth", "peer", "name", "far");
+      for (const name of ["v0", "far"]) ip("link", "set", name, "up");
+      // prettier-ignore
+      const words = ["run", nf("source-counter"), "--iface", "v0", "--trace", "gen:zipf,packets=500"];
+      const have = namespace.run(() => ran(words));
+      deepEqual(have.verdicts, { pass: 500 });
+      equal(have.mismatches, 0);
+      ok(!/xdp|prog/.test(ip("link", "show")));
+      // prettier-ignore
+      const narrow = namespace.run(() => divisi(["run", join(folder, "out"), "--iface", "v0", "--trace", "gen:zipf,packets=10"]));
+      equal(narrow.status, 4);
+      match(
+        narrow.stderr,
+        /v0 has 1 receive queue, and 2 are needed\n {2}ethtool -L v0 rx 2/,
+      );
+    } finally {
+      namespace.close();
+    }
+  },
+);
+
 /** A run that takes a while, in the middle of it: its links and namespace. */
 interface Running {
   readonly supervisor: ChildProcess;

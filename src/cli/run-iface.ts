@@ -21,7 +21,8 @@ import {
   type TraceFrame,
   type WireRunResult,
 } from "../engine/index.ts";
-import type { ProgramSpec } from "../isa/index.ts";
+import { lift } from "../ir/index.ts";
+import { helperByNumber, type ProgramSpec } from "../isa/index.ts";
 import { NicModel, portConfig } from "../rss/index.ts";
 import { portOfTrace } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
@@ -158,6 +159,7 @@ async function runTrace(
         interfaces: make ? "make" : "find",
         queues: subject.cores,
         inTurn: clock === "an input",
+        oneByOne: usesMetadata(own),
         onProgress: (done, total) => progress.update(done, total),
         isCancelled: stop.isAsked,
       },
@@ -230,6 +232,26 @@ function clockOf(program: ProgramSpec, cpus: number): Clock {
   )
     ? "an input"
     : "real";
+}
+
+/** Then ours would be in its way, and frames go one by one instead of tagged. */
+function usesMetadata(program: ProgramSpec): boolean {
+  const reads = lift(program).functions.some(({ values }) =>
+    values.some(
+      (type) => type?.kind === "pointer" && type.region.kind === "packet-meta",
+    ),
+  );
+  return (
+    reads ||
+    program.functions.some(({ instructions }) =>
+      instructions.some(
+        (each) =>
+          each.kind === "call" &&
+          each.callee.kind === "helper" &&
+          helperByNumber(each.callee.helper)?.name === "xdp_adjust_meta",
+      ),
+    )
+  );
 }
 
 interface Ran {

@@ -42,6 +42,8 @@ export interface TraceRunOptions {
   readonly ethtool: Ethtool;
   /** One queue at a time instead of all at once. */
   readonly inTurn?: boolean;
+  /** A round for each frame. */
+  readonly oneByOne?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
   /** Asked between rounds: true ends the run early. */
   readonly isCancelled?: () => boolean;
@@ -93,7 +95,8 @@ export async function runFrames(
       const frame = frames[next];
       const queue = perQueue[frame?.queue ?? 0];
       if (frame === undefined || queue === undefined) continue;
-      if (queue.length === sender.capacity) break;
+      const isFull = options.oneByOne === true && next > first;
+      if (queue.length === sender.capacity || isFull) break;
       queue.push({ data: frame.data, to: frame.port });
     }
     if (options.inTurn === true)

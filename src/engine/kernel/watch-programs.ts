@@ -73,8 +73,34 @@ const environment = `
   r2 = *(u32 *)(r9 + 28)
   *(u32 *)(r1 + ${environmentLayout.cpu}) = r2`;
 
+/** Into the metadata; the end of the program when there is no room. */
+const writeTag = `
+  r1 = r6
+  r2 = -8
+  call xdp_adjust_meta
+  if r0 != 0 goto end
+  r1 = *(u32 *)(r6 + 8)
+  r2 = *(u32 *)(r6 + 0)
+  r3 = r1
+  r3 += 8
+  if r3 > r2 goto end
+  *(u32 *)(r1 + 0) = ${magic}
+  *(u32 *)(r1 + 4) = r8`;
+
+export interface GateOptions {
+  /** Bytes of a record's frame. */
+  readonly room: number;
+  /** Runs go on one by one, so that the last one is meant: the metadata is the program's. */
+  readonly tagged: boolean;
+  readonly setsEnvironment: boolean;
+}
+
 /** Stands before the watched program, which is entry 0 of `programs`. */
-export function gateText(room: number, setsEnvironment: boolean): string {
+export function gateText({
+  room,
+  tagged,
+  setsEnvironment,
+}: GateOptions): string {
   return `function divisi_gate
   r6 = r1${find("next", 0)}
   r7 = 1
@@ -95,18 +121,7 @@ export function gateText(room: number, setsEnvironment: boolean): string {
   call get_smp_processor_id
   *(u32 *)(r9 + 28) = r0
   call ktime_get_ns
-  *(u64 *)(r9 + 32) = r0${xdpLength}${copyFrame("xdp_load_bytes", room)}
-  r1 = r6
-  r2 = -8
-  call xdp_adjust_meta
-  if r0 != 0 goto end
-  r1 = *(u32 *)(r6 + 8)
-  r2 = *(u32 *)(r6 + 0)
-  r3 = r1
-  r3 += 8
-  if r3 > r2 goto end
-  *(u32 *)(r1 + 0) = ${magic}
-  *(u32 *)(r1 + 4) = r8
+  *(u64 *)(r9 + 32) = r0${xdpLength}${copyFrame("xdp_load_bytes", room)}${tagged ? writeTag : ""}
   *(u32 *)(r9 + 4) = 1${setsEnvironment ? environment : ""}
   r1 = r6
   r2 = map programs ll
@@ -178,10 +193,15 @@ const publish = `
   r1 = *(u64 *)(r10 - 16)
   *(u32 *)(r9 + 0) = r1`;
 
+/** The run that began last: the one in hand where they go one by one. */
+const lastRun = `${find("next", 0)}
+  r1 = *(u64 *)(r0 + 0)
+  *(u32 *)(r9 + 4) = r1`;
+
 /** XDP program of a peer: what came back over the wire. */
-export function wireCatcherText(room: number): string {
+export function wireCatcherText({ room, tagged }: GateOptions): string {
   return `function divisi_wire
-  r6 = r1${newCatch}${readTag(8, 0)}
+  r6 = r1${newCatch}${tagged ? readTag(8, 0) : lastRun}
   *(u32 *)(r9 + 16) = 1
   r1 = *(u32 *)(r6 + 12)
   *(u32 *)(r9 + 20) = r1
@@ -196,9 +216,9 @@ end:
 }
 
 /** First program at tcx ingress: what was passed on. Nothing goes further. */
-export function stackCatcherText(room: number): string {
+export function stackCatcherText({ room, tagged }: GateOptions): string {
   return `function divisi_stack
-  r6 = r1${newCatch}${readTag(140, 76)}
+  r6 = r1${newCatch}${tagged ? readTag(140, 76) : lastRun}
   *(u32 *)(r9 + 16) = 2
   r1 = *(u32 *)(r6 + 40)
   *(u32 *)(r9 + 20) = r1

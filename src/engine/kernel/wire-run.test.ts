@@ -32,6 +32,38 @@ function wireTest(name: string, body: (kernel: Kernel) => Promise<void>): void {
   });
 }
 
+/** Puts 4 bytes of metadata in front, and looks for them. */
+const withMetadata: ProgramSpec = {
+  file: "meta.bpf",
+  name: "meta",
+  section: "xdp",
+  type: "xdp",
+  license: "GPL",
+  maps: [],
+  functions: [
+    parseFunction(`function meta
+  r6 = r1
+  r2 = -4
+  call xdp_adjust_meta
+  if r0 != 0 goto bad
+  r2 = *(u32 *)(r6 + 8)
+  r3 = *(u32 *)(r6 + 0)
+  r3 -= r2
+  if r3 != 4 goto bad
+  r2 = *(u32 *)(r6 + 0)
+  r3 = *(u32 *)(r6 + 4)
+  r4 = r2
+  r4 += 22
+  if r4 > r3 goto bad
+  r0 = *(u8 *)(r2 + 20)
+  r0 &= 3
+  exit
+bad:
+  r0 = 1
+  exit`),
+  ],
+};
+
 /** Byte 20 modulo 8 says what happens; byte 21 becomes 7, or `mark`. */
 function everyVerdict({ mark = 7, third = 3 } = {}): ProgramSpec {
   return {
@@ -137,21 +169,30 @@ interface Ran {
 async function ranOnWires(
   kernel: Kernel,
   frames: readonly TraceFrame[],
-  { queues = 1, program = everyVerdict() } = {},
+  {
+    queues = 1,
+    program = everyVerdict(),
+    reference = everyVerdict(),
+    oneByOne = false,
+  } = {},
 ): Promise<Ran> {
   return runOnWires(
     kernel,
     {
-      bind: (ports) => ({ program, contents: contentsFor(ports) }),
+      bind: (ports) => ({
+        program,
+        contents: program.maps.length > 0 ? contentsFor(ports) : {},
+      }),
       frames,
       ports: [{ name: "w0" }, { name: "w1" }],
       interfaces: "make",
       queues,
+      oneByOne,
     },
     (result) => {
       const options = {
-        program: everyVerdict(),
-        contents: contentsFor(result.ports),
+        program: reference,
+        contents: reference.maps.length > 0 ? contentsFor(result.ports) : {},
         cpus: 8,
         seed: 1,
         interfaces: result.ports.map(({ ifindex }) => ifindex),
@@ -218,6 +259,26 @@ wireTest("one byte written otherwise is seen", async (kernel) => {
   ok(differing.length > 10);
   ok(differing.every(({ what }) => what === "bytes"));
 });
+
+wireTest(
+  "a program with metadata of its own, frame by frame",
+  async (kernel) => {
+    const frames = randomFrames(60, 2);
+    const { result, differing } = await ranOnWires(kernel, frames, {
+      program: withMetadata,
+      reference: withMetadata,
+      oneByOne: true,
+      queues: 2,
+    });
+    deepEqual(differing, []);
+    equal(result.fates.length, frames.length);
+    const seen = new Set(result.fates.map(({ verdict }) => verdict));
+    deepEqual(
+      [...seen].sort((a, b) => a - b),
+      [0, 1, 2, 3],
+    );
+  },
+);
 
 wireTest("frames too short or too long are refused", async (kernel) => {
   for (const length of [13, 4000])

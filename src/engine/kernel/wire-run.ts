@@ -34,7 +34,7 @@ const usualMtu = 1500;
 
 export interface WireRunOptions extends Pick<
   TraceRunOptions,
-  "inTurn" | "onProgress" | "isCancelled"
+  "inTurn" | "oneByOne" | "onProgress" | "isCancelled"
 > {
   /** The program for these ports. */
   readonly bind: (ports: readonly VethPair[]) => BoundProgram;
@@ -82,6 +82,7 @@ export async function runOnWires<T>(
         new XdpWatch(kernel.syscalls, {
           program: loaded.program().fd,
           ...environmentOf(loaded),
+          untagged: options.oneByOne === true,
           hasFrags: bound.program.section.startsWith("xdp.frags"),
           longest: longest + growth,
         }),
@@ -175,7 +176,7 @@ function checkQueues(
     const { rx } = ethtool.channels(name);
     if (rx !== queues)
       throw new UnsupportedError(
-        `${name} has ${rx} receive queues, and ${queues} are needed`,
+        `${name} has ${rx === 1 ? "1 receive queue" : `${rx} receive queues`}, and ${queues} are needed`,
         { feature: `${queues} queues`, fix: `ethtool -L ${name} rx ${queues}` },
       );
   }

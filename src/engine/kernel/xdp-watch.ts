@@ -69,6 +69,8 @@ export interface WatchOptions {
   readonly hasFrags?: boolean;
   /** Bytes of the longest frame that can come or go. */
   readonly longest: number;
+  /** The program has metadata of its own: no tags, and runs must go one by one. */
+  readonly untagged?: boolean;
   /** Map that tells the program its time and CPU (codegen's environment). */
   readonly environment?: number;
 }
@@ -86,7 +88,11 @@ export class XdpWatch {
   constructor(syscalls: Syscalls, options: WatchOptions) {
     this.#syscalls = syscalls;
     const stride = 2 ** Math.ceil(Math.log2(recordHeader + options.longest));
-    const room = stride - recordHeader;
+    const texts = {
+      room: stride - recordHeader,
+      tagged: options.untagged !== true,
+      setsEnvironment: options.environment !== undefined,
+    };
     this.#records = new Ring(syscalls, "record", recordCapacity, stride);
     this.#catches = new Ring(syscalls, "catch", catchCapacity, stride);
     try {
@@ -109,27 +115,23 @@ export class XdpWatch {
         environment: options.environment ?? -1,
       };
       this.#gate = this.#keep(
-        loadSmallProgram(
-          syscalls,
-          gateText(room, options.environment !== undefined),
-          {
-            maps,
-            attachType: 37,
-            hasFrags: options.hasFrags === true,
-          },
-        ),
+        loadSmallProgram(syscalls, gateText(texts), {
+          maps,
+          attachType: 37,
+          hasFrags: options.hasFrags === true,
+        }),
       );
       const set = setWord(syscalls, programs, [0, options.program]);
       if (set < 0)
         throw new Bug(`no tail call to it: ${syscalls.errorName(-set)}`);
       this.#wire = this.#keep(
-        loadSmallProgram(syscalls, wireCatcherText(room), {
+        loadSmallProgram(syscalls, wireCatcherText(texts), {
           maps,
           attachType: 37,
         }),
       );
       this.#stack = this.#keep(
-        loadSmallProgram(syscalls, stackCatcherText(room), {
+        loadSmallProgram(syscalls, stackCatcherText(texts), {
           maps,
           type: schedClsType,
         }),
