@@ -97,21 +97,24 @@ const applyBody = `usage() {
   exit "$1"
 }
 
-# Is everything as wanted? Says nothing itself.
+# Is everything as wanted? Says nothing itself; WRONG is the first thing that is not.
 as_wanted() {
-  local index class letters queue pair
+  local index class letters queue pair name
   for index in "\${!ports[@]}"; do
-    read_channels "\${ifaces[index]}" && ((CH_NOW == cores)) || return 1
-    read_rss "\${ifaces[index]}" || return 1
-    [[ $RSS_TABLE == "\${tables[index]}" && $RSS_KEY == "\${keys[index]}" ]] || return 1
-    [[ -z $RSS_FUNCTION || $RSS_FUNCTION == toeplitz ]] || return 1
-    [[ $RSS_TRANSFORM == none || ( -z $RSS_TRANSFORM && $transform == none ) ]] || return 1
+    name=$(shown "\${ifaces[index]}")
+    read_channels "\${ifaces[index]}" || { WRONG="$name: channels cannot be read"; return 1; }
+    ((CH_NOW == cores)) || { WRONG="$name: $CH_NOW channels, wanted $cores"; return 1; }
+    read_rss "\${ifaces[index]}" || { WRONG="$name: hash set-up cannot be read"; return 1; }
+    [[ $RSS_TABLE == "\${tables[index]}" ]] || { WRONG="$name: another indirection table than planned"; return 1; }
+    [[ $RSS_KEY == "\${keys[index]}" ]] || { WRONG="$name: another hash key than planned"; return 1; }
+    [[ -z $RSS_FUNCTION || $RSS_FUNCTION == toeplitz ]] || { WRONG="$name: hash function $(shown "$RSS_FUNCTION"), wanted toeplitz"; return 1; }
+    [[ $RSS_TRANSFORM == none || ( -z $RSS_TRANSFORM && $transform == none ) ]] || { WRONG="$name: source and destination are mixed before hashing"; return 1; }
     for pair in \${fields[index]}; do
       class=\${pair%%=*} letters=\${pair#*=}
-      read_fields "\${ifaces[index]}" "$class" && [[ $FIELDS == "$letters" ]] || return 1
+      read_fields "\${ifaces[index]}" "$class" && [[ $FIELDS == "$letters" ]] || { WRONG="$name: hash fields of $class are $(shown "$FIELDS"), wanted $letters"; return 1; }
     done
     for ((queue = 0; queue < cores; queue++)); do
-      read_affinity "\${ifaces[index]}" "$queue" 2>/dev/null && [[ $AFFINITY == "$queue" ]] || return 1
+      read_affinity "\${ifaces[index]}" "$queue" 2>/dev/null && [[ $AFFINITY == "$queue" ]] || { WRONG="$name: queue $queue runs on CPU $(shown "\${AFFINITY:-unknown}"), wanted $queue"; return 1; }
     done
   done
 }
@@ -228,7 +231,7 @@ if as_wanted; then
   if [[ -f $state ]]; then say 'already applied'; else say 'already as wanted; nothing to do'; fi
   exit 0
 fi
-((check_only == 0)) || { say 'not as wanted'; exit 1; }
+((check_only == 0)) || { say "$WRONG"; exit 1; }
 
 for comm in "$root"/proc/[0-9]*/comm; do
   if [[ -r $comm ]] && IFS= read -r word <"$comm" && [[ $word == irqbalance ]]; then
