@@ -207,7 +207,7 @@ export function certify(
     schema: "divisi.certificate/1",
     proved: proofs(analysed, artifact),
     ...found,
-    rewrittenCalls: [],
+    rewrittenCalls: found.tested.rewrittenCalls,
     initialise: toInitialise(artifact.emitted),
     deviations: artifact.plan.deviations.map(({ text }) => text),
   };

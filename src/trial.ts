@@ -5,10 +5,20 @@
  */
 import { returnedConstants, type StateReport } from "./analysis/index.ts";
 import { UnsupportedError } from "./base/index.ts";
-import { loadPortable, portableRunner } from "./engine/index.ts";
+import { controlEnvironment, rewrittenText } from "./codegen/index.ts";
+import {
+  asKernelShows,
+  isComparable,
+  kernelRunner,
+  loadPortable,
+  portableRunner,
+  testRunTakes,
+  type Kernel,
+} from "./engine/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
 import { lift } from "./ir/index.ts";
 import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
+import type { Btf } from "./object/index.ts";
 import {
   coreCapacities,
   coverProgram,
@@ -20,6 +30,7 @@ import {
   widened,
   type Episode,
   type MapContents,
+  type Runner,
   type StateRule,
   type Tested,
 } from "./proof/index.ts";
@@ -27,6 +38,7 @@ import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
   SteeringInputs,
   filledByUser,
+  onlyPort,
   portOfTrace,
   steeringMutants,
   type Port,
@@ -49,12 +61,22 @@ export interface CheckOptions {
   readonly contents?: MapContents;
   readonly seed: number;
   /** What runs the emitted bytes; default: the portable engine, if it can. */
-  readonly engine?: "wasm" | "interp";
+  readonly engine?: "wasm" | "interp" | KernelEngine;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** The running kernel, with the types of the emitted object. */
+export interface KernelEngine {
+  readonly kernel: Kernel;
+  readonly btf?: Btf;
+}
+
 /** Coverage packets and probes, then the trace: both passes and the mutants. */
-export function check(options: CheckOptions): Tested {
+export function check(given: CheckOptions): Tested {
+  const options =
+    typeof given.engine === "object"
+      ? { ...given, ports: kernelPorts(given) }
+      : given;
   const { sequential, emitted, report, cores, setup, seed } = options;
   const inputs = new SteeringInputs();
   const { episodes, contents } = episodesOf(options, inputs);
@@ -66,7 +88,7 @@ export function check(options: CheckOptions): Tested {
   const ir = lift(sequential);
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
-  const runnerOf = engine === "interp" ? interpRunner : portableRunner;
+  const runnerOf = runnerFor(engine);
   const sharded = new Set(
     [...options.strategies].flatMap(([object, strategy]) =>
       strategy === "shard" ? [object] : [],
@@ -75,13 +97,21 @@ export function check(options: CheckOptions): Tested {
   const shares = sharedCapacities(emitted, sharded, cores);
   const names = programTypeRow(sequential.type).verdicts;
   return runDifferential({
-    engine,
+    ...(typeof engine === "object"
+      ? {
+          engine: "kernel",
+          shown: asKernelShows,
+          rewrittenCalls: controlEnvironment(emitted, {
+            cpus: cores,
+          }).rewritten.map(rewrittenText),
+        }
+      : { engine }),
     sequential,
     emitted,
     episodes,
     contents,
     sharded,
-    rules: stateRules(sequential, report, options.strategies),
+    rules: stateRules(options),
     cores,
     steering,
     ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
@@ -172,16 +202,20 @@ function episodesOf(
   { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
   seen: SteeringInputs,
 ): { episodes: Episode[]; contents: MapContents } {
-  const episode = (name: string, packets: readonly PacketInput[]): Episode => ({
-    name,
-    packets,
-    steering: packets.map((packet) =>
+  const takes = (packet: PacketInput): boolean =>
+    typeof given.engine !== "object" ||
+    (testRunTakes(sequential.type, packet) &&
+      ports.some(({ ifindex }) => ifindex === packet.ifindex));
+  const episode = (name: string, all: readonly PacketInput[]): Episode => {
+    const packets = all.filter(takes);
+    const steering = packets.map((packet) =>
       seen.intern(
         packet.data,
         ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
       ),
-    ),
-  });
+    );
+    return { name, packets, steering };
+  };
   const inputs = toInputs(trace, ports);
   const cover = coveringPackets({
     program: sequential,
@@ -240,13 +274,63 @@ function engineFor(program: ProgramSpec): "wasm" | "interp" {
   }
 }
 
-/** Merged objects compare by sums, and what was per-CPU already not at all. */
-function stateRules(
+type RunnerOf = (
   program: ProgramSpec,
-  report: StateReport,
-  strategies: ReadonlyMap<string, string>,
-): Map<string, StateRule> {
+  options: {
+    readonly contents: MapContents;
+    readonly seed: number;
+    readonly capacities?: Readonly<Record<string, number>>;
+  },
+) => Runner;
+
+function runnerFor(engine: "wasm" | "interp" | KernelEngine): RunnerOf {
+  if (engine === "wasm") return portableRunner;
+  if (engine === "interp") return interpRunner;
+  const { kernel, btf } = engine;
+  return (program, options) =>
+    kernelRunner(kernel, program, {
+      ...options,
+      ...(btf === undefined ? {} : { btf }),
+    });
+}
+
+/**
+ * Where nobody tests the port, an interface with many queues; loopback has one, and
+ * cores are told apart by queues.
+ */
+function kernelPorts({ ports, cores }: CheckOptions): readonly Port[] {
+  const [first] = ports;
+  if (
+    first === onlyPort ||
+    (ports.length === 1 && first?.name === onlyPort.name)
+  )
+    return [{ ...onlyPort, ifindex: 2 }];
+  const loopback = ports.find(({ ifindex }) => ifindex === 1);
+  if (loopback !== undefined && cores > 1)
+    throw new UnsupportedError(
+      `port ${loopback.name} is interface 1, the loopback device, which has one queue for ${cores} cores`,
+      {
+        feature: `${cores} queues of the loopback device`,
+        fix: "split with --port NAME=IFINDEX, or use --engine wasm",
+      },
+    );
+  return ports;
+}
+
+/**
+ * Merged objects compare by sums, and what was per-CPU already not at all, nor what
+ * user space cannot read in the kernel.
+ */
+function stateRules({
+  sequential: program,
+  report,
+  strategies,
+  engine,
+}: CheckOptions): Map<string, StateRule> {
   const rules = new Map<string, StateRule>();
+  if (typeof engine === "object")
+    for (const map of program.maps)
+      if (!isComparable(map)) rules.set(map.name, { kind: "unread" });
   for (const { name, access, cpuIndexed } of report.objects) {
     const map = program.maps.find((candidate) => candidate.name === name);
     if (access === "per-cpu" || cpuIndexed)

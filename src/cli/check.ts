@@ -1,6 +1,9 @@
 /** `divisi check`: the differential run of a directory that `split` wrote. */
 import { demandOf, generate, reread } from "../pipeline.ts";
-import { check as differential } from "../trial.ts";
+import { check as differential, type CheckOptions } from "../trial.ts";
+import { openKernel } from "../engine/index.ts";
+import { readObject } from "../object/index.ts";
+import type { Tested } from "../proof/index.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { nicProfile } from "../rss/index.ts";
@@ -8,6 +11,7 @@ import { contentsOf } from "./input.ts";
 import { Progress, type Answer, type Rendering } from "./render.ts";
 import { readTrace, reasonsAgainst } from "./split.ts";
 import { testedLines } from "./split-text.ts";
+import { askVerifier } from "./verifier.ts";
 import { strategyNamed } from "./strategy-words.ts";
 import { trafficFrom } from "./traffic-input.ts";
 import { choiceOf, isSet, valuesOf } from "./words.ts";
@@ -39,11 +43,22 @@ export async function check(
     ),
   });
   const { trace } = await readTrace(traffic.read());
-  const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
+  const engine = choiceOf(words, "engine", [
+    "wasm",
+    "interp",
+    "kernel",
+  ] as const);
+  const emitted = reread(directory.core, analysed.program);
+  const verifier =
+    engine === "kernel"
+      ? await askVerifier(directory.core, analysed.program)
+      : undefined;
+  const kernel = engine === "kernel" ? await openKernel() : undefined;
+  const { btf } = readObject(directory.core, "core.o");
   const progress = new Progress("checking", rendering);
-  const tested = differential({
+  const options: CheckOptions = {
     sequential: analysed.program,
-    emitted: reread(directory.core, analysed.program),
+    emitted,
     report: analysed.report,
     strategies: new Map(
       plan.objects.map(({ name, strategy }) => [name, strategy]),
@@ -55,9 +70,18 @@ export async function check(
     trace: traffic.coverageOnly ? [] : trace,
     ...(contents === undefined ? {} : { contents }),
     seed: plan.seed,
-    ...(engine === undefined ? {} : { engine }),
+    ...(engine === "wasm" || engine === "interp" ? { engine } : {}),
+    ...(kernel === undefined
+      ? {}
+      : { engine: { kernel, ...(btf === undefined ? {} : { btf }) } }),
     onProgress: (done, total) => progress.update(done, total),
-  });
+  };
+  let tested: Tested;
+  try {
+    tested = differential(options);
+  } finally {
+    kernel?.close();
+  }
   progress.finish();
   const reasons = [
     ...directory.disagreeing.map(
@@ -75,15 +99,28 @@ export async function check(
       reasons,
       changed: directory.changed,
       tested,
+      ...(verifier === undefined ? {} : { verifier }),
     },
     text: [
       reasons.length === 0
         ? `equal, grade ${plan.grade}`
         : reasons.map((reason) => `no: ${reason}`).join("\n"),
       ...testedLines(tested),
+      ...(verifier === undefined ? [] : kernelLines(tested, verifier)),
       ...(directory.changed.length > 0
         ? [`changed since the certificate: ${directory.changed.join(", ")}`]
         : []),
     ].join("\n"),
   };
+}
+
+/** What ran in the kernel, and what of it was not the program's own. */
+function kernelLines({ rewrittenCalls }: Tested, verifier: string): string[] {
+  return [
+    "ran on    kernel, packet by packet (BPF_PROG_TEST_RUN)",
+    ...rewrittenCalls.map(
+      (text, at) => `${at === 0 ? "rewritten " : "          "}${text}`,
+    ),
+    `verifier  ${verifier}`,
+  ];
 }

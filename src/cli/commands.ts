@@ -94,7 +94,7 @@ export const commands: readonly Command[] = [
         name: "engine",
         value: "E",
         text: "what runs the emitted bytes (default wasm)",
-        choices: ["wasm", "interp"],
+        choices: ["wasm", "interp", "kernel"],
       },
       seed,
     ],
@@ -206,7 +206,7 @@ export const commands: readonly Command[] = [
         name: "engine",
         value: "E",
         text: "what runs it (default wasm)",
-        choices: ["wasm", "interp"],
+        choices: ["wasm", "interp", "kernel"],
       },
       {
         name: "iface",

@@ -22,7 +22,8 @@ import {
   type MapContents,
 } from "../proof/index.ts";
 import { NicModel, portConfig, type NicSetup } from "../rss/index.ts";
-import { SteeringInputs, type Port } from "../strategy/index.ts";
+import { readObject } from "../object/index.ts";
+import { SteeringInputs, onlyPort, type Port } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
 import {
   asTracePacket,
@@ -36,6 +37,7 @@ import { writeWhole } from "./files.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import { runIface } from "./run-iface.ts";
 import { say, writeData, type Answer, type Rendering } from "./render.ts";
+import { runOnKernel } from "./run-kernel.ts";
 import { readTrace } from "./split.ts";
 import {
   trafficFrom,
@@ -50,7 +52,11 @@ interface Ran {
   readonly stateDigest: string;
   /** Packets on another core than the NIC's model gives them; 0 where one core runs all. */
   readonly misdirected: number;
+  /** Of the kernel: calls that it was not given as they are. */
+  readonly rewrittenCalls?: readonly string[];
 }
+
+const engines = ["wasm", "interp", "kernel"] as const;
 
 export async function run(words: Words, rendering: Rendering): Promise<Answer> {
   const [path = ""] = words.args;
@@ -71,7 +77,7 @@ export async function run(words: Words, rendering: Rendering): Promise<Answer> {
 }
 
 async function runProgram(path: string, words: Words): Promise<Answer> {
-  const { program, report, ports } = loadAnalysed(path, words);
+  const { program, report, ports, object } = loadAnalysed(path, words);
   const names = ports.map(({ name }) => name);
   const traffic = trafficInput(words, names);
   const seed = seedOf(words);
@@ -86,11 +92,17 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
     ...(given === undefined ? {} : { contents: given }),
   });
   const options = { seed, contents };
-  const engine = choiceOf(words, "engine", ["wasm", "interp"] as const);
+  const engine = choiceOf(words, "engine", engines);
   const ran =
-    engine === "interp"
-      ? interpreted(program, inputs, options)
-      : compiled(program, inputs, options);
+    engine === "kernel"
+      ? await runOnKernel(program, inputs, {
+          ...options,
+          cores: 1,
+          btf: object.btf,
+        })
+      : engine === "interp"
+        ? interpreted(program, inputs, options)
+        : compiled(program, inputs, options);
   return answer(path, program, { trace, ports }, ran, words);
 }
 
@@ -187,7 +199,8 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
         fix: "divisi check tells whether it is still equal; split writes it anew",
       },
     );
-  if (choiceOf(words, "engine", ["wasm", "interp"] as const) === "interp")
+  const engine = choiceOf(words, "engine", engines);
+  if (engine === "interp")
     throw usage("--engine interp runs programs, not directories");
   const names = plan.ports.map(({ name }) => name);
   const given = valuesOf(words, "trace");
@@ -230,6 +243,19 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     plan.cores,
   );
   const steer = Uint8Array.from(numbers, (number) => steering(number));
+  const notSteered =
+    setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer);
+  if (engine === "kernel") {
+    const ran = await runOnKernel(program, queued(inputs, steer, plan.ports), {
+      seed: seedOf(words),
+      contents: widened(contents, program, plan.cores),
+      cores: plan.cores,
+      btf: readObject(directory.core, "core.o").btf,
+    });
+    const traffic = { trace, ports: plan.ports };
+    const all = { ...ran, misdirected: notSteered };
+    return answer(path, program, traffic, all, words);
+  }
   const result = await runParallel({
     program,
     cores: plan.cores,
@@ -249,8 +275,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     { trace, ports: plan.ports },
     {
       outcomes: result.outcomes,
-      misdirected:
-        setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer),
+      misdirected: notSteered,
       cores: result.cores.map(({ packets, ns }) => ({
         packets,
         ns: Math.round(ns),
@@ -262,6 +287,20 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     },
     words,
   );
+}
+
+/** Each on its core's queue; where nobody tests the port, of an interface that has queues. */
+function queued(
+  inputs: readonly PacketInput[],
+  steer: Uint8Array,
+  ports: readonly Port[],
+): PacketInput[] {
+  const isAny = ports.length === 1 && ports[0]?.name === onlyPort.name;
+  return inputs.map((input, index) => {
+    const core = steer[index] ?? 0;
+    const ifindex = isAny ? 2 : input.ifindex;
+    return { ...input, ifindex, cpu: core, rxQueue: core };
+  });
 }
 
 /** Asks the model for every packet by itself: were equal ones steered alike? */
@@ -318,6 +357,10 @@ async function answer(
     );
   const total = trace.length;
   const count = (value: number): string => value.toLocaleString("en");
+  const included =
+    ran.rewrittenCalls === undefined
+      ? "program and helpers only"
+      : "one test run per packet";
   return {
     exit: 0,
     json: {
@@ -328,6 +371,13 @@ async function answer(
       verdicts,
       cores: ran.cores,
       misdirected: ran.misdirected,
+      ...(ran.rewrittenCalls === undefined
+        ? { includes: "program" }
+        : {
+            engine: "kernel",
+            includes: "program+test run",
+            rewrittenCalls: ran.rewrittenCalls,
+          }),
       faults: faults.slice(0, 20),
       stateDigest: ran.stateDigest,
     },
@@ -338,7 +388,7 @@ async function answer(
       ),
       ...ran.cores.map(
         ({ packets, ns }, core) =>
-          `  core ${core}     ${count(packets)} packets, ${packets === 0 ? "idle" : `${(ns / packets).toFixed(1)} ns each (program and helpers only)`}`,
+          `  core ${core}     ${count(packets)} packets, ${packets === 0 ? "idle" : `${(ns / packets).toFixed(1)} ns each (${included})`}`,
       ),
       ...faults
         .slice(0, 3)
@@ -346,6 +396,9 @@ async function answer(
           ({ packet, text, at }) =>
             `  fault      packet ${packet}: ${text}${at === undefined ? "" : ` at ${at.function}+${at.instruction}`}`,
         ),
+      ...(ran.rewrittenCalls ?? []).map(
+        (call, at) => `  ${at === 0 ? "rewritten  " : "           "}${call}`,
+      ),
       `  state      ${ran.stateDigest}`,
     ].join("\n"),
   };

@@ -25,7 +25,9 @@ export interface Tested {
   readonly packets: number;
   readonly seed: number;
   /** What ran the emitted bytes. */
-  readonly engine: "wasm" | "interp";
+  readonly engine: "wasm" | "interp" | "kernel";
+  /** Calls that the engine was not given as they are: clocks and the like. */
+  readonly rewrittenCalls: readonly string[];
   readonly mismatches: number;
   /** The first few mismatches, for people. */
   readonly first: readonly Mismatch[];

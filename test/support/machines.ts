@@ -187,6 +187,7 @@ export function runKernel(
     contents,
     seed,
     programs,
+    routes: "varied",
     ...(btf === undefined ? {} : { btf }),
     asIs: options.asIs === true,
   });

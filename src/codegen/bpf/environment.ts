@@ -17,7 +17,7 @@
  *   verdict that drops (in a subprogram: returns 0) and is counted in `clamped`. So
  *   the verifier knows the range that it knows of the helper's answer. A program with
  *   per-CPU maps keeps its own call: it must run on the packet's CPU (`pinned`).
- * - fib_lookup answers as `variedEnvironment` does, since routes are the kernel's.
+ * - fib_lookup answers as the interpreter does, since routes are the kernel's.
  * - Redirects are called as they are. Their arguments are noted before and their
  *   answer after: a test run shows the verdict and not where to. Of perf events the
  *   size is noted, which their padding hides.
@@ -87,6 +87,8 @@ export interface ControlledProgram {
 export interface ControlOptions {
   /** CPUs that there may be; numbers are below it. */
   readonly cpus: number;
+  /** What fib_lookup finds: nothing (as interp does by itself), or what `variedEnvironment` does. */
+  readonly routes?: "none" | "varied";
 }
 
 export function controlEnvironment(
@@ -192,7 +194,10 @@ const layout = environmentLayout;
 const pointer = `value ${environmentMap}[0] ll`;
 
 /** What stands in the call's place, or undefined. */
-function replacementOf(helper: string, { cpus, drop }: Replacement) {
+function replacementOf(
+  helper: string,
+  { cpus, drop, routes = "none" }: Replacement,
+): string | undefined {
   switch (helper) {
     case "ktime_get_ns":
     case "ktime_get_boot_ns":
@@ -223,7 +228,7 @@ function replacementOf(helper: string, { cpus, drop }: Replacement) {
         exit
         known:`;
     case "fib_lookup":
-      return route;
+      return routes === "none" ? noRoute : variedRoute;
     case "perf_event_output":
       return perfEvent;
     default: {
@@ -275,7 +280,7 @@ const perfEvent = `
     done:`;
 
 /** `struct bpf_fib_lookup` in r2, its size in r3, flags in r4. */
-const route = `
+const requestChecked = `
     r0 = -22
     w3 = w3
     if r3 < 64 goto done
@@ -291,7 +296,15 @@ const route = `
     if r4 == 10 goto family
     r0 = -97
     goto done
-    family:
+    family:`;
+
+/** BPF_FIB_LKUP_RET_NOT_FWDED. */
+const noRoute = `${requestChecked}
+    r0 = 4
+    done:`;
+
+/** The code is the destination's last byte modulo 16; 0 finds a neighbour. */
+const variedRoute = `${requestChecked}
     r0 = r5
     r0 &= 15
     if r0 != 0 goto done

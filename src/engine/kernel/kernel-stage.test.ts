@@ -118,6 +118,7 @@ interface Setting {
   readonly contents?: MapContents;
   readonly cpus?: number;
   readonly packets?: readonly PacketInput[];
+  readonly routes?: "none" | "varied";
   /** What the kernel runs instead. */
   readonly other?: ProgramSpec;
 }
@@ -138,11 +139,15 @@ function compared(
   const want = interpRunner(program, {
     contents,
     seed,
-    environment: variedEnvironment,
+    environment: setting.routes === "varied" ? variedEnvironment : {},
     shown: asKernelShows,
   })(packets, cpus);
   ok(new Set(want.verdicts).size > 0);
-  const have = kernelRunner(kernel, other, { contents, seed })(packets, cpus);
+  const have = kernelRunner(kernel, other, {
+    contents,
+    seed,
+    routes: setting.routes ?? "none",
+  })(packets, cpus);
   return compareRecords(want, have, rules);
 }
 
@@ -343,7 +348,7 @@ for (const [name, body] of Object.entries(fromTc))
     expectAgreement(kernel, programOf(text, [], "sched_cls"));
   });
 
-kernelTest("routes are those of the varied environment", (kernel) => {
+kernelTest("routes are the interpreter's", (kernel) => {
   const text = `${start}
     r9 = *(u8 *)(r7 + 0)
     r1 = 0
@@ -393,7 +398,8 @@ kernelTest("routes are those of the varied environment", (kernel) => {
     *(u64 *)(r7 + 32) = r1
     r0 = 2
     out:\n exit`;
-  expectAgreement(kernel, programOf(text));
+  for (const routes of ["none", "varied"] as const)
+    expectAgreement(kernel, programOf(text), { routes });
 });
 
 kernelTest("metadata in front is not the frame", (kernel) => {

@@ -7,7 +7,7 @@
  * exist: otherwise it is not comparable, and an UnsupportedError says so. For all
  * others the CPU is a number that the run sets.
  */
-import { Bug, InputError, UnsupportedError, toHex } from "../../base/index.ts";
+import { Bug, InputError, UnsupportedError } from "../../base/index.ts";
 import {
   controlEnvironment,
   unchanged,
@@ -16,7 +16,7 @@ import {
   type ControlledProgram,
   type RewrittenCall,
 } from "../../codegen/index.ts";
-import type { PacketInput } from "../../interp/index.ts";
+import type { MapEntry, PacketInput } from "../../interp/index.ts";
 import {
   mapTypeRow,
   parseFunction,
@@ -24,7 +24,11 @@ import {
   type ProgramSpec,
 } from "../../isa/index.ts";
 import type { Btf } from "../../object/index.ts";
-import type { MapContents, StateDump } from "../../proof/index.ts";
+import {
+  dumpState,
+  type MapContents,
+  type StateDump,
+} from "../../proof/index.ts";
 import { CpuBinding } from "./affinity.ts";
 import { possibleCpus } from "./create-map.ts";
 import { EnvironmentWords } from "./environment-words.ts";
@@ -46,6 +50,8 @@ export interface StageOptions {
   readonly cpus?: number;
   /** Where tail calls may lead. */
   readonly programs?: readonly ProgramSpec[];
+  /** What routes are found; default none, as in interp. */
+  readonly routes?: "none" | "varied";
   /** Leave every call as it is: the kernel's own clock, random numbers, CPU and routes. */
   readonly asIs?: boolean;
 }
@@ -73,7 +79,10 @@ export class KernelStage {
       const spec = sized(runnable(given), options.capacities ?? {});
       return options.asIs === true
         ? unchanged(spec)
-        : controlEnvironment(spec, { cpus: this.#cpus });
+        : controlEnvironment(spec, {
+            cpus: this.#cpus,
+            routes: options.routes ?? "none",
+          });
     };
     const controlled = [program, ...(options.programs ?? [])].map(control);
     this.rewritten = controlled.flatMap(({ rewritten }) => rewritten);
@@ -166,38 +175,46 @@ export class KernelStage {
 
   /** Every map that user space can read, in the form of proof's `dumpState`. */
   dump(): StateDump {
-    const dump = new Map<string, ReadonlyMap<string, readonly string[]>>();
-    for (const map of this.#loaded.maps.values())
-      if (isComparable(map.spec) && map.spec.name !== environmentMap)
-        dump.set(map.spec.name, this.#cells(map));
-    return dump;
+    return dumpState({
+      maps: this.maps,
+      entries: (map) => this.entries(map),
+    });
+  }
+
+  /** Maps that user space can read. */
+  get maps(): readonly MapSpec[] {
+    return [...this.#loaded.maps.values()]
+      .map(({ spec }) => spec)
+      .filter((spec) => isComparable(spec) && spec.name !== environmentMap);
+  }
+
+  /** As interp's state has them: copies of per-CPU values in a row, a queue by position. */
+  entries(name: string): readonly MapEntry[] {
+    const map = this.#loaded.map(name);
+    const { type, valueSize } = map.spec;
+    if (type === "queue" || type === "stack") {
+      const values = map.drain().map(([, [value]]) => value ?? noBytes);
+      // A stack gives its newest first.
+      if (type === "stack") values.reverse();
+      for (const value of values) map.update(noBytes, value);
+      return values.map((value, at) => ({ key: indexBytes(at), value }));
+    }
+    const isPerCpu = mapTypeRow(type).perCpu === true;
+    const stride = (valueSize + 7) & ~7;
+    return map.entries().map(([key, values]) => {
+      const [first = noBytes] = values;
+      if (!isPerCpu) return { key, value: first };
+      const value = new Uint8Array(stride * this.#cpus);
+      for (const [cpu, copy] of values.slice(0, this.#cpus).entries())
+        value.set(copy, cpu * stride);
+      return { key, value };
+    });
   }
 
   close(): void {
     for (const reader of this.#readers) reader.close();
     this.#environment?.close();
     this.#loaded.close();
-  }
-
-  #cells(map: KernelMap): ReadonlyMap<string, readonly string[]> {
-    const { spec } = map;
-    const cells = new Map<string, readonly string[]>();
-    if (spec.type === "queue" || spec.type === "stack") {
-      const values = map.drain().map(([, [value]]) => value ?? noBytes);
-      // A stack gives its newest first.
-      if (spec.type === "stack") values.reverse();
-      for (const [index, value] of values.entries()) {
-        map.update(noBytes, value);
-        cells.set(toHex(indexBytes(index)), [toHex(value)]);
-      }
-      return cells;
-    }
-    const { indexed, perCpu } = mapTypeRow(spec.type);
-    const count = perCpu === true ? this.#cpus : 1;
-    for (const [key, values] of map.entries())
-      if (indexed !== true || values.some((value) => value.some(isSet)))
-        cells.set(toHex(key), values.slice(0, count).map(toHex));
-    return cells;
   }
 
   #write(name: string, key: Uint8Array, value: Uint8Array): void {
@@ -242,7 +259,6 @@ function runnable(program: ProgramSpec): ProgramSpec {
 }
 
 const noBytes = new Uint8Array(0);
-const isSet = (byte: number): boolean => byte !== 0;
 
 function indexBytes(index: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(index).buffer);
