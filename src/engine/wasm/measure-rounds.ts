@@ -1,28 +1,44 @@
 /**
- * Nanoseconds per packet of programs on the portable engine, on one core or several
- * with private memory each.
+ * Nanoseconds per packet of programs on the portable engine, on one core or several,
+ * with private memory each or in one shared memory.
  *
  * Counted is the time inside the compiled program and its helpers, after warm-up and
  * in rounds in which the thread never waited for a CPU; copying packets into memory,
  * which a feeder does elsewhere, is not in it. Samples of several subjects are taken in
  * turn. What a hypervisor takes from a CPU cannot be seen.
  *
- * Not promised: that two cores are in the compiled program at the same moment. With
- * private memory they share nothing that would show.
+ * With private memory it does not matter whether cores are in the compiled program at
+ * the same moment: they share nothing that would show. In shared memory it does: a
+ * round counts only if every other core got on by half as much at least meanwhile, and
+ * cores go on until the last has enough.
  */
 import { Worker } from "node:worker_threads";
 import { Bug } from "../../base/index.ts";
 import type { MapEntry, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import type { LoadOptions } from "./prepare.ts";
-import { loadPortable } from "./program.ts";
+import type { CoreStart } from "./core-messages.ts";
+import type { PreparedProgram } from "./prepare.ts";
+import { teamOf } from "./team.ts";
 
 export interface RoundsStart {
   readonly program: ProgramSpec;
-  readonly options: LoadOptions;
+  readonly prepared: PreparedProgram;
+  readonly options: CoreStart["options"];
   readonly packets: readonly PacketInput[];
+  readonly core: number;
+  readonly shared: boolean;
+  /** See `roundsWord`. */
   readonly words: SharedArrayBuffer;
 }
+
+/** Words that all cores see; batches of core c at `batches` + c · `stride`. */
+export const roundsWord = {
+  arrived: 0,
+  finished: 1,
+  ball: 2,
+  batches: 32,
+  stride: 32,
+} as const;
 
 export interface RoundsOrder {
   /** To be counted, about. */
@@ -30,13 +46,17 @@ export interface RoundsOrder {
   readonly cores: number;
   /** Number of this sample, from 1. */
   readonly turn: number;
+  /** Milliseconds after which a sample has to do with what it has. */
+  readonly longest: number;
 }
 
 export interface RoundsAnswer {
   readonly packets: number;
   readonly ns: number;
-  /** Rounds in which the thread waited. */
+  /** Rounds in which the thread waited, or was alone in a memory of several. */
   readonly discarded: number;
+  /** Of a cache line between cores 0 and 1, before the sample; 0: not known. */
+  readonly roundTripNs: number;
 }
 
 export interface PortableSubjectOptions {
@@ -44,6 +64,8 @@ export interface PortableSubjectOptions {
   readonly packets: readonly (readonly PacketInput[])[];
   readonly contents?: Readonly<Record<string, readonly MapEntry[]>>;
   readonly seed?: number;
+  /** Default: private. */
+  readonly memory?: "private" | "shared";
 }
 
 /** A program with a worker per core, ready to be measured again and again. */
@@ -53,15 +75,21 @@ export class PortableSubject {
 
   /** Throws UnsupportedError, naming helper and line, for what the engine lacks. */
   constructor(program: ProgramSpec, options: PortableSubjectOptions) {
-    const { packets, contents = {}, seed = 1 } = options;
-    const load: LoadOptions = { cpus: packets.length, contents, seed };
-    loadPortable(program, load);
-    const words = new SharedArrayBuffer(4);
-    this.#workers = packets.map((list) => {
+    const { packets, contents = {}, seed = 1, memory = "private" } = options;
+    const cores = packets.length;
+    const team = { program, cores, memory, contents, seed };
+    const { members } = teamOf(team);
+    const words = new SharedArrayBuffer(
+      4 * (roundsWord.batches + cores * roundsWord.stride),
+    );
+    this.#workers = members.map(({ prepared, load }, core) => {
       const workerData: RoundsStart = {
         program,
+        prepared,
         options: load,
-        packets: list,
+        packets: packets[core] ?? [],
+        core,
+        shared: memory === "shared",
         words,
       };
       const url = new URL("./rounds.worker.js", import.meta.url);
@@ -69,12 +97,16 @@ export class PortableSubject {
     });
   }
 
-  /** By core; undefined where a core found no undisturbed round. */
-  async sample(packets: number): Promise<readonly RoundsAnswer[] | undefined> {
+  /** By core; undefined where a core found no undisturbed round in `longest` ms. */
+  async sample(
+    packets: number,
+    longest = 2000,
+  ): Promise<readonly RoundsAnswer[] | undefined> {
     const order: RoundsOrder = {
       packets,
       cores: this.#workers.length,
       turn: ++this.#turn,
+      longest,
     };
     const answers = await Promise.all(
       this.#workers.map((worker) => ask(worker, order)),

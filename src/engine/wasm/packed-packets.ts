@@ -6,7 +6,7 @@
 import type { PacketInput } from "../../interp/index.ts";
 
 /** Words of a packet's row; `time` is two of them, low half first. */
-const column = {
+export const column = {
   at: 0,
   length: 1,
   time: 2,
@@ -31,7 +31,8 @@ export class PackedPackets implements Iterable<PacketInput> {
   /** All frames; the same bytes as words. */
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
-  readonly #rows: Int32Array;
+  /** `column.size` words for each packet. */
+  readonly rows: Int32Array;
   /** The same, for times. */
   readonly #wide: BigInt64Array;
 
@@ -41,7 +42,7 @@ export class PackedPackets implements Iterable<PacketInput> {
     this.count = parts.count;
     this.bytes = new Uint8Array(parts.frames);
     this.words = new Int32Array(parts.frames);
-    this.#rows = new Int32Array(parts.rows);
+    this.rows = new Int32Array(parts.rows);
     this.#wide = new BigInt64Array(parts.rows);
   }
 
@@ -64,41 +65,22 @@ export class PackedPackets implements Iterable<PacketInput> {
     return packed;
   }
 
-  /** Where the frame begins in `bytes`. */
-  at(index: number): number {
-    return this.#get(index, column.at);
-  }
   length(index: number): number {
     return this.#get(index, column.length);
-  }
-  ifindex(index: number): number {
-    return this.#get(index, column.ifindex);
-  }
-  timeLow(index: number): number {
-    return this.#get(index, column.time);
-  }
-  timeHigh(index: number): number {
-    return this.#get(index, column.time + 1);
-  }
-  /** The packet's own seed of random numbers, if it has one. */
-  random(index: number): number | undefined {
-    return this.#get(index, column.hasRandom) === 0
-      ? undefined
-      : this.#get(index, column.random);
   }
 
   /** The packet as a value; its frame is a view. */
   packet(index: number): PacketInput {
-    const random = this.random(index);
-    const at = this.at(index);
-    const high = BigInt(this.timeHigh(index) >>> 0);
+    const get = (field: number): number => this.#get(index, field);
+    const at = get(column.at);
+    const high = BigInt(get(column.time + 1) >>> 0);
     return {
-      data: this.bytes.subarray(at, at + this.length(index)),
-      ifindex: this.ifindex(index),
-      rxQueue: this.#get(index, column.rxQueue),
-      cpu: this.#get(index, column.cpu),
-      time: (high << 32n) | BigInt(this.timeLow(index) >>> 0),
-      ...(random === undefined ? {} : { random }),
+      data: this.bytes.subarray(at, at + get(column.length)),
+      ifindex: get(column.ifindex),
+      rxQueue: get(column.rxQueue),
+      cpu: get(column.cpu),
+      time: (high << 32n) | BigInt(get(column.time) >>> 0),
+      ...(get(column.hasRandom) === 0 ? {} : { random: get(column.random) }),
     };
   }
 
@@ -109,7 +91,7 @@ export class PackedPackets implements Iterable<PacketInput> {
   #put(packet: PacketInput, row: number, at: number): void {
     const { data, random } = packet;
     const { length } = data;
-    const rows = this.#rows;
+    const rows = this.rows;
     rows[row + column.at] = at;
     rows[row + column.length] = length;
     rows[row + column.ifindex] = packet.ifindex;
@@ -124,7 +106,7 @@ export class PackedPackets implements Iterable<PacketInput> {
   }
 
   #get(index: number, field: number): number {
-    return this.#rows[index * column.size + field] ?? 0;
+    return this.rows[index * column.size + field] ?? 0;
   }
 }
 

@@ -17,34 +17,24 @@ export class ResidentSource {
   readonly #feed: PacketFeed;
   readonly #packets: PackedPackets;
   readonly #steer: Uint8Array;
-  readonly #core: number;
   readonly #most: number;
   #next = 0;
 
   constructor(
     feed: PacketFeed,
-    { packets, steer, core }: ResidentTrace,
+    { packets, steer }: ResidentTrace,
     most: number,
   ) {
     this.#most = most;
     this.#feed = feed;
     this.#packets = new PackedPackets(packets);
     this.#steer = new Uint8Array(steer);
-    this.#core = core;
   }
 
-  /** Puts some packets, `most` at a time, into the ring, which is empty; closes it when none is left. */
+  /** Puts some packets, `most` at a time, into the ring if it is empty; closes it at the end. */
   fill(): void {
-    const { count } = this.#packets;
-    const steer = this.#steer;
-    let next = this.#next;
-    for (let added = 0; added < this.#most && next < count; next++) {
-      if (steer[next] !== this.#core) continue;
-      if (!this.#feed.addPacked(next, this.#packets)) break;
-      added++;
-    }
-    this.#next = next;
-    if (next === count) this.#feed.close();
-    else this.#feed.flush();
+    const packets = this.#packets;
+    this.#next = this.#feed.fill(packets, this.#steer, this.#next, this.#most);
+    if (this.#next === packets.count) this.#feed.close();
   }
 }

@@ -19,6 +19,16 @@ import {
 } from "./prepare.ts";
 import { PortableProgram } from "./program.ts";
 
+export type TeamOptions = Pick<
+  ParallelOptions,
+  "program" | "cores" | "memory" | "perCore" | "tamper" | keyof Common
+>;
+
+type Common = Pick<
+  LoadOptions,
+  "cpus" | "seed" | "budget" | "control" | "contents" | "capacities"
+>;
+
 export interface Team {
   readonly members: readonly {
     readonly prepared: PreparedProgram;
@@ -28,11 +38,11 @@ export interface Team {
   readonly common?: PortableProgram;
 }
 
-export function teamOf(options: ParallelOptions): Team {
+export function teamOf(options: TeamOptions): Team {
   return options.memory === "shared" ? sharing(options) : apart(options);
 }
 
-function apart(options: ParallelOptions): Team {
+function apart(options: TeamOptions): Team {
   const { program, tamper } = options;
   const known = new Map<string, PreparedProgram>();
   const members = Array.from({ length: options.cores }, (_, core) => {
@@ -63,7 +73,7 @@ function apart(options: ParallelOptions): Team {
   return { members };
 }
 
-function sharing(options: ParallelOptions): Team {
+function sharing(options: TeamOptions): Team {
   const { program, cores, tamper } = options;
   if (options.perCore?.some((own) => own !== undefined) === true)
     throw new InputError(
@@ -91,7 +101,7 @@ function sharing(options: ParallelOptions): Team {
   return { members, common };
 }
 
-function commonOptions(options: ParallelOptions): LoadOptions {
+function commonOptions(options: TeamOptions): LoadOptions {
   const { cores, seed, budget, control, contents, capacities } = options;
   return {
     cpus: options.cpus ?? cores,
