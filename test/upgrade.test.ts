@@ -308,6 +308,57 @@ networkTest(
   },
 );
 
+/** Drops from the port `lan` on request; as jumbo frames' program or not. */
+function twoPorts(name: string, section: string): string {
+  const path = join(folder, `${name}.c`);
+  writeFileSync(
+    path,
+    `#include "${join(root, "nfs/c/nf.h")}"
+const volatile __u32 lan_ifindex = 1;
+const volatile __u32 wan_ifindex = 2;
+struct { __uint(type, BPF_MAP_TYPE_HASH); __type(key, __be32); __type(value, __u64); __uint(max_entries, 64); } sources SEC(".maps");
+SEC("${section}") int ports(struct xdp_md *ctx) {
+  struct iphdr *ip = parse_l3(ctx);
+  __u64 one = 1, *old;
+  if (!ip || ctx->ingress_ifindex != lan_ifindex) return XDP_PASS;
+  __be32 key = ip->saddr;
+  old = bpf_map_lookup_elem(&sources, &key);
+  if (old) (*old)++;
+  else bpf_map_update_elem(&sources, &key, &one, BPF_ANY);
+  return XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+`,
+  );
+  return split(path, name);
+}
+
+networkTest(
+  "an interface that refuses: all go back to the old program",
+  { pairs: 2 },
+  (network) => {
+    const frags = twoPorts("frags", "xdp.frags");
+    const plain = twoPorts("plain", "xdp");
+    network.inNear("ip", "link", "set", "n1", "mtu", "9000");
+    network.inFar("ip", "link", "set", "f1", "mtu", "9000");
+    const attached = network.attach([
+      frags,
+      "--iface",
+      "n0,n1",
+      "--name",
+      "edge",
+      "--apply-nic",
+    ]);
+    equal(attached.status, 0, attached.stderr);
+    const before = network.snapshot();
+    const { status, stderr } = network.divisi(["upgrade", plain]);
+    equal(status, 3);
+    match(stderr, /link \d+ refused the program: ERANGE/);
+    equal(network.snapshot(), before);
+    equal(network.divisi(["status"]).status, 0);
+  },
+);
+
 networkTest(
   "killed at any step: undo leaves the old program, or the new one once it is recorded",
   { pairs: 1 },

@@ -35,7 +35,7 @@ import {
 } from "./attachment.ts";
 import type { Journal, Transaction } from "./journal.ts";
 import { applyNic, checkNic, type NicWish } from "./nic.ts";
-import { networkNamespace } from "./processes.ts";
+import { isOwnMountNamespace, networkNamespace } from "./processes.ts";
 import { undoAll } from "./undo.ts";
 
 export interface ControlContext {
@@ -141,7 +141,7 @@ export function attach(
     });
     transaction.end();
     step("ended");
-    return { record, notes: before.notes };
+    return { record, notes: [...before.notes, ...shortLived()] };
   } catch (error) {
     for (const link of links) link.close();
     const failed = undoAll(
@@ -154,6 +154,14 @@ export function attach(
     for (const link of links) link.close();
     loaded.close();
   }
+}
+
+function shortLived(): readonly string[] {
+  return isOwnMountNamespace()
+    ? [
+        "this is a mount namespace of its own (ip netns exec makes one): the attachment ends with it; nsenter --net=PATH keeps to the machine's",
+      ]
+    : [];
 }
 
 interface Commit {
