@@ -10,23 +10,29 @@ import {
   type Diagnostic,
 } from "./base/index.ts";
 import {
+  isUnsized,
   printFunction,
   programTypeRow,
   programTypes,
+  type MapSpec,
   type MapTypeName,
   type ProgramSpec,
   type ProgramTypeName,
 } from "./isa/index.ts";
 import {
   applyCoreRelocations,
+  fillKconfig,
   hasVariable,
   portVariables,
   programSpec,
   readBtf,
   readObject,
+  resizeMap,
   setMapType,
   setVariable,
+  sizeMaps,
   writeObject,
+  type KconfigLookup,
   type ObjectSpec,
 } from "./object/index.ts";
 import { toInitialise, type Certificate, type Proved } from "./proof/index.ts";
@@ -56,6 +62,12 @@ export interface LoadOptions {
   readonly userWrites: readonly string[];
   /** BTF of the kernel that CO-RE records are resolved against, read on demand. */
   readonly kernelBtf: () => Uint8Array | undefined;
+  /** Entries of maps, by name. */
+  readonly mapSizes?: readonly (readonly [string, number])[];
+  /** Of maps that neither the object nor `mapSizes` sizes; default: they stay unsized. */
+  readonly unsized?: number;
+  /** Values of the kernel's configuration; default: they stay unknown. */
+  readonly kernelConfig?: KconfigLookup;
 }
 
 /** An object with the program that was chosen from it, analysed. */
@@ -79,14 +91,50 @@ export function load(bytes: Uint8Array, options: LoadOptions): Loaded {
       object = setVariable(object, `${name}_ifindex`, String(ifindex));
   for (const [name, value] of options.set)
     object = setVariable(object, name, value);
+  for (const [name, entries] of options.mapSizes ?? [])
+    object = resizeMap(object, name, entries);
   const source = object === original ? bytes : writeObject(object);
-  const resolved = relocated(object, options);
+  const { object: resolved, notes } = completed(
+    relocated(object, options),
+    options,
+  );
   const program = programSpec(resolved, {
     ...(options.entry === undefined ? {} : { entry: options.entry }),
     ...(options.type === undefined ? {} : { type: typeNamed(options.type) }),
   });
   mustBeUnderstood(program);
-  return { object, program, source, notes: resolved.notes };
+  return { object, program, source, notes: [...resolved.notes, ...notes] };
+}
+
+/** What a loader fills in, filled in: sizes, and values of the kernel's configuration. */
+function completed(
+  object: ObjectSpec,
+  { unsized, kernelConfig }: LoadOptions,
+): { object: ObjectSpec; notes: readonly Diagnostic[] } {
+  const notes: Diagnostic[] = [];
+  const note = (code: string, message: string): void => {
+    notes.push({ code, severity: "note", message });
+  };
+  let filled = object;
+  if (unsized !== undefined) {
+    const sizes = sizeMaps(filled, unsized);
+    filled = sizes.object;
+    for (const name of sizes.sized)
+      note(
+        "map-size-assumed",
+        `map ${name} has no size: ${filled.maps.find((map) => map.name === name)?.maxEntries ?? 0} assumed; --map-size ${name}=N says another`,
+      );
+  }
+  if (kernelConfig !== undefined) {
+    const { object: configured, missing } = fillKconfig(filled, kernelConfig);
+    filled = configured;
+    for (const name of missing)
+      note(
+        "kconfig-unknown",
+        `${name} is not known here: no value is assumed, and runs read 0`,
+      );
+  }
+  return { object: filled, notes };
 }
 
 /** Types that only the kernel runs are loaded beside others, no more. */
@@ -181,11 +229,32 @@ function perCpuType(object: ObjectSpec, name: string): MapTypeName {
 export function reread(bytes: Uint8Array, source: ProgramSpec): ProgramSpec {
   const object = readObject(bytes, "core.o");
   const again = programSpec(object, { entry: source.name, type: source.type });
+  const maps = again.maps.map((map) => {
+    const known = source.maps.find(({ name }) => name === map.name);
+    return known === undefined ? map : asLoaded(map, known);
+  });
   const isResolved = object.functions.some(
     (fn) => fn.coreRelocations.length > 0,
   );
   // CO-RE records stay in the file for the loader; what runs here is resolved.
-  return isResolved ? { ...again, functions: source.functions } : again;
+  return {
+    ...again,
+    maps,
+    ...(isResolved ? { functions: source.functions } : {}),
+  };
+}
+
+/** What the loader fills in is the same for both. */
+function asLoaded(map: MapSpec, known: MapSpec): MapSpec {
+  const { inner, data } = known;
+  return {
+    ...map,
+    ...(isUnsized(map) ? { maxEntries: known.maxEntries } : {}),
+    ...(map.inner === undefined || inner === undefined
+      ? {}
+      : { inner: asLoaded(map.inner, inner) }),
+    ...(map.data === undefined && data !== undefined ? { data } : {}),
+  };
 }
 
 /** What the emitted settings must serve, for their mutants. */

@@ -13,12 +13,12 @@ _divisi() {
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
-    "split") words="--output --entry --type --set --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
+    "split") words="--output --entry --type --set --map-size --cores --nic --trace --inside --maps --port --user-writes --strategy --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
-    "analyze") words="--entry --type --set --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
+    "analyze") words="--entry --type --set --map-size --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "doctor") words="--iface --json --quiet --verbose" ;;
-    "inspect") words="--entry --type --set --asm --ir --dot --json --quiet --verbose" ;;
-    "run") words="--entry --type --set --trace --inside --maps --port --out --engine --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
+    "inspect") words="--entry --type --set --map-size --asm --ir --dot --json --quiet --verbose" ;;
+    "run") words="--entry --type --set --map-size --trace --inside --maps --port --out --engine --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
     "status") words="--json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;
@@ -28,7 +28,7 @@ _divisi() {
     "map dump") words="--json --quiet --verbose" ;;
     "map load") words="--json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
-    "bench") words="--entry --type --set --trace --inside --maps --port --cores --engine --state --path --fit --seconds --out --seed --json --quiet --verbose" ;;
+    "bench") words="--entry --type --set --map-size --trace --inside --maps --port --cores --engine --state --path --fit --seconds --out --seed --json --quiet --verbose" ;;
     "compare") words="--threshold --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;

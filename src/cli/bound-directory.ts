@@ -16,7 +16,7 @@ import {
   type MapContents,
 } from "../proof/index.ts";
 import { readSplitDirectory, type SplitDirectory } from "./directory.ts";
-import { kernelBtf } from "./input.ts";
+import { runningKernel } from "./input.ts";
 import type { BoundInterface } from "./interfaces.ts";
 import { usage } from "./words.ts";
 
@@ -89,7 +89,7 @@ export function bindDirectory(
     set: [],
     ports,
     userWrites: plan.userWrites ?? [],
-    kernelBtf,
+    ...runningKernel,
   });
   const { program } = loaded;
   const devices = deviceMaps(

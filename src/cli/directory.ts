@@ -9,7 +9,7 @@ import { load, analyseLoaded, type Analysed } from "../pipeline.ts";
 import type { MapContents } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
 import { readInput, sha256 as sha256Of } from "./files.ts";
-import { kernelBtf } from "./input.ts";
+import { runningKernel } from "./input.ts";
 import { parseMapsFile } from "./maps-file.ts";
 import { parsePlanFile, type PlanFile } from "./plan-file.ts";
 
@@ -50,7 +50,7 @@ export function readSplitDirectory(path: string): SplitDirectory {
     set: [],
     ports: plan.ports,
     userWrites: plan.userWrites ?? [],
-    kernelBtf,
+    ...runningKernel,
   };
   const loaded = load(source, options);
   const analysed = analyseLoaded(loaded, options);

@@ -28,6 +28,12 @@ const set: Flag = {
   repeatable: true,
   text: "value of a .rodata variable",
 };
+const mapSize: Flag = {
+  name: "map-size",
+  value: "NAME=N",
+  repeatable: true,
+  text: "entries of a map (default of those without: one per CPU)",
+};
 export const maps: Flag = {
   name: "maps",
   value: "FILE.json",
@@ -115,7 +121,7 @@ export const allowUntested: Flag = {
   name: "allow-untested",
   text: "exit 0 although a state access was never reached",
 };
-export const program: readonly Flag[] = [entry, type, set];
+export const program: readonly Flag[] = [entry, type, set, mapSize];
 export const iface: Flag = {
   name: "iface",
   value: "IF[,IF…]",

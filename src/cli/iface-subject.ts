@@ -14,7 +14,7 @@ import type { NicSetup } from "../rss/index.ts";
 import type { Port } from "../strategy/index.ts";
 import { certifiedDirectory } from "./bound-directory.ts";
 import type { Words } from "./command.ts";
-import { contentsOf, kernelBtf, loadAnalysed } from "./input.ts";
+import { contentsOf, loadAnalysed, runningKernel } from "./input.ts";
 import { isSet, usage } from "./words.ts";
 
 export interface IfaceSubject {
@@ -74,7 +74,7 @@ function directorySubject(path: string, words: Words): IfaceSubject {
           ifindex: ifindexes[port] ?? 0,
         })),
         userWrites: [],
-        kernelBtf,
+        ...runningKernel,
       };
       const { object, program } = load(core, options);
       const source = load(analysed.source, options).program;

@@ -6,11 +6,18 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import process from "node:process";
 import { InputError, nearest, UnsupportedError } from "../base/index.ts";
+import { kernelConfigValue, possibleCpus } from "../engine/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
-import { readObject, setVariable, type ObjectSpec } from "../object/index.ts";
+import {
+  readObject,
+  resizeMap,
+  setVariable,
+  type ObjectSpec,
+} from "../object/index.ts";
 import {
   analyseLoaded,
   load,
@@ -74,8 +81,32 @@ function loadOptions(path: string, words: Words): LoadOptions {
     set: pairsOf(words, "set"),
     ports: portsOf(words),
     userWrites: valuesOf(words, "user-writes"),
-    kernelBtf,
+    mapSizes: mapSizesOf(words),
+    ...runningKernel,
   };
+}
+
+/** What is taken from the running kernel, where there is one. */
+export const runningKernel = {
+  kernelBtf,
+  kernelConfig: kernelConfigValue,
+  unsized: cpuCount(),
+} as const;
+
+function cpuCount(): number {
+  return process.platform === "linux" ? possibleCpus() : availableParallelism();
+}
+
+/** `--map-size`: entries by name. */
+function mapSizesOf(words: Words): readonly (readonly [string, number])[] {
+  return pairsOf(words, "map-size").map(([name, value]) => {
+    const entries = Number(value);
+    if (!/^\d+$/.test(value) || entries < 1 || entries > 0xffff_ffff)
+      throw usage(
+        `--map-size ${name}: a number of entries is expected, not ${value}`,
+      );
+    return [name, entries] as const;
+  });
 }
 
 /** `--nic`: a shipped profile, or a JSON file. */
@@ -93,6 +124,8 @@ export function loadObject(path: string, words: Words): ObjectSpec {
     let object = readObject(bytes, path);
     for (const [name, value] of pairsOf(words, "set"))
       object = setVariable(object, name, value);
+    for (const [name, entries] of mapSizesOf(words))
+      object = resizeMap(object, name, entries);
     return object;
   });
 }
@@ -164,7 +197,7 @@ function compile(path: string): Uint8Array {
 }
 
 /** BTF of the running kernel, for CO-RE; undefined where it cannot be read. */
-export function kernelBtf(): Uint8Array | undefined {
+function kernelBtf(): Uint8Array | undefined {
   const path = "/sys/kernel/btf/vmlinux";
   try {
     return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;

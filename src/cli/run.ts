@@ -182,7 +182,7 @@ function interpreted(
 }
 
 async function runDirectory(path: string, words: Words): Promise<Answer> {
-  for (const flag of ["entry", "type", "set", "port"])
+  for (const flag of ["entry", "type", "set", "map-size", "port"])
     if (isSet(words, flag))
       throw usage(
         `--${flag} is for a program: ${path} has what split was given`,

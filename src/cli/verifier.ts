@@ -6,7 +6,7 @@ import { release } from "node:os";
 import { UnsupportedError } from "../base/index.ts";
 import { haveBpf, openKernel } from "../engine/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
-import { programSpec, readObject } from "../object/index.ts";
+import { readObject } from "../object/index.ts";
 
 /** `accepted by Linux 6.18.4`, or `not asked: REASON`. Throws a VerifierError on rejection. */
 export async function askVerifier(
@@ -18,11 +18,10 @@ export async function askVerifier(
   const object = readObject(bytes, "core.o");
   const kernel = await openKernel();
   try {
-    const spec = programSpec(object, {
-      entry: program.name,
+    kernel.loadObject(object, {
+      programs: [program.name],
       type: program.type,
     });
-    kernel.load([spec], object.btf === undefined ? {} : { btf: object.btf });
     return `accepted by Linux ${release().split("-")[0]}`;
   } catch (error) {
     if (error instanceof UnsupportedError) return `not asked: ${error.message}`;

@@ -55,6 +55,7 @@ export {
   type MapTypeName,
 } from "./map-types.ts";
 export {
+  isUnsized,
   placeOf,
   type CoreRelocation,
   type FieldLayout,

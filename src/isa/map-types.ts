@@ -10,6 +10,8 @@ interface MapTypeRow {
   readonly ofMaps?: true;
   /** Key is a u32 index below max_entries, every cell exists from the start. */
   readonly indexed?: true;
+  /** Has no capacity: what its values belong to decides how many there are. */
+  readonly sizeless?: true;
 }
 
 // prettier-ignore
@@ -33,20 +35,20 @@ export const mapTypes = {
   cpumap:                { number: 16, indexed: true },
   xskmap:                { number: 17, indexed: true },
   sockhash:              { number: 18 },
-  cgroup_storage:        { number: 19 },
+  cgroup_storage:        { number: 19, sizeless: true },
   reuseport_sockarray:   { number: 20, indexed: true },
-  percpu_cgroup_storage: { number: 21, perCpu: true },
+  percpu_cgroup_storage: { number: 21, perCpu: true, sizeless: true },
   queue:                 { number: 22 },
   stack:                 { number: 23 },
-  sk_storage:            { number: 24 },
+  sk_storage:            { number: 24, sizeless: true },
   devmap_hash:           { number: 25 },
-  struct_ops:            { number: 26 },
+  struct_ops:            { number: 26, sizeless: true },
   ringbuf:               { number: 27 },
-  inode_storage:         { number: 28 },
-  task_storage:          { number: 29 },
+  inode_storage:         { number: 28, sizeless: true },
+  task_storage:          { number: 29, sizeless: true },
   bloom_filter:          { number: 30 },
   user_ringbuf:          { number: 31 },
-  cgrp_storage:          { number: 32 },
+  cgrp_storage:          { number: 32, sizeless: true },
   arena:                 { number: 33 },
 } as const satisfies Record<string, MapTypeRow>;
 

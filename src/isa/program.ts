@@ -5,7 +5,7 @@
  */
 import type { Place } from "../base/index.ts";
 import type { Instruction } from "./instruction.ts";
-import type { MapTypeName } from "./map-types.ts";
+import { mapTypeRow, type MapTypeName } from "./map-types.ts";
 import type { ProgramTypeName } from "./program-types.ts";
 
 /** One source position of an instruction (a record of `.BTF.ext` line_info). */
@@ -103,6 +103,11 @@ export interface ProgramSpec {
   readonly functions: readonly FunctionSpec[];
   /** Every map that these functions name (inner templates are inside their outer map). */
   readonly maps: readonly MapSpec[];
+}
+
+/** Does user space decide how many entries it has? */
+export function isUnsized({ type, maxEntries }: MapSpec): boolean {
+  return maxEntries === 0 && mapTypeRow(type).sizeless !== true;
 }
 
 /** Place of an instruction, with the source line that covers it. */

@@ -3,8 +3,9 @@
  * describe-maps): a changed map gets a new definition, appended; the types that
  * other maps may share stay as they are.
  */
-import { InputError } from "../base/index.ts";
+import { InputError, nearest } from "../base/index.ts";
 import {
+  isUnsized,
   mapTypeRow,
   type FunctionSpec,
   type MapSpec,
@@ -21,6 +22,8 @@ import { BtfBuilder } from "./define-map.ts";
 import { mapsSection, mmapable } from "./map-definition.ts";
 import { calleesOf, entriesOf } from "./program.ts";
 import type { ObjectSpec, VariableSpec } from "./spec.ts";
+
+const page = 4096;
 
 /** An object without anything in it. */
 export function emptyObject(file: string, license: string): ObjectSpec {
@@ -58,6 +61,27 @@ export function resizeMap(
   maxEntries: number,
 ): ObjectSpec {
   return replaceMap(object, { ...declaredMap(object, name), maxEntries });
+}
+
+/**
+ * Maps whose size is left to user space get `entries` (ring buffers a page), as
+ * loaders do that are told nothing; with their names.
+ */
+export function sizeMaps(
+  object: ObjectSpec,
+  entries: number,
+): { readonly object: ObjectSpec; readonly sized: readonly string[] } {
+  const sized = (map: MapSpec): MapSpec => {
+    const inner = map.inner === undefined ? {} : { inner: sized(map.inner) };
+    if (!isUnsized(map))
+      return map.inner === undefined ? map : { ...map, ...inner };
+    const isRing = map.type === "ringbuf" || map.type === "user_ringbuf";
+    return { ...map, ...inner, maxEntries: isRing ? page : entries };
+  };
+  return {
+    object: { ...object, maps: object.maps.map(sized) },
+    sized: object.maps.filter(isUnsized).map(({ name }) => name),
+  };
 }
 
 /** Puts `map` in the place of the declared map of its name. */
@@ -196,7 +220,17 @@ function describe(
 
 function declaredMap(object: ObjectSpec, name: string): MapSpec {
   const map = object.maps.find((other) => other.name === name);
-  if (map === undefined) throw fault(object, `there is no map ${name}`);
+  if (map === undefined) {
+    const near = nearest(
+      name,
+      object.maps.map((other) => other.name),
+    );
+    throw fault(
+      object,
+      `there is no map ${name}`,
+      near === undefined ? undefined : `did you mean ${near}?`,
+    );
+  }
   if (isDataMap(map))
     throw fault(object, `${name} stands for a section and has no definition`);
   return map;
@@ -212,10 +246,11 @@ function names(fn: FunctionSpec, map: string): boolean {
   );
 }
 
-function fault(object: ObjectSpec, text: string): InputError {
+function fault(object: ObjectSpec, text: string, fix?: string): InputError {
   return new InputError(text, {
     code: "map-edit",
     kind: "usage",
     file: object.file,
+    ...(fix === undefined ? {} : { fix }),
   });
 }

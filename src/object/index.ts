@@ -39,6 +39,7 @@ export {
   replaceMap,
   resizeMap,
   setMapType,
+  sizeMaps,
 } from "./edit.ts";
 export { normalise } from "./normalise.ts";
 export { writeObject } from "./write-object.ts";

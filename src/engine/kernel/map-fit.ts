@@ -11,7 +11,7 @@
  */
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
-import type { MapSpec } from "../../isa/index.ts";
+import { isUnsized, type MapSpec } from "../../isa/index.ts";
 import { possibleCpus } from "./create-map.ts";
 
 const noPreallocation = 1;
@@ -24,9 +24,6 @@ export interface FittedMap {
   readonly changes: readonly { readonly code: string; readonly text: string }[];
 }
 
-// Local storage has no size at all.
-// prettier-ignore
-const sizeless: ReadonlySet<string> = new Set(["sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage", "struct_ops"]);
 // prettier-ignore
 const ofDescriptors: ReadonlySet<string> = new Set(["prog_array", "perf_event_array", "cgroup_array", "devmap", "cpumap", "xskmap", "array_of_maps"]);
 
@@ -73,10 +70,6 @@ export function fittedMap(spec: MapSpec): FittedMap {
     map = { ...map, flags: spec.flags | noPreallocation };
   }
   return { map, changes };
-}
-
-function isUnsized(spec: MapSpec): boolean {
-  return spec.maxEntries === 0 && !sizeless.has(spec.type);
 }
 
 /** The smallest power of two that is a multiple of the page size and not below `size`. */
