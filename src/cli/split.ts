@@ -67,6 +67,8 @@ export async function split(
   const refusal = refusedAnswer(artifact, words, accepted);
   if (refusal !== undefined) return refusal;
 
+  // First: what the kernel rejects is not worth a check.
+  const verifier = await askVerifier(artifact.bytes, artifact.emitted);
   const { trace, isCut } = await readTrace(traffic.read());
   if (isCut)
     say(
@@ -90,7 +92,6 @@ export async function split(
     onProgress: (done, total) => progress.update(done, total),
   });
   progress.finish();
-  const verifier = await askVerifier(artifact.bytes, artifact.emitted);
   const { list, plan, certificate } = artifactFiles({
     analysed,
     artifact,

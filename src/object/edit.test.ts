@@ -29,6 +29,7 @@ import {
   replaceMap,
   resizeMap,
   setMapType,
+  sizeMaps,
 } from "./edit.ts";
 import { compiled } from "./fixtures.test.ts";
 import { parseMapDefinition } from "./map-definition.ts";
@@ -240,4 +241,21 @@ test("definitions of maps read back as written", () => {
     }),
     { seed, numRuns: 500 },
   );
+});
+
+test("sizes that are left to user space: entries, a page for rings, templates too", () => {
+  const object = original();
+  const inner = { ...mapOf(object, "second"), maxEntries: 0 };
+  const plain = { ...inner, name: "plain", section: ".maps" };
+  // prettier-ignore
+  const added = [plain, { ...plain, name: "ring", type: "ringbuf" }, { ...plain, name: "local", type: "sk_storage" }, { ...plain, name: "holder", type: "array_of_maps", maxEntries: 3, inner }] as const;
+  const before = added.reduce<ObjectSpec>(addMap, object);
+  const { object: after, sized } = sizeMaps(before, 5);
+  deepEqual(sized, ["plain", "ring"]);
+  deepEqual(
+    added.map(({ name }) => mapOf(after, name).maxEntries),
+    [5, 4096, 0, 3],
+  );
+  equal(mapOf(after, "holder").inner?.maxEntries, 5);
+  deepEqual(mapOf(after, "second"), mapOf(object, "second"));
 });

@@ -113,6 +113,17 @@ test("rules that no small program shows", () => {
   const lines: readonly (readonly [string, string])[] = [
     ["The sequence of 8193 jumps is too complex.", "too complex: 8193 jumps in a row"],
     ["something never seen before", "something never seen before"],
+    ["arg#1 expects pointer to ctx\nCaller passes invalid args into func#3 ('f3')", "argument r2 must be the context"],
+    ["dereference of modified ctx ptr R2 off=192 disallowed\nCaller passes invalid args into func#3 ('f3')", "r2 points 192 bytes into the context; only its start may be given"],
+    ["Global function foo() doesn't return scalar. Only those are supported.\nCaller passes invalid args into func#1 ('foo')", "global function foo must return a number"],
+    ["write into map forbidden, value_size=4 off=0 size=4\nCaller passes invalid args into func#1 ('foo')", "a read-only map is written"],
+    ["Caller passes invalid args into func#1 ('foo')", "function foo is given what it does not take"],
+    ["the call stack of 8 frames is too deep !", "calls are nested deeper than 8 frames"],
+    ["kernel function bpf_ct_release args#0 expected pointer to STRUCT nf_conn but R1 has a pointer to STRUCT nf_conn___init", "argument r1 of kernel function bpf_ct_release is nf_conn___init, but must be nf_conn"],
+    ["no write support to nf_conn at off 128", "the kernel's nf_conn may not be written at offset 128"],
+    ["R1 type=sock_or_null expected=sock_common, sock, ptr_", "r1 may be null: it is passed on without a null check"],
+    ["R1 type=scalar expected=percpu_ptr_, percpu_trusted_ptr_", "argument r1 is a number, but must be a kernel pointer"],
+    ["invalid func unknown#2002000000", "a kernel function is called that this kernel does not have"],
     ["R7 invalid mem access 'ringbuf_mem_or_null'", "r7 may be null: it is used without a null check"],
     ["unknown func bpf_nothing#999", "helper nothing does not exist for this program type"],
   ];

@@ -60,6 +60,15 @@ const rules: readonly Rule[] = [
   [/^(?:unknown func|program of this type cannot use helper) (?:bpf_)?(\w+)#\d+/, ([name]) => `helper ${name} does not exist for this program type`],
   [/^cannot call GPL-restricted function/, () => "a helper needs a GPL-compatible licence"],
   [/^cannot pass map_type (\d+) into func (?:bpf_)?(\w+)#\d+/, ([, name]) => `helper ${name} does not work on this map's type`],
+  [/^R(\d+) type=\w+_or_null expected=/, ([r]) => `r${r} may be null: it is passed on without a null check`],
+  [/^arg#(\d+) expects pointer to ctx/, ([index]) => `argument r${Number(index) + 1} must be the context`],
+  [/^dereference of modified ctx ptr R(\d+) off=(-?\d+)/, ([r, off]) => `r${r} points ${off} bytes into the context; only its start may be given`],
+  [/^Global function (\w+)\(\) doesn't return scalar/, ([name]) => `global function ${name} must return a number`],
+  [/^write into map forbidden/, () => "a read-only map is written"],
+  [/^the call stack of (\d+) frames is too deep/, ([frames]) => `calls are nested deeper than ${frames} frames`],
+  [/^kernel function (\w+) args#(\d+) expected pointer to STRUCT (\w+) but R(\d+) has a pointer to STRUCT (\w+)/, ([name, , want, r, have]) => `argument r${r} of kernel function ${name} is ${have}, but must be ${want}`],
+  [/^no write support to (\w+) at off (\d+)/, ([type, off]) => `the kernel's ${type} may not be written at offset ${off}`],
+  [/^invalid func unknown#2002000000/, () => "a kernel function is called that this kernel does not have"],
   [/^R(\d+) type=(\S+) expected=(.*)/, ([r, type = "", want = ""]) => `argument r${r} is ${noun[type] ?? type}, but must be ${wanted(want)}`],
   [/^R(\d+) (?:pointer .* prohibited|.*pointer arithmetic.*prohibited)/, ([r]) => `r${r} is a pointer; this arithmetic is not allowed on it`],
   [/^At program exit the register R(\d+)/, () => "the return value is outside what the program type allows"],
@@ -67,6 +76,7 @@ const rules: readonly Rule[] = [
   [/^invalid bpf_context access off=(\d+) size=(\d+)/, ([off, size]) => `the context has no ${bytes(size)} at offset ${off} for this program type`],
   [/^misaligned (\w+) access/, ([what]) => `misaligned ${what} access`],
   [/^(?:Unreleased reference|BPF_EXIT instruction.*(?:lock|reference))/, () => "a reserved record, reference or lock is not given back on some path"],
+  [/^Caller passes invalid args into func#\d+ \('(\w+)'\)/, ([name]) => `function ${name} is given what it does not take`],
   [/^missing btf func_info/, () => "callbacks need BTF function information"],
   [/^invalid BTF|^.*btf.* is not supported/i, () => "the type information was refused"],
 ];
@@ -76,7 +86,11 @@ function wanted(list: string): string {
   const words = list.split(", ");
   if (words.includes("fp") && words.includes("pkt"))
     return "a pointer to readable memory";
-  return words.map((word) => noun[word] ?? word).join(" or ");
+  // `trusted_ptr_` stands for a pointer into the kernel, of any structure.
+  const names = words.map((word) =>
+    word.endsWith("ptr_") ? "a kernel pointer" : (noun[word] ?? word),
+  );
+  return [...new Set(names)].join(" or ");
 }
 
 export function summarizeLog(log: string): LogSummary | undefined {
@@ -118,7 +132,7 @@ function isNarration(line: string): boolean {
   return (
     /^\d+: /.test(line) ||
     line.startsWith(";") ||
-    /^(?:from \d+ to \d+|processed \d+ insns|verification time|stack depth|(?:cur|old) state:|mark_precise|regs=|parent |last_idx|func#\d+|Func#\d+|caller:|callee:|propagating|R\d+(?:_\w+)?=|frame\d+:|returning from callee|to caller at|arg#\d+|Validating|Global function|max_states|insn_idx|verifier log)/i.test(
+    /^(?:from \d+ to \d+|processed \d+ insns|verification time|stack depth|(?:cur|old) state:|mark_precise|regs=|parent |last_idx|func#\d+|Func#\d+|caller:|callee:|propagating|R\d+(?:_\w+)?=|frame\d+:|returning from callee|to caller at|arg#\d+ type=|Validating|max_states|insn_idx|verifier log)/i.test(
       line,
     )
   );
