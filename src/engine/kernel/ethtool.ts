@@ -29,6 +29,7 @@ const nameSize = 32;
 export class Ethtool {
   readonly #syscalls: Syscalls;
   readonly #socket: number;
+  readonly #names = new Map<string, readonly string[]>();
 
   /** In the calling thread's namespace. */
   constructor(syscalls: Syscalls) {
@@ -38,31 +39,16 @@ export class Ethtool {
 
   /** Own counters of the driver; none where it has none. */
   counters(name: string): ReadonlyMap<string, number> {
-    const driver = memory(196);
-    driver.writeUInt32LE(request.driver);
-    if (this.#ask(name, driver) < 0) return new Map();
-    const count = driver.readUInt32LE(180);
-    const strings = memory(12 + nameSize * count);
-    strings.writeUInt32LE(request.strings);
-    strings.writeUInt32LE(statisticNames, 4);
-    strings.writeUInt32LE(count, 8);
-    const values = memory(8 + 8 * count);
+    const names = this.#namesOf(name);
+    const values = memory(8 + 8 * names.length);
     values.writeUInt32LE(request.statistics);
-    values.writeUInt32LE(count, 4);
-    if (this.#ask(name, strings) < 0 || this.#ask(name, values) < 0)
-      return new Map();
+    values.writeUInt32LE(names.length, 4);
+    if (this.#ask(name, values) < 0) return new Map();
     return new Map(
-      Array.from({ length: count }, (_, index) => {
-        const text = strings.toString(
-          "latin1",
-          12 + nameSize * index,
-          12 + nameSize * (index + 1),
-        );
-        return [
-          text.replace(/\0.*$/s, ""),
-          Number(values.readBigUInt64LE(8 + 8 * index)),
-        ];
-      }),
+      names.map((counter, index) => [
+        counter,
+        Number(values.readBigUInt64LE(8 + 8 * index)),
+      ]),
     );
   }
 
@@ -89,6 +75,28 @@ export class Ethtool {
 
   close(): void {
     this.#syscalls.close(this.#socket);
+  }
+
+  /** They change with the number of queues only, and with that their own number. */
+  #namesOf(name: string): readonly string[] {
+    const driver = memory(196);
+    driver.writeUInt32LE(request.driver);
+    if (this.#ask(name, driver) < 0) return [];
+    const count = driver.readUInt32LE(180);
+    const known = this.#names.get(name);
+    if (known?.length === count) return known;
+    const strings = memory(12 + nameSize * count);
+    strings.writeUInt32LE(request.strings);
+    strings.writeUInt32LE(statisticNames, 4);
+    strings.writeUInt32LE(count, 8);
+    if (this.#ask(name, strings) < 0) return [];
+    const names = Array.from({ length: count }, (_, index) => {
+      const from = 12 + nameSize * index;
+      const text = strings.toString("latin1", from, from + nameSize);
+      return text.replace(/\0.*$/s, "");
+    });
+    this.#names.set(name, names);
+    return names;
   }
 
   #ask(name: string, data: Buffer): number {

@@ -6,7 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { Bug, UnsupportedError } from "../../base/index.ts";
-import { onCpu } from "./affinity.ts";
+import { CpuBinding } from "./affinity.ts";
 import { LiveSender, type FrameToSend } from "./live-frames.ts";
 import type { NetworkNamespace } from "./namespace.ts";
 import { parkProgram } from "./parked.ts";
@@ -53,12 +53,16 @@ async function inThisThread(
     () => new LiveSender(syscalls, { interfaces, longest }),
   );
   const unpark = await parkProgram(syscalls, sender.fd);
+  // Once for all: moving from CPU to CPU takes longer than a round.
+  const binding = new CpuBinding(syscalls);
+  binding.bind(0);
   return {
     capacity: sender.capacity,
     send: async ([frames = []], batch) => {
-      namespace.run(() => onCpu(syscalls, 0, () => sender.send(frames, batch)));
+      namespace.run(() => sender.send(frames, batch));
     },
     close: async () => {
+      binding.release();
       unpark();
       sender.close();
     },
