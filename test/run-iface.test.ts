@@ -40,6 +40,7 @@ interface Ran {
   readonly compared: number;
   readonly mismatches: number;
   readonly misdirected: number;
+  readonly stateDifferences: number;
   readonly strays: number;
   readonly clock: string;
   readonly cancelled: boolean;
@@ -89,6 +90,7 @@ for (const { name, ports, trace, clock, words } of programs)
       equal(have.packets, want.packets);
       equal(have.compared, want.packets);
       equal(have.mismatches + have.misdirected + have.strays, 0);
+      equal(have.stateDifferences, 0);
       deepEqual(have.lost, { before: 0, after: 0 });
       equal(have.clock, clock);
       const frames = (packets: readonly TracePacket[]): string[] =>

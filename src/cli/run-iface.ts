@@ -9,10 +9,11 @@ import process from "node:process";
 import { controlEnvironment } from "../codegen/index.ts";
 import {
   compareFates,
+  compareState,
   dieWithParent,
   openKernel,
   possibleCpus,
-  referenceOutcomes,
+  referenceOf,
   runOnWires,
   verdictName,
   type BoundProgram,
@@ -174,9 +175,10 @@ async function runTrace(
           interfaces,
         };
         const isCompared = clock !== "not comparable";
-        const outcomes = isCompared
-          ? referenceOutcomes(result.fates, options)
-          : [];
+        const reference = isCompared
+          ? referenceOf(result.fates, options)
+          : undefined;
+        const outcomes = reference?.outcomes ?? [];
         await writeOut(words, trace, { subject, program: own, result });
         return answer(subject, {
           program: own,
@@ -186,6 +188,10 @@ async function runTrace(
           frames,
           isCancelled: stop.isAsked(),
           compared: outcomes.length,
+          state:
+            reference === undefined
+              ? []
+              : compareState(result.loaded, options.program, reference),
           mismatches: compareFates(result.fates, outcomes, options),
         });
       },
@@ -262,6 +268,8 @@ interface Ran {
   readonly frames: readonly TraceFrame[];
   readonly isCancelled: boolean;
   readonly compared: number;
+  /** Cells of the maps that differ at the end, a sentence each. */
+  readonly state: readonly string[];
   readonly mismatches: readonly FateMismatch[];
 }
 
@@ -279,7 +287,8 @@ function answer(subject: IfaceSubject, ran: Ran): Answer {
   const failed = fates.filter(({ run }) => (run.redirect ?? 0) !== 0).length;
   const lost = lostBefore.length + lostAfter;
   const isWhole = lost === 0 && strays === 0 && sent === frames.length;
-  const isEqual = mismatches.length === 0 && misdirected === 0;
+  const isEqual =
+    mismatches.length + ran.state.length === 0 && misdirected === 0;
   const cores = counted(fates, ({ run }) => run.cpu);
   const interfaces = result.ports.map(({ name, ifindex }, port) => ({
     name,
@@ -306,6 +315,8 @@ function answer(subject: IfaceSubject, ran: Ran): Answer {
       clock,
       mismatches: mismatches.length,
       differing: mismatches.slice(0, 20),
+      stateDifferences: ran.state.length,
+      differingState: ran.state.slice(0, 20),
       misdirected,
       lost: { before: lostBefore.length, after: lostAfter },
       failedRedirects: failed,
@@ -337,6 +348,11 @@ function answer(subject: IfaceSubject, ran: Ran): Answer {
           ({ packet, what, want, have }) =>
             `  packet ${packet}: ${what} ${shortened(have)}, wanted ${shortened(want)}`,
         ),
+      ...(ran.state.length === 0
+        ? []
+        : [
+            `no: ${count(ran.state.length)} cells of the maps differ at the end`,
+          ]),
       ...(lost === 0
         ? []
         : [

@@ -126,7 +126,8 @@ export { TrafficCounter, type TrafficCounts } from "./kernel/traffic-counts.ts";
 export { dieWithParent } from "./kernel/supervised.ts";
 export {
   compareFates,
-  referenceOutcomes,
+  compareState,
+  referenceOf,
   verdictName,
   type FateMismatch,
   type ReferenceOptions,

@@ -8,6 +8,7 @@ export type {
 } from "./certificate.ts";
 export {
   compareRecords,
+  stateDifferences,
   type Comparison,
   type Lane,
   type Mismatch,

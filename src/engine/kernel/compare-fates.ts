@@ -12,8 +12,19 @@ import {
   type Outcome,
   type PacketInput,
 } from "../../interp/index.ts";
-import { programTypeRow, type ProgramSpec } from "../../isa/index.ts";
-import type { MapContents } from "../../proof/index.ts";
+import {
+  programTypeRow,
+  type MapTypeName,
+  type ProgramSpec,
+} from "../../isa/index.ts";
+import {
+  dumpState,
+  stateDifferences,
+  type Dumpable,
+  type MapContents,
+  type StateDump,
+} from "../../proof/index.ts";
+import type { LoadedPrograms } from "./loaded-programs.ts";
 import { loadPortable } from "../wasm/program.ts";
 import type { Fate, Sighting } from "./trace-run.ts";
 
@@ -39,11 +50,17 @@ export interface ReferenceOptions {
   readonly interfaces: readonly number[];
 }
 
-/** The portable engine's outcomes for the runs, in their order; interp's where it must. */
-export function referenceOutcomes(
+/** What the runs should have come to, one by one and at the end. */
+export interface Reference {
+  readonly outcomes: readonly Outcome[];
+  readonly state: StateDump;
+}
+
+/** By the portable engine, in the order of the runs; by interp where it must. */
+export function referenceOf(
   fates: readonly Fate[],
   { program, contents, cpus, seed }: ReferenceOptions,
-): readonly Outcome[] {
+): Reference {
   const inputs = fates.map(({ run }): PacketInput => ({
     data: run.frame,
     ifindex: run.ifindex,
@@ -52,13 +69,56 @@ export function referenceOutcomes(
     time: run.time,
   }));
   try {
-    return loadPortable(program, { cpus, contents, seed }).run(inputs);
+    const loaded = loadPortable(program, { cpus, contents, seed });
+    const outcomes = loaded.run(inputs);
+    return { outcomes, state: stateOf(program, (map) => loaded.entries(map)) };
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
     const state = createState(program.maps, { cpus, contents });
     const machine = new BytecodeMachine(program, state, { seed });
-    return inputs.map((input) => machine.run(input));
+    const outcomes = inputs.map((input) => machine.run(input));
+    return { outcomes, state: stateOf(program, (map) => state.entries(map)) };
   }
+}
+
+// Maps whose contents are a function of the packets, and can be read.
+// prettier-ignore
+const comparable: ReadonlySet<MapTypeName> = new Set(["array", "percpu_array", "hash", "percpu_hash", "lpm_trie"]);
+
+function stateOf(
+  { maps }: ProgramSpec,
+  entries: Dumpable["entries"],
+): StateDump {
+  const read = maps.filter(({ type }) => comparable.has(type));
+  return dumpState({ maps: read, entries });
+}
+
+/** One sentence for each cell of the kernel's maps that is not as it should be. */
+export function compareState(
+  loaded: LoadedPrograms,
+  program: ProgramSpec,
+  { state }: Reference,
+): readonly string[] {
+  const have = stateOf(program, (name) =>
+    loaded
+      .map(name)
+      .entries()
+      .map(([key, values]) => ({
+        key,
+        value: joined(values),
+      })),
+  );
+  return stateDifferences(state, have, new Map());
+}
+
+/** Copies of a per-CPU value as interp keeps them: each from a multiple of 8 on. */
+function joined(values: readonly Uint8Array[]): Uint8Array {
+  const [first = new Uint8Array()] = values;
+  if (values.length === 1) return first;
+  const stride = (first.length + 7) & ~7;
+  const all = new Uint8Array(stride * values.length);
+  for (const [cpu, value] of values.entries()) all.set(value, cpu * stride);
+  return all;
 }
 
 export function compareFates(

@@ -3,7 +3,7 @@ import process from "node:process";
 import { test, type TestContext } from "node:test";
 import { InputError, Random, UnsupportedError } from "../../base/index.ts";
 import { parseFunction, type ProgramSpec } from "../../isa/index.ts";
-import { compareFates, referenceOutcomes } from "./compare-fates.ts";
+import { compareFates, compareState, referenceOf } from "./compare-fates.ts";
 import { Ethtool } from "./ethtool.ts";
 import { openFrameSender, type FrameSender } from "./frame-sender.ts";
 import { openKernel, type Kernel } from "./kernel.ts";
@@ -197,7 +197,7 @@ async function ranOnWires(
         seed: 1,
         interfaces: result.ports.map(({ ifindex }) => ifindex),
       };
-      const outcomes = referenceOutcomes(result.fates, options);
+      const { outcomes } = referenceOf(result.fates, options);
       return {
         result,
         differing: compareFates(result.fates, outcomes, options),
@@ -279,6 +279,63 @@ wireTest(
     );
   },
 );
+
+/** Adds `step` to the one counter there is, passes everything. */
+function counting(step: number): ProgramSpec {
+  return {
+    ...withMetadata,
+    functions: [
+      parseFunction(`function count
+  *(u32 *)(r10 - 4) = 0
+  r1 = map seen ll
+  r2 = r10
+  r2 += -4
+  call map_lookup_elem
+  if r0 == 0 goto end
+  r1 = ${step}
+  lock *(u64 *)(r0 + 0) += r1
+end:
+  r0 = 2
+  exit`),
+    ],
+    maps: [
+      {
+        name: "seen",
+        type: "array",
+        keySize: 4,
+        valueSize: 8,
+        maxEntries: 1,
+        flags: 0,
+        section: ".maps",
+        readOnly: false,
+      },
+    ],
+  };
+}
+
+for (const [step, wanted] of [
+  [1, []],
+  [2, ["seen[00000000] is 7800000000000000, sequential 3c00000000000000"]],
+] as const)
+  wireTest(`state at the end, counted by ${step}`, async (kernel) => {
+    const have = await runOnWires(
+      kernel,
+      {
+        bind: () => ({ program: counting(step), contents: {} }),
+        frames: randomFrames(60, 2).map((frame) => ({ ...frame, port: 0 })),
+        ports: [{ name: "w0" }],
+        interfaces: "make",
+        queues: 2,
+      },
+      ({ fates, loaded }) => {
+        const program = counting(1);
+        // prettier-ignore
+        const options = { program, contents: {}, cpus: 8, seed: 1, interfaces: [] };
+        return compareState(loaded, program, referenceOf(fates, options));
+      },
+    );
+    deepEqual(have, wanted);
+  });
 
 wireTest("frames too short or too long are refused", async (kernel) => {
   for (const length of [13, 4000])
