@@ -98,6 +98,22 @@ test("partners agree in everything; the others are named with the reason", () =>
   }
 });
 
+test("of several points with one name, the n-th pairs with the n-th", () => {
+  const slow = steady.map((ns) => 2 * ns);
+  const two = result([point(), point({ samples: slow })]);
+  const { pairs, unpaired } = compareResults(two, two, options);
+  deepEqual(
+    pairs.map(({ before, after }) => [before, after]),
+    [
+      [100, 100],
+      [200, 200],
+    ],
+  );
+  deepEqual(unpaired, []);
+  const one = compareResults(two, result([point()], {}, "b"), options);
+  deepEqual([one.pairs.length, one.unpaired.length], [1, 1]);
+});
+
 test("machines, traces and load are warned of", () => {
   const { warnings } = compareResults(
     result([point()]),

@@ -41,18 +41,18 @@ export function compareResults(
   after: ResultFile,
   options: { readonly threshold: number; readonly seed: number },
 ): Comparison {
-  const partners = new Map(after.points.map((point) => [keyOf(point), point]));
   const pairs: Pair[] = [];
-  const paired = new Set<string>();
-  for (const point of before.points) {
-    const partner = partners.get(keyOf(point));
+  const paired = new Set<ResultPoint>();
+  const partners = inOrder(after.points);
+  for (const [key, point] of inOrder(before.points)) {
+    const partner = partners.get(key);
     if (partner === undefined || !isFit(point) || !isFit(partner)) continue;
-    paired.add(keyOf(point));
+    paired.add(point).add(partner);
     pairs.push(pairOf(point, partner, options));
   }
   const left = (file: ResultFile, other: ResultFile) =>
     file.points
-      .filter((point) => point.real && !paired.has(keyOf(point)))
+      .filter((point) => point.real && !paired.has(point))
       .map((point) => ({
         file: file.path,
         point: pointText(point),
@@ -83,6 +83,21 @@ function pairOf(
     ci95,
     verdict: isLarge ? (isSure ? direction : "unclear") : "same",
   };
+}
+
+/** By name; of several with one name the n-th pairs with the n-th. */
+function inOrder(
+  points: readonly ResultPoint[],
+): ReadonlyMap<string, ResultPoint> {
+  const named = new Map<string, ResultPoint>();
+  const counts = new Map<string, number>();
+  for (const point of points) {
+    const key = keyOf(point);
+    const number = counts.get(key) ?? 0;
+    counts.set(key, number + 1);
+    named.set(`${key}\0${number}`, point);
+  }
+  return named;
 }
 
 function isFit(point: ResultPoint): boolean {

@@ -292,6 +292,55 @@ kernelTest("what a program does to the frame's bounds is undone", (kernel) => {
   );
 });
 
+kernelTest("port and queue are those of each row, in every copy", (kernel) => {
+  const asking: ProgramSpec = {
+    ...shifting,
+    functions: parseFunctions(`
+      function asking
+        r6 = r1
+        *(u32 *)(r10 - 4) = 0
+        r2 = r10
+        r2 += -4
+        r1 = map sums ll
+        call map_lookup_elem
+        if r0 == 0 goto out
+        r1 = *(u64 *)(r0 + 0)
+        r2 = *(u32 *)(r6 + 12)
+        r1 += r2
+        r2 = *(u32 *)(r6 + 16)
+        r2 *= 100000
+        r1 += r2
+        *(u64 *)(r0 + 0) = r1
+      out:
+        r0 = 2
+        exit`),
+  };
+  const lists = [10, 20].map((queue) =>
+    rowsOf(loopLength).map((row, at) => ({
+      ...row,
+      ifindex: at,
+      rxQueue: queue + (at % 3),
+    })),
+  );
+  const subject = prepareSubject(kernel, asking, {
+    packets: lists,
+    state: "private",
+  });
+  deepEqual(subject.rewritten, ["ingress_ifindex", "rx_queue_index"]);
+  for (const [core, list] of lists.entries()) {
+    const frame = subject.frame({ core, waitFor: 1, calls: 1 });
+    subject.programs[core]?.testRun(frame);
+    const value = subject.map("sums", core).lookup(new Uint8Array(4));
+    const sum = new DataView(value?.buffer ?? new ArrayBuffer(8));
+    const want = list.reduce(
+      (total, { ifindex, rxQueue }) => total + ifindex + 100_000 * rxQueue,
+      0,
+    );
+    equal(Number(sum.getBigUint64(0, true)), want);
+  }
+  subject.close();
+});
+
 /** Every arrival stands before every departure in the one order of both. */
 function barrierHeld({ cores }: GateReading): boolean {
   return cores.every(({ leftAs }) =>

@@ -18,6 +18,7 @@ import {
   type Order,
 } from "./measure-messages.ts";
 import type { Subject } from "./measure-subject.ts";
+import { inTurn } from "./measure-turn.ts";
 
 /** Round trips of a rally: 1 ms or less. */
 const rallyTrips = 4000;
@@ -86,7 +87,14 @@ export class MeasureCrew {
   }
 
   /** One run of `packets` packets (about) on each core. */
-  async sample(
+  sample(
+    subject: Subject,
+    packets: readonly number[],
+  ): Promise<Sample | Disturbed> {
+    return inTurn(() => this.#sample(subject, packets));
+  }
+
+  async #sample(
     subject: Subject,
     packets: readonly number[],
   ): Promise<Sample | Disturbed> {

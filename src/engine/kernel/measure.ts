@@ -30,7 +30,6 @@ import {
   type Subject,
   type SubjectOptions,
 } from "./measure-subject.ts";
-import { inTurn } from "./measure-turn.ts";
 import { placementBorders, placementOf, type Placement } from "./placement.ts";
 
 export interface MeasureOptions {
@@ -160,7 +159,7 @@ export async function measureInterleaved(
     const subject = subjects[index];
     if (subject === undefined) return undefined;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const sample = await inTurn(() => crew.sample(subject, packets));
+      const sample = await crew.sample(subject, packets);
       if (sample.kind === "sample") return sample;
       const counts = disturbed[index] ?? {};
       counts[sample.by] = (counts[sample.by] ?? 0) + 1;
