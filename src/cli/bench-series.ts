@@ -204,8 +204,9 @@ export async function portableSeries(
           packets,
           contents,
           seed,
+          realTime: true,
         }),
-        base: new PortableSubject(emptyProgram, { packets }),
+        base: new PortableSubject(emptyProgram, { packets, realTime: true }),
         samples: [] as SeriesSample[],
         bases: [] as SeriesSample[],
       };

@@ -19,11 +19,9 @@ import {
   type HandStart,
   type Order,
 } from "./measure-messages.ts";
+import { setRealTime } from "./real-time.ts";
 import { memory, openSyscalls, type Syscalls } from "./syscalls.ts";
 
-const fifo = 1;
-const ordinary = 0;
-const priority = 50;
 /** Milliseconds. */
 const longestWait = 200;
 const longestPark = 850;
@@ -130,14 +128,8 @@ function runQueueDelay(): number {
   }
 }
 
-function schedule(syscalls: Syscalls, policy: number): boolean {
-  const parameter = memory(4);
-  parameter.writeUInt32LE(policy === fifo ? priority : 0);
-  return syscalls.call("sched_setscheduler", 0, policy, parameter) === 0;
-}
-
 function obey(syscalls: Syscalls, order: Order): Answer {
-  const realTime = schedule(syscalls, fifo);
+  const realTime = setRealTime(syscalls, true);
   try {
     Atomics.add(words, readyWord, 1);
     const all = (): boolean => Atomics.load(words, readyWord) === order.hands;
@@ -154,7 +146,7 @@ function obey(syscalls: Syscalls, order: Order): Answer {
     return { kind: "ran", ...ran, roundTrips, lostNs, realTime };
   } finally {
     Atomics.add(words, doneWord, 1);
-    schedule(syscalls, ordinary);
+    setRealTime(syscalls, false);
   }
 }
 

@@ -5,7 +5,8 @@
  * Counted is the time inside the compiled program and its helpers, after warm-up and
  * in rounds in which the thread never waited for a CPU; copying packets into memory,
  * which a feeder does elsewhere, is not in it. Samples of several subjects are taken in
- * turn. What a hypervisor takes from a CPU cannot be seen.
+ * turn. What a hypervisor takes from a CPU cannot be seen. On a busy machine a round that
+ * nobody interrupted may still find cold caches; real-time priority keeps others away.
  *
  * With private memory it does not matter whether cores are in the compiled program at
  * the same moment: they share nothing that would show. In shared memory it does: a
@@ -16,6 +17,7 @@ import { Worker } from "node:worker_threads";
 import { Bug } from "../../base/index.ts";
 import type { MapEntry, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
+import { inTurn } from "../kernel/measure-turn.ts";
 import type { CoreStart } from "./core-messages.ts";
 import type { PreparedProgram } from "./prepare.ts";
 import { teamOf } from "./team.ts";
@@ -29,6 +31,7 @@ export interface RoundsStart {
   readonly shared: boolean;
   /** See `roundsWord`. */
   readonly words: SharedArrayBuffer;
+  readonly realTime: boolean;
 }
 
 /** Words that all cores see; batches of core c at `batches` + c · `stride`. */
@@ -66,17 +69,21 @@ export interface PortableSubjectOptions {
   readonly seed?: number;
   /** Default: private. */
   readonly memory?: "private" | "shared";
+  /** Take real-time priority for a sample, where that is allowed. Default: no. */
+  readonly realTime?: boolean;
 }
 
 /** A program with a worker per core, ready to be measured again and again. */
 export class PortableSubject {
   readonly #workers: readonly Worker[];
+  readonly #realTime: boolean;
   #turn = 0;
 
   /** Throws UnsupportedError, naming helper and line, for what the engine lacks. */
   constructor(program: ProgramSpec, options: PortableSubjectOptions) {
     const { packets, contents = {}, seed = 1, memory = "private" } = options;
     const cores = packets.length;
+    this.#realTime = options.realTime === true;
     const team = { program, cores, memory, contents, seed };
     const { members } = teamOf(team);
     const words = new SharedArrayBuffer(
@@ -91,6 +98,7 @@ export class PortableSubject {
         core,
         shared: memory === "shared",
         words,
+        realTime: this.#realTime,
       };
       const url = new URL("./rounds.worker.js", import.meta.url);
       return new Worker(url, { workerData });
@@ -108,9 +116,9 @@ export class PortableSubject {
       turn: ++this.#turn,
       longest,
     };
-    const answers = await Promise.all(
-      this.#workers.map((worker) => ask(worker, order)),
-    );
+    const all = () =>
+      Promise.all(this.#workers.map((worker) => ask(worker, order)));
+    const answers = await (this.#realTime ? inTurn(all) : all());
     return answers.every((answer) => answer.packets > 0) ? answers : undefined;
   }
 
