@@ -36,8 +36,8 @@ import {
   type Layout,
   type LayoutOptions,
 } from "./layout.ts";
-import { lockFunctions, writeLockFunction } from "./locks.ts";
 import { writePrefixLookup } from "./prefix-lookup.ts";
+import { lockFunctions, writeLockFunction, writeSleepOn } from "./locks.ts";
 import { ProgramContext } from "./program-context.ts";
 import {
   writeLookup,
@@ -184,6 +184,7 @@ function addOwnHelpers(
       let body: FunctionBody;
       const lock = lockFunctions.find((each) => each === callee);
       if (lock !== undefined) body = writeLockFunction(about, lock);
+      else if (callee === "sleepOn") body = writeSleepOn();
       else if (callee === "tailTo") body = writeTailTo(about);
       else if (name === "inner") body = writeInnerLookup(about, Number(number));
       else if (callee === "callAny") body = writeCallAny(about);

@@ -174,7 +174,12 @@ test("a loop without end uses up the budget, in each form of loop", () => {
       each,
     ),
   ];
-  for (const text of loops) match(run(text).fault?.text ?? "", /budget/, text);
+  const places = ["main+0", "main+0", "each+1"];
+  for (const [index, text] of loops.entries()) {
+    const { fault } = run(text);
+    match(fault?.text ?? "", /budget/, text);
+    equal(`${fault?.at.function}+${fault?.at.instruction}`, places[index]);
+  }
 });
 
 test("a packet behind a fault is run as if nothing had happened", () => {
