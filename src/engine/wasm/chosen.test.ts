@@ -107,6 +107,18 @@ test("an inner map that was not tested for null faults where it is used", () => 
   expectSame(outside, mapsOf("array_of_maps", "hash"));
 });
 
+test("a map unlike the template is refused", () => {
+  const odd = mapOf("odd", "hash", [4, 16, 5]);
+  const maps = [...mapsOf("array_of_maps", "hash"), odd];
+  const loaded = loadPortable(programOf(lookUp, maps), { cpus: 2 });
+  const put = (name: string): void => {
+    const value = new TextEncoder().encode(name);
+    loaded.maps.update("outer", new Uint8Array(4), value);
+  };
+  put("two");
+  throws(() => put("odd"), /odd is not like its inner map template/);
+});
+
 test("a map that is one of two by a branch", () => {
   const text = lookUp.replace(
     "call map_lookup_elem",

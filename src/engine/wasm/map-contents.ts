@@ -9,6 +9,7 @@
  */
 import { InputError, toHex } from "../../base/index.ts";
 import {
+  innerMaps,
   mapHandle,
   outsideSize,
   type Layout,
@@ -188,18 +189,30 @@ export class MapContents {
   }
 
   /** The bytes that a cell keeps for what user space gives. */
-  #stored({ held, spec }: MapLayout, value: Uint8Array): Uint8Array {
+  #stored(map: MapLayout, value: Uint8Array): Uint8Array {
+    const { held, spec } = map;
     if (held === "values") return value;
     const name = new TextDecoder().decode(value);
     const index =
       held === "maps"
         ? this.#layout.maps.findIndex((map) => map.spec.name === name)
         : this.#program.functions.findIndex((fn) => fn.name === name);
+    // The program was compiled for maps like the template (kernel: EINVAL).
+    if (held === "maps" && index >= 0 && !this.#fits(map, index))
+      throw new InputError(
+        `${spec.name}: ${name} is not like its inner map ${spec.inner?.name ?? ""}`,
+        { code: "map-contents-refused" },
+      );
     if (index >= 0) return indexKey(mapHandle(index));
     const what = held === "maps" ? "map" : "function";
     throw new InputError(`${spec.name}: no ${what} is called ${name}`, {
       code: `${what}-unknown`,
     });
+  }
+
+  #fits(outer: MapLayout, inner: number): boolean {
+    if (outer.spec.inner === undefined) return true;
+    return innerMaps(this.#layout, outer.index).includes(inner);
   }
 
   #read(map: ValueMap, at: number): Uint8Array {
