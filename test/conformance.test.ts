@@ -30,6 +30,7 @@ import {
   parseFunctions,
   printInstruction,
   targetOf,
+  type AluOp,
   type Instruction,
   type MapSpec,
   type ProgramSpec,
@@ -569,6 +570,192 @@ withJudges(
     }
     // Only constants and a few comparisons give one result for all pairs.
     ok(varied > 0.8 * rowCases.length, `${varied} of ${rowCases.length}`);
+  },
+);
+
+// --- the rows that no such body shows ---
+
+const cellOf = map("m", "array", { keySize: 4 });
+const callee = `function twice static
+    r0 = r1
+    r0 += r1
+    exit
+  function each static
+    r3 = *(u64 *)(r2 + 0)
+    r3 += r1
+    *(u64 *)(r2 + 0) = r3
+    r0 = 0
+    exit`;
+
+// Text of the row in the instruction table → a body that runs it.
+// prettier-ignore
+const otherRows: Readonly<Record<string, { readonly body: string; readonly maps?: readonly MapSpec[] }>> = {
+  "{r:dst} = {u:value.value} ll": { body: "r0 = 0xfedcba9876543210 ll\nr0 += r1" },
+  "{r:dst} = map {n:value.map} ll": { body: `r1 &= 3\n${bump}`, maps: [cellOf] },
+  "{r:dst} = value {n:value.map}[{p:value.offset}] ll": { body: "r3 = value m[8] ll\n*(u64 *)(r3 + 0) = r1\nr3 = value m[0] ll\nr0 = *(u64 *)(r3 + 8)\nr0 += r2", maps: [{ ...cellOf, valueSize: 16, maxEntries: 1 }] },
+  "{r:dst} = function {n:value.name} ll": { body: lines("*(u64 *)(r10 - 8) = r1", "r2 &= 7", "r1 = r2", "r2 = function each ll", "r3 = r10", "r3 += -8", "r4 = 0", "call loop", "r0 *= 31", "r1 = *(u64 *)(r10 - 8)", "r0 += r1") },
+  "call {h:callee.helper}": { body: `r1 &= 3\n${bump}`, maps: [cellOf] },
+  "call function {n:callee.name}": { body: lines("r3 = r2", "*(u64 *)(r10 - 8) = r3", "call function twice", "r3 = *(u64 *)(r10 - 8)", "r0 ^= r3") },
+  "may_goto {L:target}": { body: lines("r0 = 0", "r1 &= 63", "again:", "may_goto done", "if r1 == 0 goto done", "r0 += r2", "r1 += -1", "goto again", "done:") },
+  "exit": { body: "r0 = r1\nif r1 > r2 goto end\nr0 = r2\nend:" },
+};
+
+// Rows that no XDP program of any kernel runs by itself, and why.
+// prettier-ignore
+const nowhere: Readonly<Record<string, string>> = {
+  "{r:dst} = addr_space_cast({r:src}, {i:spaces})": "wants an arena, which only the kernel has",
+  "{r:dst} = ksym {n:value.name} ll": "an address of the running kernel",
+  "{r:dst} = raw {p:value.pseudo} {i:value.low} {i:value.high} ll": "not linked",
+  "call kfunc {n:callee.name}": "a function of the running kernel: engine/wasm tests those that it has",
+  "call raw {p:callee.pseudo} {i:callee.value}": "not linked",
+  "call raw {p:callee.pseudo} {i:callee.value} module {i:callee.offset}": "not linked",
+  "callx {r:register}": "no kernel takes it",
+  "callx_imm {r:register}": "no kernel takes it",
+};
+
+for (const [text, { body, maps = [] }] of Object.entries(otherRows))
+  withJudges(`row ${text} (seed ${seed})`, (all) => {
+    const more = /function|loop/.test(body) ? callee : "";
+    const used = more
+      .split(/(?=function )/)
+      .filter((part) => body.includes(/function \w+/.exec(part)?.[0] ?? "-"));
+    const program = programOf(body, used.join("\n"), maps);
+    const [reference] = judges;
+    ok(reference !== undefined);
+    const pairs = pairsOf(new Random(seed));
+    const want = reference.ask(program, pairs);
+    ok(new Set(want.results).size > 1);
+    for (const judge of all) {
+      const have = judge.ask(program, pairs);
+      deepEqual(have.results, want.results, judge.name);
+    }
+  });
+
+/** Loads of TC programs at constants and at what a frame says; out of range, the program ends. */
+function legacyLoads(
+  judge: (program: ProgramSpec, data: Uint8Array) => number,
+) {
+  const random = new Random(seed);
+  const frames = Array.from({ length: 60 }, (_, at) => {
+    const data = random.bytes(14 + (at % 30));
+    data.set([0x12, 0x34], 12);
+    data[0] = random.below(48);
+    return data;
+  });
+  return packetRows.flatMap(({ sample }) =>
+    [0, 1, 13, 20, -1].flatMap((imm) => {
+      if (sample.kind !== "load-packet") throw new Error(sample.kind);
+      const text = printInstruction({
+        ...sample,
+        ...(sample.index === undefined ? {} : { index: 7 }),
+        imm,
+      });
+      const program: ProgramSpec = {
+        ...programOf("r0 = 0"),
+        type: "sched_cls",
+        section: "tc",
+        functions: parseFunctions(
+          `r6 = r1\nr0 = *(u8 *)skb[0]\nr7 = r0\n${text}\nr0 += 7\nexit`,
+        ),
+      };
+      return frames.map((data) => judge(program, data));
+    }),
+  );
+}
+const packetRows = instructionRows.filter(
+  ({ sample }) => sample.kind === "load-packet",
+);
+
+test(`legacy packet loads: machines and kernel (seed ${seed})`, async (t) => {
+  const want = legacyLoads((program, data) => {
+    const machine = new BytecodeMachine(program, createState([]));
+    return machine.run({ ...inputOf([0n, 0n]), data }).verdict;
+  });
+  ok(new Set(want).size > 50);
+  const portable = legacyLoads((program, data) => {
+    const [outcome] = loadPortable(program).run([
+      { ...inputOf([0n, 0n]), data },
+    ]);
+    return outcome?.verdict ?? -1;
+  });
+  deepEqual(portable, want);
+  let kernel: Kernel;
+  try {
+    kernel = await openKernel();
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    t.skip(error.message);
+    return;
+  }
+  const have = legacyLoads((program, data) => {
+    const loaded = kernel.load([program]);
+    const { verdict } = loaded.program().testRun(data);
+    loaded.close();
+    return verdict;
+  });
+  kernel.close();
+  deepEqual(have, want);
+});
+
+test("no row of the instruction table is left out", () => {
+  const shownRows = new Set([
+    ...Object.keys(otherRows),
+    ...Object.keys(nowhere),
+  ]);
+  const left = instructionRows.filter(
+    (row) =>
+      bodyOf(placed(row.sample, 1)) === undefined &&
+      !packetRows.includes(row) &&
+      !shownRows.has(row.text),
+  );
+  deepEqual(
+    left.map(({ text }) => text),
+    [],
+  );
+  const texts = new Set(instructionRows.map(({ text }) => text));
+  for (const text of shownRows) ok(texts.has(text), text);
+  ok(instructionRows.length > 170);
+});
+
+// --- wrong machines ---
+
+// prettier-ignore
+const mistaken: Readonly<Partial<Record<string, AluOp>>> = { add: "sub", sub: "xor", mul: "add", div: "mod", sdiv: "div", or: "and", and: "or", lsh: "rsh", rsh: "arsh", arsh: "lsh", mod: "div", smod: "mod", xor: "or" };
+
+/** An instruction like it that does something else; the kernel takes that as well. */
+function wrong(given: Instruction): Instruction | undefined {
+  if (given.kind === "alu")
+    return { ...given, op: mistaken[given.op] ?? "sub" };
+  if (given.kind === "branch")
+    return { ...given, op: given.op === "jeq" ? "jne" : "jeq" };
+  if (given.kind === "endian")
+    return { ...given, op: given.op.endsWith("16") ? "be32" : "be16" };
+  if (given.kind === "atomic" && given.op !== "xchg" && given.op !== "cmpxchg")
+    return { ...given, op: given.op === "add" ? "xor" : "add" };
+  return undefined;
+}
+
+withJudges(
+  `a machine that takes one operation for another (seed ${seed})`,
+  (all) => {
+    const [reference] = judges;
+    ok(reference !== undefined);
+    const pairs = pairsOf(new Random(seed));
+    let seen = 0;
+    for (const row of instructionRows) {
+      const right = placed(row.sample, 7);
+      const other = wrong(right);
+      const [body, mutant] = [bodyOf(right), other && bodyOf(other)];
+      if (body === undefined || mutant === undefined) continue;
+      const want = reference.ask(programOf(body), pairs).results.join();
+      for (const judge of all)
+        ok(
+          judge.ask(programOf(mutant), pairs).results.join() !== want,
+          `${judge.name}: ${row.text}`,
+        );
+      seen++;
+    }
+    ok(seen > 90, `${seen} rows`);
   },
 );
 

@@ -49,6 +49,10 @@ export class Recorder {
   readonly #outputs: Uint32Array;
   readonly #effects: Uint32Array;
   readonly #faults: RunFault[] = [];
+  /** Whose fingerprint stands where: often the next packet's too. */
+  readonly #recent: object[] = [];
+  readonly #recentAt: number[] = [];
+  #next = 0;
 
   constructor(packets: number) {
     this.#verdicts = new Uint32Array(packets);
@@ -72,7 +76,17 @@ export class Recorder {
   ): void {
     this.#verdicts[index] = verdict;
     if (output !== undefined) fingerprint(output, this.#outputs, 2 * index);
-    const text = effects === undefined ? "" : effectsText(effects);
+    if (effects === undefined) return;
+    for (let slot = 0; slot < remembered; slot++)
+      if (this.#recent[slot] === effects) {
+        const from = 2 * (this.#recentAt[slot] ?? 0);
+        this.#effects.copyWithin(2 * index, from, from + 2);
+        return;
+      }
+    this.#recent[this.#next] = effects;
+    this.#recentAt[this.#next] = index;
+    this.#next = (this.#next + 1) % remembered;
+    const text = effectsText(effects);
     if (text !== "")
       fingerprint(encoder.encode(text), this.#effects, 2 * index);
   }
@@ -88,6 +102,7 @@ export class Recorder {
   }
 }
 
+const remembered = 4;
 const encoder = new TextEncoder();
 
 function isChanged(before: Uint8Array, after: Uint8Array): boolean {

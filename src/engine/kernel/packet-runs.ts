@@ -65,6 +65,12 @@ export function testRunTakes(
 /** A page without headroom and what the kernel keeps at its end. */
 const longestFrame = 4096 - 256 - 320;
 
+type TargetOnly = Required<Pick<Outcome, "redirect" | "events">>;
+
+/** Words of the environment between which a noted redirect stands. */
+const noted = environmentLayout.redirectCall / 4;
+const answered = environmentLayout.redirectAnswer / 4;
+
 export interface PacketRunsOptions {
   readonly environment?: EnvironmentWords;
   /** For random numbers, where the program takes any. */
@@ -93,6 +99,11 @@ export class PacketRuns {
   readonly #context: Uint32Array;
   readonly #times: BigUint64Array | undefined;
   readonly #places: (typeof contexts)["xdp" | "sched_cls"];
+  /** Targets seen last, with the words that say so. */
+  readonly #targets: {
+    readonly words: Uint32Array;
+    readonly only: TargetOnly;
+  }[] = [];
   #last: PacketInput | undefined;
 
   constructor(
@@ -185,16 +196,14 @@ export class PacketRuns {
 
   /** Redirect target and events of the last run; `undefined` where there are none. */
   effects(): Pick<Outcome, "redirect" | "events"> | undefined {
-    const redirect = this.#redirect();
-    const { readers } = this.#options;
+    const target = this.#redirectOnly();
+    const { readers = [] } = this.#options;
+    if (readers.length === 0) return target;
     const events: ProgramEvent[] = [];
-    if (readers !== undefined)
-      for (const reader of readers) reader.drain(events);
-    if (redirect === undefined && events.length === 0) return undefined;
-    return {
-      events: this.#trimmed(events),
-      ...(redirect === undefined ? {} : { redirect }),
-    };
+    for (const reader of readers) reader.drain(events);
+    return events.length === 0
+      ? target
+      : { ...target, events: this.#trimmed(events) };
   }
 
   /** All of the last run, as values of its own. */
@@ -231,15 +240,28 @@ export class PacketRuns {
     });
   }
 
-  #redirect(): RedirectTarget | undefined {
-    const { environment, mapAt } = this.#options;
+  /** Where to, as a value that is the same object for the same target. */
+  #redirectOnly(): TargetOnly | undefined {
+    const { environment } = this.#options;
     if (environment === undefined) return undefined;
     const wanted = this.#times === undefined ? 4 : 7;
     if (this.verdict !== wanted) return undefined;
+    const { words } = environment;
+    if (words[noted] === 0 || words[answered] !== wanted) return undefined;
+    for (const known of this.#targets) {
+      let at = noted;
+      while (at < answered && known.words[at - noted] === words[at]) at++;
+      if (at === answered) return known.only;
+    }
+    const only = { redirect: this.#redirect(environment), events: [] };
+    this.#targets.unshift({ words: words.slice(noted, answered), only });
+    this.#targets.length = Math.min(this.#targets.length, 8);
+    return only;
+  }
+
+  #redirect(environment: EnvironmentWords): RedirectTarget {
+    const { mapAt } = this.#options;
     const number = environment.word(environmentLayout.redirectCall);
-    if (number === 0) return undefined;
-    const answer = environment.word(environmentLayout.redirectAnswer);
-    if (answer !== wanted) return undefined;
     const call = redirectCalls[number - 1]?.helper;
     const long = environment.long(environmentLayout.redirectFlags);
     const { redirectFirst, redirectSecond } = environmentLayout;
