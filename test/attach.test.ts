@@ -10,6 +10,7 @@ import {
   chmodSync,
   cpSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   symlinkSync,
   writeFileSync,
@@ -337,7 +338,7 @@ networkTest(
 
 /** The compiled tool with one line changed. */
 function mutant(file: string, from: string, to: string): string {
-  const copy = join(temporaryFolder("mutant"), "dist");
+  const copy = join(mkdtempSync(join(folder, "mutant-")), "dist");
   cpSync(join(root, "dist"), copy, { recursive: true });
   writeFileSync(
     join(copy, "../package.json"),
