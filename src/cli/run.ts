@@ -8,7 +8,6 @@ import { loadPortable, runParallel } from "../engine/index.ts";
 import {
   BytecodeMachine,
   createState,
-  type Outcome,
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
@@ -21,7 +20,7 @@ import {
   widened,
   type MapContents,
 } from "../proof/index.ts";
-import { NicModel, portConfig, type NicSetup } from "../rss/index.ts";
+import { portConfig } from "../rss/index.ts";
 import { readObject } from "../object/index.ts";
 import { SteeringInputs, onlyPort, type Port } from "../strategy/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
@@ -36,6 +35,8 @@ import { readSplitDirectory } from "./directory.ts";
 import { writeWhole } from "./files.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import { runIface } from "./run-iface.ts";
+import { misdirected } from "./misdirected.ts";
+import { seenIn, type Seen } from "./seen.ts";
 import { say, writeData, type Answer, type Rendering } from "./render.ts";
 import { runOnKernel } from "./run-kernel.ts";
 import { readTrace } from "./split.ts";
@@ -47,7 +48,7 @@ import {
 import { choiceOf, isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
 
 interface Ran {
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly Seen[];
   readonly cores: readonly { readonly packets: number; readonly ns: number }[];
   readonly stateDigest: string;
   /** Packets on another core than the NIC's model gives them; 0 where one core runs all. */
@@ -256,6 +257,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     const all = { ...ran, misdirected: notSteered };
     return answer(path, program, traffic, all, words);
   }
+  const needsFrames = valueOf(words, "out") !== undefined;
   const result = await runParallel({
     program,
     cores: plan.cores,
@@ -263,7 +265,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     steer,
     cpus: plan.cores,
     seed: seedOf(words),
-    keep: "outcomes",
+    keep: needsFrames ? "outcomes" : "verdicts",
     contents: widened(contents, program, plan.cores),
     perCore: Array.from({ length: plan.cores }, (_, core) => ({
       capacities: coreCapacities(shares, core, contents),
@@ -274,7 +276,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     program,
     { trace, ports: plan.ports },
     {
-      outcomes: result.outcomes,
+      outcomes: needsFrames ? result.outcomes : seenIn(result),
       misdirected: notSteered,
       cores: result.cores.map(({ packets, ns }) => ({
         packets,
@@ -301,26 +303,6 @@ function queued(
     const ifindex = isAny ? 2 : input.ifindex;
     return { ...input, ifindex, cpu: core, rxQueue: core };
   });
-}
-
-/** Asks the model for every packet by itself: were equal ones steered alike? */
-function misdirected(
-  setup: NicSetup,
-  ports: readonly Port[],
-  inputs: readonly PacketInput[],
-  steer: Uint8Array,
-): number {
-  const models = setup.ports.map(
-    ({ name }) => new NicModel(portConfig(setup, name)),
-  );
-  let count = 0;
-  for (const [index, { data, ifindex }] of inputs.entries()) {
-    const port = ports.findIndex((candidate) => candidate.ifindex === ifindex);
-    const model = models[port] ?? models[0];
-    if (model !== undefined && model.queueOf(data).queue !== steer[index])
-      count++;
-  }
-  return count;
 }
 
 interface Traffic {
@@ -350,7 +332,7 @@ async function answer(
       trace.map((packet, index) => ({
         ...packet,
         data: ran.outcomes[index]?.data ?? packet.data,
-        wireLength: ran.outcomes[index]?.data.length ?? packet.wireLength,
+        wireLength: ran.outcomes[index]?.data?.length ?? packet.wireLength,
       })),
       ports,
       (index) => nameOf(ran.outcomes[index]?.verdict ?? 0),

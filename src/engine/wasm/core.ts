@@ -65,7 +65,7 @@ const patience = 30;
 export class Core {
   readonly number: number;
   /** By the order of its packets. */
-  readonly verdicts: Uint8Array;
+  readonly verdicts: Uint32Array;
   readonly digests: Uint32Array;
   readonly outcomes: Outcome[] = [];
   readonly faults: PacketFault[] = [];
@@ -100,7 +100,7 @@ export class Core {
       keep,
       control: shared(wordBytes),
       slots: shared(slotBytes(layout.batchPackets)),
-      verdicts: shared(packets),
+      verdicts: shared(4 * packets),
       digests: shared(keep === "verdicts" ? 0 : 8 * packets),
       ...(options.resident === undefined || options.steer === undefined
         ? {}
@@ -113,7 +113,7 @@ export class Core {
           }),
       ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
     };
-    this.verdicts = new Uint8Array(start.verdicts);
+    this.verdicts = new Uint32Array(start.verdicts);
     this.digests = new Uint32Array(start.digests);
     this.#words = new Int32Array(start.control);
     this.#memory = new DataView(prepared.memory.buffer);

@@ -38,7 +38,7 @@ function tell(message: FromCore): void {
 class Results {
   faults = 0;
   #done = 0;
-  readonly #verdicts = new Uint8Array(start.verdicts);
+  readonly #verdicts = new Uint32Array(start.verdicts);
   readonly #digests = new Uint32Array(start.digests);
 
   take(program: PortableProgram, first: number, count: number): void {
@@ -108,16 +108,8 @@ function main(): void {
   Atomics.store(words, word.phase, phase.running);
   const busy = new RunClock();
   const sleeper: Sleeper = {
-    sleeps: () => {
-      busy.stop();
-      busy.sleeps();
-      program.clock.sleeps();
-    },
-    wakes: () => {
-      program.clock.wakes();
-      busy.wakes();
-      busy.start();
-    },
+    sleeps: () => busy.stop(),
+    wakes: () => busy.start(),
   };
   busy.start();
   for (;;) {

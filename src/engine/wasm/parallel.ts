@@ -60,8 +60,8 @@ export interface ParallelRun {
   /** Wall time from the first packet to the last verdict. */
   readonly ns: number;
   readonly cores: readonly CoreResult[];
-  /** By packet: r0, its low 8 bits. */
-  readonly verdicts: Uint8Array;
+  /** By packet: r0. */
+  readonly verdicts: Uint32Array;
   /** By packet: two words of its outcome's digest; empty if only verdicts are kept. */
   readonly digests: Uint32Array;
   /** Packets whose run the program ended badly. */
@@ -226,7 +226,7 @@ function gather(
   ParallelRun,
   "verdicts" | "digests" | "faults" | "firstFaults" | "outcomes"
 > {
-  const verdicts = new Uint8Array(packets);
+  const verdicts = new Uint32Array(packets);
   const hasDigests = cores.some((core) => core.digests.length > 0);
   const digests = new Uint32Array(hasDigests ? 2 * packets : 0);
   const outcomes: Outcome[] = [];

@@ -238,11 +238,6 @@ export class PortableProgram {
     return this.#faults.keys();
   }
 
-  /** To be told when the thread sleeps between runs. */
-  get clock(): Pick<RunClock, "sleeps" | "wakes"> {
-    return this.#clock;
-  }
-
   /** Of a packet of the batch that was run last. */
   outcome(index: number): Outcome {
     const verdict = this.verdict(index);

@@ -1,55 +1,34 @@
 /**
- * Nanoseconds that a thread ran, summed over many short stretches.
+ * Nanoseconds that a thread ran, summed over stretches.
  *
- * A stretch is timed by the wall clock. What the thread then spent waiting for a CPU
+ * A stretch is timed by the wall clock. What the thread spent waiting for a CPU in it
  * is taken off again: on Linux the scheduler tells how long each thread has waited
- * (/proc/thread-self/schedstat, second field), and once per millisecond of stretches
- * their share of that wait, by time, is subtracted. Elsewhere it stays wall time.
- * What a hypervisor takes from the CPU cannot be seen and is not taken off.
+ * (/proc/thread-self/schedstat, second field). Elsewhere it stays wall time. Time in
+ * which a hypervisor or an interrupt had the CPU cannot be seen and is in it.
  */
 import { openSync, readSync } from "node:fs";
 
-const every = 1e6;
+/** Within so many nanoseconds of a look nothing can have been waited that counts. */
+const fresh = 20_000;
 
 export class RunClock {
-  #ns = 0;
-  /** Stretches since the wait was looked at. */
-  #recent = 0;
+  ns = 0;
   #started = 0;
-  #lookedAt = now();
-  #waited = waitedNs();
+  #lookedAt = 0;
+  #waited = 0;
 
   start(): void {
+    if (now() - this.#lookedAt > fresh) this.#waited = waitedNs();
     this.#started = now();
   }
+
   stop(): void {
-    this.#recent += now() - this.#started;
-    if (this.#recent >= every) this.#settle();
-  }
-
-  /** The thread sleeps of its own will: what it waits until `wakes` cut no stretch. */
-  sleeps(): void {
-    this.#settle();
-  }
-  wakes(): void {
-    this.#lookedAt = now();
-    this.#waited = waitedNs();
-  }
-
-  get ns(): number {
-    this.#settle();
-    return this.#ns;
-  }
-
-  #settle(): void {
     const at = now();
     const waited = waitedNs();
-    const awake = Math.max(at - this.#lookedAt, this.#recent, 1);
-    const lost = (waited - this.#waited) * (this.#recent / awake);
-    this.#ns += Math.max(0, this.#recent - lost);
-    this.#recent = 0;
-    this.#lookedAt = at;
+    const lost = waited - this.#waited;
+    this.ns += Math.max(0, at - this.#started - lost);
     this.#waited = waited;
+    this.#lookedAt = at;
   }
 }
 
