@@ -185,7 +185,7 @@ test("bench: what is refused, in which words", () => {
     [[program, "--trace", "gen:coverage"], 2, /packets that cover branches are no traffic to measure/],
     [[program, "--cores", many, "--fit"], 2, /--fit needs a number of cores that this machine has/],
     [[program, "--cores", many], 4, new RegExp(`${many} cores cannot be measured on ${present} CPUs: they would take turns`)],
-    ...(present < 2 ? [] : [[[program, "--cores", "2", "--state", "shared"], 4, /the portable engine's cores have private memory each/] as const]),
+    ...(present < 2 ? [] : [[[program, "--cores", "2", "--state", "shared", "--path", "dispatch"], 2, /--path dispatch runs cores with private memory each/] as const]),
     [[program, "--path", "dispatch", "--engine", "kernel"], 2, /--path dispatch is not there on --engine kernel/],
     [[program, "--path", "veth"], 2, /--path veth is not there on --engine wasm/],
     [["no-such.o"], 3, /no such file/],

@@ -3,7 +3,7 @@
  * empty program beside them in the same loop.
  *
  * kernel  the program in a loop over packets, inside the kernel, on real-time threads
- * wasm    the portable engine's workers, private memory each; time inside the compiled
+ * wasm    the portable engine's workers, in private memory or a shared one; time inside the compiled
  *         program, in rounds in which the thread did not wait for a CPU; or whole runs,
  *         with feeding and verdicts
  */
@@ -13,6 +13,8 @@ import {
   measureInterleaved,
   openKernel,
   PackedPackets,
+  placementBorders,
+  placementOf,
   PortableSubject,
   prepareSubject,
   runParallel,
@@ -20,10 +22,10 @@ import {
   type Subject,
   type SubjectSamples,
 } from "../engine/index.ts";
-import { UnsupportedError } from "../base/index.ts";
 import type { PacketInput } from "../interp/index.ts";
 import { tablePackets, type Contestant } from "./bench-contestant.ts";
 import type { Words } from "./command.ts";
+import { usage } from "./words.ts";
 
 export type EngineName = "wasm" | "kernel";
 export type StateChoice = "shared" | "private";
@@ -179,6 +181,11 @@ function seriesSamples(
   }));
 }
 
+interface PortableSample {
+  readonly ns: readonly number[];
+  readonly roundTrips: readonly number[];
+}
+
 /** Packets of one sample: some milliseconds. */
 const portablePackets = 100_000;
 
@@ -186,7 +193,6 @@ export async function portableSeries(
   contestants: readonly Contestant[],
   options: SeriesOptions,
 ): Promise<readonly Series[]> {
-  refuseShared(options);
   const divisions = contestants.flatMap((contestant) =>
     options.cores.map((cores) => divide(contestant, cores)),
   );
@@ -204,11 +210,16 @@ export async function portableSeries(
           packets,
           contents,
           seed,
+          memory: options.state,
           realTime: true,
         }),
-        base: new PortableSubject(emptyProgram, { packets, realTime: true }),
-        samples: [] as SeriesSample[],
-        bases: [] as SeriesSample[],
+        base: new PortableSubject(emptyProgram, {
+          packets,
+          memory: options.state,
+          realTime: true,
+        }),
+        samples: [] as PortableSample[],
+        bases: [] as PortableSample[],
       };
       subjects.push(pair.own, pair.base);
       return pair;
@@ -229,20 +240,34 @@ export async function portableSeries(
           if (round >= 0 && answers !== undefined)
             list.push({
               ns: answers.map(({ packets, ns }) => ns / packets),
-              placement: answers.length === 1 ? "single" : "untagged",
+              // Cores 0 and 1 play; others could be anywhere.
+              roundTrips:
+                answers.length === 1
+                  ? []
+                  : [answers.length === 2 ? (answers[0]?.roundTripNs ?? 0) : 0],
             });
         }
       if (round === 0)
         samples = samplesFor(options.seconds, 1, performance.now() - started);
     }
+    const borders = placementBorders(
+      pairs
+        .flatMap(({ samples: own, bases }) => [...own, ...bases])
+        .flatMap(({ roundTrips }) => roundTrips),
+    );
+    const placed = (list: readonly PortableSample[] = []) =>
+      list.map(({ ns, roundTrips }) => ({
+        ns,
+        placement: placementOf(roundTrips, borders),
+      }));
     return divisions.map(({ contestant, cores, shares }, index) => ({
       contestant,
       engine: "wasm",
       cores,
-      state: "private",
+      state: options.state,
       shares,
-      samples: pairs[index]?.samples ?? [],
-      base: pairs[index]?.bases ?? [],
+      samples: placed(pairs[index]?.samples),
+      base: placed(pairs[index]?.bases),
       how: "rounds",
       includes: "program",
       disturbed: {},
@@ -251,17 +276,6 @@ export async function portableSeries(
   } finally {
     await Promise.all(subjects.map((subject) => subject.close()));
   }
-}
-
-function refuseShared({ state, cores }: SeriesOptions): void {
-  if (state === "shared" && cores.some((count) => count > 1))
-    throw new UnsupportedError(
-      "the portable engine's cores have private memory each",
-      {
-        feature: "shared state on the portable engine",
-        fix: "--state private, or --engine kernel",
-      },
-    );
 }
 
 /** Packets of one whole run: starting and warming up are a small part of it. */
@@ -275,7 +289,11 @@ export async function dispatchSeries(
   contestants: readonly Contestant[],
   options: SeriesOptions,
 ): Promise<readonly Series[]> {
-  refuseShared(options);
+  if (options.state === "shared" && options.cores.some((cores) => cores > 1))
+    throw usage(
+      "--path dispatch runs cores with private memory each",
+      "--state private, or --path program",
+    );
   const count = Math.max(20_000, Math.min(1, options.seconds) * runPackets);
   const jobs = contestants.flatMap((contestant) => {
     const { packets } = contestant;

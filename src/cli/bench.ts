@@ -163,7 +163,7 @@ function pathOf(words: Words, chosen: readonly EngineName[]): Path {
   return path;
 }
 
-/** The portable engine's cores are always private; the kernel's share unless told. */
+/** The portable engine's cores have private state unless told, the kernel's share. */
 function stateOf(words: Words, engine: EngineName): StateChoice {
   const state = choiceOf(words, "state", ["shared", "private"] as const);
   return state ?? (engine === "kernel" ? "shared" : "private");

@@ -76,7 +76,11 @@ export {
   modelledMpps,
   type ScalingModel,
 } from "./scaling-model.ts";
-export type { Placement } from "./kernel/placement.ts";
+export {
+  placementBorders,
+  placementOf,
+  type Placement,
+} from "./kernel/placement.ts";
 export {
   printSummary,
   summarizeLog,
