@@ -93,12 +93,10 @@ const absent: Readonly<Record<string, readonly [Machine, Kind, RegExp]>> = {
   "xdp_redirect_map_multi/xdp_devmap_prog":   ["kernel", VerifierError, /no 4 bytes at offset 20/],
   "xdp_redirect_multi_kern/xdp_devmap_prog":  ["kernel", VerifierError, /no 4 bytes at offset 20/],
   "test_xdp_with_devmap_helpers/xdp_dummy_dm": ["kernel", VerifierError, /no 4 bytes at offset 20/],
-  // Sockets, tasks and tunnels of the kernel.
+  // Sockets and tasks of the kernel.
   "test_sk_assign/bpf_sk_assign_test":        ["interp", UnsupportedError, /no sockmap/],
   "test_sockmap_update/copy_sock_map":        ["interp", UnsupportedError, /no sockmap/],
   "test_skb_helpers/test_skb_helpers":        ["interp", UnsupportedError, /no helper bpf_get_current_task/],
-  "test_tunnel_kern/xfrm_get_state":          ["interp", UnsupportedError, /no helper bpf_skb_get_xfrm_state/],
-  "test_btf_skc_cls_ingress/cls_ingress":     ["portable", UnsupportedError, /no helper bpf_skc_to_tcp_sock/],
 };
 
 /** Does the kernel take the program as it is? */
