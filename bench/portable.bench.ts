@@ -450,9 +450,8 @@ const scaling = scalingRows.map(([one, two]) => {
       ? undefined
       : Math.round((200 * first.nsPerPacket) / second.nsPerPacket) / 100;
   const { program, memory, flows } = one?.label ?? {};
-  console.error(
-    `  ${program} (${memory}, ${flows} flows): 1 → 2 cores ${scale ?? "–"}`,
-  );
+  const title = [program, memory, flows].map(String).join(", ");
+  console.error(`  ${title} flows: 1 → 2 cores ${scale ?? "–"}`);
   const trips = two?.trips ?? [];
   return {
     ...one?.label,

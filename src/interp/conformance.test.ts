@@ -233,7 +233,8 @@ test("endless recursion ends at the eighth frame", () => {
 
 test("nothing but the helper that is reached is refused", () => {
   equal(
-    run(r("r0 = 2", "goto out", "call user_ringbuf_drain", "out:", "exit")).verdict,
+    run(r("r0 = 2", "goto out", "call user_ringbuf_drain", "out:", "exit"))
+      .verdict,
     2,
   );
   try {
