@@ -5,7 +5,13 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test, type TestContext } from "node:test";
@@ -171,6 +177,8 @@ interface Running {
   readonly command: number;
   readonly links: readonly string[];
   readonly namespaces: readonly string[];
+  /** Our own descriptors of these namespaces. */
+  readonly held: readonly number[];
   readonly output: () => string;
 }
 
@@ -194,8 +202,18 @@ async function inTheMiddle(): Promise<Running> {
     const links = linksOf(command);
     // Gate, catcher and the parked generator.
     if (links.length < 3) continue;
-    const namespaces = targetsOf(command).filter((to) => to.startsWith("net:"));
-    return { supervisor, command, links, namespaces, output: () => text };
+    // It also holds the one that it came from, as other programs may.
+    const home = readlinkSync("/proc/self/ns/net");
+    const namespaces = targetsOf(command).filter(
+      (to) => to.startsWith("net:") && to !== home,
+    );
+    // Held by us too, or another namespace could get the number of one that is gone.
+    const held = readdirSync(`/proc/${command}/fd`)
+      .map((fd) => `/proc/${command}/fd/${fd}`)
+      .filter((path) => namespaces.includes(readlinkSync(path)))
+      .map((path) => openSync(path, "r"));
+    const output = (): string => text;
+    return { supervisor, command, links, namespaces, held, output };
   }
   supervisor.kill("SIGKILL");
   throw new Error(`it never attached anything: ${text}`);
@@ -237,6 +255,7 @@ async function expectNothingLeft({
   command,
   links,
   namespaces,
+  held: ours,
 }: Running): Promise<void> {
   for (let looks = 0; looks < 100 && targetsOf(command).length > 0; looks++)
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -244,6 +263,7 @@ async function expectNothingLeft({
   ok(namespaces.length > 0);
   const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   for (const pid of processes) {
+    if (Number(pid) === process.pid) continue;
     const held = new Set(linksOf(Number(pid)));
     deepEqual(
       links.filter((link) => held.has(link)),
@@ -257,6 +277,7 @@ async function expectNothingLeft({
       `process ${pid} holds a namespace`,
     );
   }
+  for (const fd of ours) closeSync(fd);
   // The kernel takes links away a little after the last descriptor.
   let left = linksShown();
   const isLeft = (link: string): boolean => left?.includes(link) === true;

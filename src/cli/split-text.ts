@@ -143,7 +143,11 @@ export function readmeText(
     "",
     ...printPlan(plan).trimEnd().split("\n"),
     "",
-    "1. Set the network card up (as root; prints and checks every value):",
+    "As root, for good (`divisi detach` takes it off again):",
+    `  divisi attach . ${setup === undefined ? "" : "--apply-nic "}--iface ${ports.length === 1 ? "IFACE" : ports.map(({ name }) => `${name}=IFACE`).join(",")}`,
+    "",
+    "Or by hand:",
+    "1. Set the network card up (prints and checks every value):",
     setup === undefined
       ? "     nothing to set up"
       : `     nic/apply.sh ${interfaces}`,

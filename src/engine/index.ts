@@ -92,16 +92,13 @@ export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
 export { PackedPackets } from "./wasm/packed-packets.ts";
 export type { CoreResult } from "./wasm/core.ts";
 export type { Keep, PacketFault } from "./wasm/core-messages.ts";
-export {
-  runParallel,
-  type ParallelOptions,
-  type ParallelRun,
-} from "./wasm/parallel.ts";
+export { runParallel, type ParallelRun } from "./wasm/parallel.ts";
 export { WorkerDied } from "./wasm/worker-died.ts";
 export {
   PortableSubject,
   type PortableSubjectOptions,
 } from "./wasm/measure-rounds.ts";
+export type { ParallelOptions } from "./wasm/parallel-options.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
 export {
   runOnWires,

@@ -8,7 +8,8 @@ import { Random } from "../../base/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
 import { outcomeDigest } from "./outcome-digest.ts";
 import { PackedPackets } from "./packed-packets.ts";
-import { runParallel, type ParallelOptions } from "./parallel.ts";
+import type { ParallelOptions } from "./parallel-options.ts";
+import { runParallel } from "./parallel.ts";
 import { loadPortable } from "./program.ts";
 import { mapOf, packetsOf, print, programOf } from "./twin.test.kit.ts";
 

@@ -10,7 +10,7 @@
  */
 import { InputError } from "../../base/index.ts";
 import type { CoreStart } from "./core-messages.ts";
-import type { ParallelOptions } from "./parallel.ts";
+import type { ParallelOptions } from "./parallel-options.ts";
 import {
   anotherMemory,
   preparePortable,
