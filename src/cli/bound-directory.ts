@@ -18,6 +18,7 @@ import {
 import { readSplitDirectory, type SplitDirectory } from "./directory.ts";
 import { runningKernel } from "./input.ts";
 import type { BoundInterface } from "./interfaces.ts";
+import { counting } from "./misdirected.ts";
 import { usage } from "./words.ts";
 
 export interface BoundDirectory {
@@ -27,7 +28,10 @@ export interface BoundDirectory {
   readonly nic: NicWish;
   /** What user space has still to do. */
   readonly notes: readonly string[];
-  /** Loads the program, with these maps instead of new ones, and fills the others. */
+  /**
+   * Loads the program, counting what comes on a wrong queue, with these maps instead of
+   * new ones, and fills the others.
+   */
   readonly loadInto: (
     kernel: Kernel,
     standing?: ReadonlyMap<string, KernelMap>,
@@ -120,7 +124,8 @@ export function bindDirectory(
       .map((name) => `map ${name} is empty: it is yours to fill`),
     loadInto: (kernel, standing = new Map()) => {
       const { btf } = loaded.object;
-      const made = kernel.load([program], {
+      const counted = counting(program, plan.setup, interfaces);
+      const made = kernel.load([counted], {
         maps: standing,
         ...(btf === undefined ? {} : { btf }),
       });

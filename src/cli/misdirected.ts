@@ -1,5 +1,11 @@
-/** Packets on another core than the one to which the NIC's model steers them. */
+/**
+ * Packets on another queue than the one to which the NIC's model steers them: in a
+ * trace, by the model itself; at interfaces, by code in front of the program.
+ */
+import { countMisdirected } from "../codegen/index.ts";
+import { hashedPorts } from "../control/index.ts";
 import type { PacketInput } from "../interp/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
 import { NicModel, portConfig, type NicSetup } from "../rss/index.ts";
 import type { Port } from "../strategy/index.ts";
 
@@ -21,4 +27,14 @@ export function misdirected(
       count++;
   }
   return count;
+}
+
+/** The program with the code that counts; as it is where the plan decides no queues. */
+export function counting(
+  program: ProgramSpec,
+  setup: NicSetup | undefined,
+  interfaces: readonly { readonly port: string; readonly ifindex: number }[],
+): ProgramSpec {
+  const ports = hashedPorts(setup, interfaces);
+  return ports.length === 0 ? program : countMisdirected(program, ports);
 }

@@ -19,11 +19,13 @@ import {
   Journal,
   makeRoot,
   makeWay,
+  readMisdirected,
   stateFolder,
   undoAll,
   type ControlContext,
   type NicWish,
 } from "../control/index.ts";
+import { misdirectedMap } from "../codegen/index.ts";
 import {
   busy,
   findInterfaces,
@@ -40,6 +42,7 @@ import {
 import type { Words } from "./command.ts";
 import { crashPoint } from "./control-context.ts";
 import type { IfaceSubject } from "./iface-subject.ts";
+import { counting } from "./misdirected.ts";
 import { say, type Answer, type Rendering } from "./render.ts";
 import { servedAnswer, statusLine } from "./serve-text.ts";
 import { Stop } from "./stop.ts";
@@ -68,13 +71,19 @@ export async function serve(
   const kernel = await openKernel();
   const stop = new Stop();
   try {
-    const loaded = loadFilled(
-      kernel,
-      subject.bind(
-        interfaces.map(({ ifindex }) => ifindex),
-        possibleCpus(),
-      ),
+    const bound = subject.bind(
+      interfaces.map(({ ifindex }) => ifindex),
+      possibleCpus(),
     );
+    const program = counting(
+      bound.program,
+      subject.setup,
+      interfaces.map(({ ifindex }, port) => ({
+        port: subject.ports[port]?.name ?? "",
+        ifindex,
+      })),
+    );
+    const loaded = loadFilled(kernel, { ...bound, program });
     const served = await begin(kernel, { subject, interfaces, words, loaded });
     try {
       const tell = (text: string): void => {
@@ -99,7 +108,14 @@ export async function serve(
         clearInterval(ticker);
         counter.close();
       }
-      return servedAnswer(subject, { names, counts, seconds: seconds() });
+      const counters = loaded.maps.get(misdirectedMap);
+      return servedAnswer(subject, {
+        names,
+        counts,
+        seconds: seconds(),
+        misdirected:
+          counters === undefined ? undefined : readMisdirected(counters),
+      });
     } finally {
       for (const link of served.links) link.close();
       await takeBack(kernel, served.transaction);

@@ -1,4 +1,5 @@
 /** What `run --iface` tells of traffic that it served. */
+import type { MisdirectedCount } from "../control/index.ts";
 import type { TrafficCounts } from "../engine/index.ts";
 import type { IfaceSubject } from "./iface-subject.ts";
 import type { Answer } from "./render.ts";
@@ -12,11 +13,13 @@ interface Serving {
   readonly names: readonly string[];
   readonly counts: TrafficCounts;
   readonly seconds: number;
+  /** Undefined: there is no plan that gives packets queues. */
+  readonly misdirected: MisdirectedCount | undefined;
 }
 
 export function servedAnswer(
   subject: IfaceSubject,
-  { names, counts, seconds }: Serving,
+  { names, counts, seconds, misdirected }: Serving,
 ): Answer {
   const interfaces = counts.interfaces.map((each) => ({
     ...each,
@@ -39,7 +42,12 @@ export function servedAnswer(
       packets: runs,
       ...(isTold ? { verdicts } : {}),
       nsPerPacket: runs === 0 ? undefined : ns / runs,
-      misdirected: "not counted",
+      ...(misdirected === undefined
+        ? { misdirected: "not counted" }
+        : {
+            misdirected: Number(misdirected.misdirected),
+            checked: Number(misdirected.checked),
+          }),
       interfaces,
       seconds,
     },
@@ -64,7 +72,9 @@ export function servedAnswer(
             ]
           : []),
       ]),
-      "  misdirected packets are not counted",
+      misdirected === undefined
+        ? "  misdirected packets are not counted"
+        : `  misdirected ${misdirected.misdirected} of ${misdirected.checked} checked`,
     ].join("\n"),
   };
 }

@@ -29,7 +29,11 @@ export async function status(words: Words): Promise<Answer> {
         attachments: attachments.map((each) => ({
           ...each,
           packets: each.packets?.toString() ?? "not counted",
-          misdirected: each.misdirected?.toString() ?? "not counted",
+          misdirected:
+            each.misdirected?.misdirected.toString() ?? "not counted",
+          ...(each.misdirected === undefined
+            ? {}
+            : { checked: each.misdirected.checked.toString() }),
         })),
         unfinished,
       },
@@ -68,7 +72,7 @@ function lines(each: AttachmentStatus): string[] {
         `  map         ${name}: ${type}, ${strategy}${id === undefined ? "" : ` (id ${id})`}`,
     ),
     `  packets     ${each.packets ?? "not counted (sysctl kernel.bpf_stats_enabled=1 counts them)"}`,
-    `  misdirected ${each.misdirected ?? "not counted by this program"}`,
+    `  misdirected ${each.misdirected === undefined ? "not counted by this program" : `${each.misdirected.misdirected} of ${each.misdirected.checked} checked`}`,
     ...each.problems.map((problem) => `  ${problem}`),
   ];
 }

@@ -12,6 +12,13 @@ export {
   type RewrittenCall,
 } from "./bpf/environment.ts";
 export {
+  countMisdirected,
+  misdirectedLayout,
+  misdirectedMap,
+  type CountOptions,
+  type HashedPort,
+} from "./bpf/misdirected.ts";
+export {
   compile,
   placeOfSite,
   type CompiledProgram,

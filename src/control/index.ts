@@ -26,6 +26,11 @@ export {
   type Undo,
 } from "./journal.ts";
 export { thisMachine, type Machine, type ToolAnswer } from "./machine.ts";
+export {
+  hashedPorts,
+  readMisdirected,
+  type MisdirectedCount,
+} from "./misdirected.ts";
 export { applyNic, checkNic, type NicState, type NicWish } from "./nic.ts";
 export {
   isMerged,

@@ -1,8 +1,10 @@
 /** What is attached, and whether it still is as it was made. Changes nothing. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { misdirectedMap } from "../codegen/index.ts";
 import type { Kernel } from "../engine/index.ts";
 import { mapPin, type AttachmentRecord } from "./attachment.ts";
+import { readMisdirected, type MisdirectedCount } from "./misdirected.ts";
 import { networkNamespace, readText } from "./processes.ts";
 
 export interface InterfaceStatus {
@@ -34,8 +36,8 @@ export interface AttachmentStatus {
   }[];
   /** Runs of the program; undefined: the kernel does not count them. */
   readonly packets: bigint | undefined;
-  /** Packets on another core than their owner's; undefined: the program does not count them. */
-  readonly misdirected: bigint | undefined;
+  /** Packets on another queue than the plan's; undefined: the plan names no queues. */
+  readonly misdirected: MisdirectedCount | undefined;
   readonly healthy: boolean;
   /** What is wrong with the whole. */
   readonly problems: readonly string[];
@@ -59,6 +61,12 @@ export function attachmentStatus(
     map?.close();
     return { name, type, id, strategy };
   });
+  const counters = isThere
+    ? pins.map(at(mapPin(misdirectedMap)), misdirectedMap)
+    : undefined;
+  const misdirected =
+    counters === undefined ? undefined : readMisdirected(counters);
+  counters?.close();
   const problems =
     program === undefined
       ? [
@@ -80,7 +88,7 @@ export function attachmentStatus(
     interfaces,
     maps,
     packets: isCounting ? program?.info.runs : undefined,
-    misdirected: undefined,
+    misdirected,
     healthy:
       problems.length === 0 &&
       interfaces.every(({ health }) => health === "ok"),
