@@ -247,7 +247,7 @@ function traffic(config: PortConfig, wrong: number): readonly PacketInput[] {
         rxQueue: isWrong ? (queue + 1 + random.below(3)) % 4 : queue,
         cpu: index % cpus,
         time: BigInt(index),
-      } as PacketInput;
+      };
     });
 }
 

@@ -271,12 +271,12 @@ function prologue(
     r3 += ${ipv4.end}
     if r3 > r2 goto unchecked
     r3 = *(u16 *)(r1 + 12)
-    if r3 == ${0xdd86} goto ipv6
-    if r3 != ${0x0008} goto unchecked
+    if r3 == 0xdd86 goto ipv6
+    if r3 != 0x0008 goto unchecked
     r3 = *(u8 *)(r1 + 14)
-    if r3 != ${0x45} goto unchecked
+    if r3 != 0x45 goto unchecked
     r3 = *(u16 *)(r1 + 20)
-    r3 &= ${0xff3f}
+    r3 &= 0xff3f
     if r3 != 0 goto unchecked
     r3 = *(u8 *)(r1 + 23)
     ${hash(ipv4, setup)}
