@@ -5,6 +5,7 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -15,7 +16,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { commands } from "#cli";
 import { divisi, root, temporaryFolder } from "./support/cli.ts";
@@ -38,6 +41,14 @@ const empty = file("empty.o", "");
 // prettier-ignore
 const cases: readonly Case[] = [
   { words: [], exit: 2, says: /a command is missing/ },
+  { words: ["-v"], exit: 2, says: /^divisi: a command is missing\n {2}divisi --help lists them\n$/ },
+  { words: ["rss", "-v"], exit: 2, says: /^divisi: a command is missing\n {2}divisi rss --help lists them\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--namespace"], exit: 2, says: /^divisi: --namespace is for --iface\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--duration", "2s"], exit: 2, says: /^divisi: --duration is for --iface\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--apply-nic"], exit: 2, says: /^divisi: --apply-nic is for --iface\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--mode", "skb"], exit: 2, says: /^divisi: --mode is for --iface\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--replace"], exit: 2, says: /^divisi: --replace is for --iface\n$/ },
+  { words: ["run", "nfs/c/nop.o", "--pin-root", "/sys/fs/bpf"], exit: 2, says: /^divisi: --pin-root is for --iface\n$/ },
   { words: ["splitt"], exit: 2, says: /unknown command 'splitt'[\s\S]*Did you mean split/ },
   { words: ["split", "x.o", "--corse", "4"], exit: 2, says: /unknown option '--corse'[\s\S]*Did you mean --cores/ },
   { words: ["split", "nfs/c/nop.o"], exit: 2, says: /-o DIR is missing/ },
@@ -82,6 +93,48 @@ for (const { words, exit, says } of cases)
     ok(!existsSync(join(folder, "o")), "something was written");
   });
 
+test("flags of every command alone: a command is missing, as JSON too", () => {
+  for (const words of [["--json"], ["-j"], ["rss", "--json"]]) {
+    const { status, stdout } = divisi(words);
+    const value = JSON.parse(stdout) as { error: { text: string } };
+    deepEqual([status, value.error.text], [2, "a command is missing"]);
+  }
+});
+
+test("a trace that is not written to its end leaves nothing", async () => {
+  const place = temporaryFolder("unfinished");
+  const out = join(place, "big.pcap");
+  divisi(["trace", "gen", "gen:uniform,packets=5", "-o", out]);
+  const before = readFileSync(out);
+  const failing: readonly (readonly [number, ...string[]])[] = [
+    [3, "trace", "cat", out, join(place, "nofile"), "-o", join(place, "j")],
+    [2, "trace", "gen", "gen:bidirectional", "-o", join(place, "t.pcap")],
+    [2, "trace", "gen", "gen:bidirectional", "-o", out],
+  ];
+  for (const [exit, ...words] of failing) {
+    const result = divisi(words);
+    equal(result.status, exit, result.stderr);
+    deepEqual(readdirSync(place), ["big.pcap"], words.join(" "));
+  }
+  for (const [signal, exit] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    const words = ["trace", "gen", "gen:zipf,packets=1000m", "-o", out];
+    const run = spawn(process.execPath, [
+      join(root, "dist/cli/main.js"),
+      ...words,
+    ]);
+    while (run.exitCode === null && readdirSync(place).length === 1)
+      await setTimeout(10);
+    deepEqual(readdirSync(place), ["big.pcap", "big.pcap.partial"]);
+    run.kill(signal);
+    deepEqual(await once(run, "exit"), [exit, null]);
+    deepEqual(readdirSync(place), ["big.pcap"], signal);
+  }
+  deepEqual(readFileSync(out), before, "what was there is lost");
+});
+
 const few = ["--trace", "gen:uniform,packets=50"];
 
 test("`-` is the standard input and output", () => {
@@ -98,6 +151,30 @@ test("`-` is the standard input and output", () => {
   match(result.stderr, /nop: 50 packets/);
   equal(divisi([...words, "--json"]).status, 2);
   equal(existsSync(join(root, "-")), false);
+});
+
+test("run tells the whole time and what is in it, nothing per packet", () => {
+  const time = (kind: string): RegExp =>
+    new RegExp(
+      `\\n {2}core 0 {5}50 packets\\n {2}time {7}[\\d.,]+ ms ${kind}, warm-up included; bench measures\\n {2}state `,
+    );
+  for (const [engine, kind] of [
+    ["wasm", "in compiled code"],
+    ["interp", "in the interpreter"],
+  ] as const) {
+    const words = ["run", "nfs/c/nop.o", "--engine", engine, ...few];
+    const { stdout } = divisi(words);
+    match(stdout, time(kind));
+    ok(!/ ns /.test(stdout), stdout);
+    const value = JSON.parse(divisi([...words, "--json"]).stdout) as {
+      ns: number;
+      cores: readonly { ns: number }[];
+    };
+    deepEqual(
+      value.cores.map(({ ns }) => ns),
+      [value.ns],
+    );
+  }
 });
 
 test("a pipe or device is written to, never replaced", () => {

@@ -20,6 +20,7 @@ interface Ran {
   readonly stateDigest: string;
   readonly engine?: string;
   readonly includes: string;
+  readonly cores: readonly object[];
   readonly rewrittenCalls?: readonly string[];
 }
 
@@ -98,6 +99,18 @@ test("a split program: check and run in the kernel", skip, () => {
   );
   deepEqual(kernel?.verdicts, wasm?.verdicts);
   equal(kernel?.stateDigest, wasm?.stateDigest);
+  // One after the other: there is one time, and none per core.
+  for (const core of kernel?.cores ?? [])
+    deepEqual(Object.keys(core), ["packets"]);
+  const words = ["--trace", "gen:uniform,packets=1000", "--engine", "kernel"];
+  match(
+    divisi(["run", output, ...words]).stdout,
+    /\n {2}core 0 {5}\d+ packets\n {2}core 1 {5}\d+ packets\n {2}time {7}[\d.,]+ ms of test runs, one per packet, warm-up included; bench measures\n/,
+  );
+  match(
+    divisi(["run", output, ...words.slice(0, 2)]).stdout,
+    /\n {2}core 0 {5}\d+ packets, [\d.]+ ms\n {2}core 1 {5}\d+ packets, [\d.]+ ms\n {2}time {7}[\d.]+ ms in compiled code, warm-up included; bench measures\n/,
+  );
 });
 
 test("per-CPU maps on more cores than there are: not comparable", skip, () => {

@@ -27,7 +27,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 process.exitCode = encodeExit(0);
 try {
-  await build().parseAsync(words, { from: "user" });
+  await build().parseAsync(commandless(words), { from: "user" });
 } catch (error) {
   if (!(error instanceof CommanderError && error.exitCode === 0))
     process.exitCode = encodeExit(
@@ -54,6 +54,18 @@ function renderingOf(given: readonly string[]): Rendering {
   };
 }
 
+/** Flags of every command alone are no command; the parser does not know them there. */
+function commandless(given: readonly string[]): string[] {
+  const known = commonFlags.flatMap(({ name, short }) => [
+    `--${name}`,
+    `-${short ?? ""}`,
+  ]);
+  const rest = given.filter((word) => ![...known, "-vv"].includes(word));
+  return rest.length === 0 || (rest.length === 1 && isGroup(rest[0] ?? ""))
+    ? rest
+    : [...given];
+}
+
 function build(): Parser {
   const parser = configured(new Parser("divisi"))
     .description(
@@ -62,7 +74,7 @@ function build(): Parser {
     .version(version(), "-V, --version")
     .addHelpText(
       "after",
-      "\nExit codes: 0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug.",
+      "\nExit codes: 0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug, 128+N ended by signal N.",
     );
   const groups = new Map<string, Parser>();
   for (const command of commands) {

@@ -20,6 +20,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { InputError } from "../base/index.ts";
+import { begin, finish } from "./unfinished.ts";
 
 /** The whole file, `-` the standard input; what the file system says becomes an InputError. */
 export function readInput(path: string): Uint8Array {
@@ -98,18 +99,36 @@ function checkParent(path: string): void {
   }
 }
 
+export interface StagedFile {
+  /** What to write to. */
+  readonly temporary: string;
+  /** It is whole: puts it in its place. */
+  readonly keep: () => void;
+  readonly discard: () => void;
+}
+
 /**
  * Where a file is written and what it is renamed to when it is whole. A device
  * or a pipe is never replaced: undefined, it is written to as it is.
  */
-export function staged(
-  path: string,
-): { readonly temporary: string; readonly target: string } | undefined {
+export function staged(path: string): StagedFile | undefined {
   const exists = existsSync(path);
   if (exists && !statSync(path).isFile()) return undefined;
   const target = exists ? realpathSync(path) : resolve(path);
   checkParent(target);
-  return { temporary: `${target}.partial`, target };
+  const temporary = `${target}.partial`;
+  begin(temporary);
+  return {
+    temporary,
+    keep: () => {
+      renameSync(temporary, target);
+      finish(temporary);
+    },
+    discard: () => {
+      rmSync(temporary, { force: true });
+      finish(temporary);
+    },
+  };
 }
 
 /** Writes all files to a sibling folder, then puts it in place of `directory`. */
@@ -121,6 +140,7 @@ export function writeDirectory(
   let temporary: string | undefined;
   try {
     temporary = mkdtempSync(join(dirname(target), `.${basename(target)}-`));
+    begin(temporary);
     chmodSync(temporary, 0o755);
     for (const file of files) {
       const path = join(temporary, file.path);
@@ -138,6 +158,8 @@ export function writeDirectory(
     if (temporary !== undefined)
       rmSync(temporary, { recursive: true, force: true });
     throw fileError(error, directory);
+  } finally {
+    if (temporary !== undefined) finish(temporary);
   }
 }
 
@@ -146,9 +168,9 @@ export function writeWhole(path: string, content: Uint8Array | string): void {
   const place = staged(path);
   try {
     writeFileSync(place?.temporary ?? path, content);
-    if (place !== undefined) renameSync(place.temporary, place.target);
+    place?.keep();
   } catch (error) {
-    if (place !== undefined) rmSync(place.temporary, { force: true });
+    place?.discard();
     throw fileError(error, path);
   }
 }

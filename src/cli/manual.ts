@@ -33,6 +33,7 @@ const exitTable = `## Exit codes
 | 4 | not possible here: privilege, kernel feature, tool |
 | 5 | the kernel verifier rejected a program |
 | 70 | our bug; a report file is written and its path printed |
+| 128 + N | ended by signal N: 130 ^C, 143 SIGTERM; a file that is not whole is removed |
 `;
 
 function synopsis(command: Command): string {
@@ -101,7 +102,7 @@ export function manPage(
       roff(flag.text),
     ]),
     ".SH EXIT STATUS",
-    "0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug.",
+    "0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug, 128+N ended by signal N.",
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -55,7 +55,7 @@ export async function runIface(
     supervisor === undefined ? undefined : Number(supervisor),
   );
   if (valuesOf(words, "trace").length > 0) {
-    for (const flag of ["mode", "replace", "apply-nic", "duration"])
+    for (const flag of ["mode", "replace", "apply-nic", "duration", "pin-root"])
       if (isSet(words, flag))
         throw usage(`--${flag} is for serving, without --trace`);
     return runTrace(subject, { names, words, rendering });

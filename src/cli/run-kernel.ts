@@ -13,7 +13,10 @@ import { mergedDigest, type MapContents } from "../proof/index.ts";
 
 export interface KernelRun {
   readonly outcomes: readonly Outcome[];
-  readonly cores: readonly { readonly packets: number; readonly ns: number }[];
+  /** The test runs of all cores are made one by one: there is one time. */
+  readonly cores: readonly { readonly packets: number }[];
+  readonly ns: number;
+  readonly spent: string;
   readonly stateDigest: string;
   readonly misdirected: number;
   readonly rewrittenCalls: readonly string[];
@@ -58,13 +61,11 @@ export async function runOnKernel(
     };
     const counts = Array.from({ length: cores }, () => 0);
     for (const { cpu } of inputs) counts[cpu] = (counts[cpu] ?? 0) + 1;
-    const share = inputs.length === 0 ? 0 : ns / inputs.length;
     return {
       outcomes,
-      cores: counts.map((packets) => ({
-        packets,
-        ns: Math.round(share * packets),
-      })),
+      cores: counts.map((packets) => ({ packets })),
+      ns: Math.round(ns),
+      spent: "of test runs, one per packet",
       stateDigest: mergedDigest(
         program.maps,
         counts.map(() => found),

@@ -10,7 +10,7 @@ import {
   createState,
   type PacketInput,
 } from "../interp/index.ts";
-import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
+import type { ProgramSpec } from "../isa/index.ts";
 import { reread } from "../pipeline.ts";
 import {
   coreCapacities,
@@ -23,7 +23,7 @@ import {
 import { portConfig } from "../rss/index.ts";
 import { readObject } from "../object/index.ts";
 import { SteeringInputs, onlyPort, type Port } from "../strategy/index.ts";
-import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
+import type { TracePacket } from "../traffic/index.ts";
 import {
   asTracePacket,
   coveringPackets,
@@ -32,12 +32,13 @@ import {
 } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
-import { writeWhole } from "./files.ts";
+import { namespace, serving } from "./flags.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import { runIface } from "./run-iface.ts";
 import { misdirected } from "./misdirected.ts";
-import { seenIn, type Seen } from "./seen.ts";
-import { say, writeData, type Answer, type Rendering } from "./render.ts";
+import { runAnswer, type Ran } from "./run-answer.ts";
+import { seenIn } from "./seen.ts";
+import { say, type Answer, type Rendering } from "./render.ts";
 import { runOnKernel } from "./run-kernel.ts";
 import { readTrace } from "./split.ts";
 import {
@@ -47,22 +48,13 @@ import {
 } from "./traffic-input.ts";
 import { choiceOf, isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
 
-interface Ran {
-  readonly outcomes: readonly Seen[];
-  readonly cores: readonly { readonly packets: number; readonly ns: number }[];
-  readonly stateDigest: string;
-  /** Packets on another core than the NIC's model gives them; 0 where one core runs all. */
-  readonly misdirected: number;
-  /** Of the kernel: calls that it was not given as they are. */
-  readonly rewrittenCalls?: readonly string[];
-}
-
 const engines = ["wasm", "interp", "kernel"] as const;
 
 export async function run(words: Words, rendering: Rendering): Promise<Answer> {
   const [path = ""] = words.args;
-  if (isSet(words, "namespace") && !isSet(words, "iface"))
-    throw usage("--namespace is for --iface");
+  if (!isSet(words, "iface"))
+    for (const { name } of [namespace, ...serving])
+      if (isSet(words, name)) throw usage(`--${name} is for --iface`);
   const isStream = valueOf(words, "out") === "-";
   if (isStream && rendering.json)
     throw usage("--json and `--out -` both want standard output");
@@ -104,7 +96,7 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
       : engine === "interp"
         ? interpreted(program, inputs, options)
         : compiled(program, inputs, options);
-  return answer(path, program, { trace, ports }, ran, words);
+  return runAnswer(path, program, { trace, ports }, ran, words);
 }
 
 /** The trace, or the program's own covering packets, with first contents of maps. */
@@ -150,6 +142,8 @@ function compiled(
   const outcomes = loaded.run(inputs);
   return {
     outcomes,
+    spent: "in compiled code",
+    ns: Math.round(loaded.spent.ns),
     cores: [{ packets: inputs.length, ns: Math.round(loaded.spent.ns) }],
     misdirected: 0,
     stateDigest: mergedDigest(program.maps, [loaded.contents()]),
@@ -165,14 +159,12 @@ function interpreted(
   const machine = new BytecodeMachine(program, state, { seed });
   const started = performance.now();
   const outcomes = inputs.map((input) => machine.run(input));
+  const ns = Math.round((performance.now() - started) * 1e6);
   return {
     outcomes,
-    cores: [
-      {
-        packets: inputs.length,
-        ns: Math.round((performance.now() - started) * 1e6),
-      },
-    ],
+    spent: "in the interpreter",
+    ns,
+    cores: [{ packets: inputs.length, ns }],
     misdirected: 0,
     stateDigest: mergedDigest(program.maps, [
       Object.fromEntries(
@@ -255,7 +247,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     });
     const traffic = { trace, ports: plan.ports };
     const all = { ...ran, misdirected: notSteered };
-    return answer(path, program, traffic, all, words);
+    return runAnswer(path, program, traffic, all, words);
   }
   const needsFrames = valueOf(words, "out") !== undefined;
   const result = await runParallel({
@@ -271,13 +263,15 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
       capacities: coreCapacities(shares, core, contents),
     })),
   });
-  return answer(
+  return runAnswer(
     path,
     program,
     { trace, ports: plan.ports },
     {
       outcomes: needsFrames ? result.outcomes : seenIn(result),
       misdirected: notSteered,
+      spent: "in compiled code",
+      ns: Math.round(result.cores.reduce((sum, { ns }) => sum + ns, 0)),
       cores: result.cores.map(({ packets, ns }) => ({
         packets,
         ns: Math.round(ns),
@@ -303,100 +297,4 @@ function queued(
     const ifindex = isAny ? 2 : input.ifindex;
     return { ...input, ifindex, cpu: core, rxQueue: core };
   });
-}
-
-interface Traffic {
-  readonly trace: readonly TracePacket[];
-  readonly ports: readonly Port[];
-}
-
-async function answer(
-  path: string,
-  program: ProgramSpec,
-  { trace, ports }: Traffic,
-  ran: Ran,
-  words: Words,
-): Promise<Answer> {
-  const names = programTypeRow(program.type).verdicts;
-  const nameOf = (verdict: number): string => names[verdict] ?? String(verdict);
-  const verdicts: Record<string, number> = {};
-  for (const { verdict } of ran.outcomes)
-    verdicts[nameOf(verdict)] = (verdicts[nameOf(verdict)] ?? 0) + 1;
-  const faults = ran.outcomes.flatMap(({ fault }, packet) =>
-    fault === undefined ? [] : [{ packet, ...fault }],
-  );
-  const output = valueOf(words, "out");
-  if (output !== undefined)
-    await writeOut(
-      output,
-      trace.map((packet, index) => ({
-        ...packet,
-        data: ran.outcomes[index]?.data ?? packet.data,
-        wireLength: ran.outcomes[index]?.data?.length ?? packet.wireLength,
-      })),
-      ports,
-      (index) => nameOf(ran.outcomes[index]?.verdict ?? 0),
-    );
-  const total = trace.length;
-  const count = (value: number): string => value.toLocaleString("en");
-  const included =
-    ran.rewrittenCalls === undefined
-      ? "program and helpers only"
-      : "one test run per packet";
-  return {
-    exit: 0,
-    json: {
-      schema: "divisi.run/1",
-      program: program.name,
-      from: path,
-      packets: total,
-      verdicts,
-      cores: ran.cores,
-      misdirected: ran.misdirected,
-      ...(ran.rewrittenCalls === undefined
-        ? { includes: "program" }
-        : {
-            engine: "kernel",
-            includes: "program+test run",
-            rewrittenCalls: ran.rewrittenCalls,
-          }),
-      faults: faults.slice(0, 20),
-      stateDigest: ran.stateDigest,
-    },
-    text: [
-      `${program.name}: ${count(total)} packets`,
-      ...Object.entries(verdicts).map(
-        ([name, packets]) => `  ${name.padEnd(10)} ${count(packets)}`,
-      ),
-      ...ran.cores.map(
-        ({ packets, ns }, core) =>
-          `  core ${core}     ${count(packets)} packets, ${packets === 0 ? "idle" : `${(ns / packets).toFixed(1)} ns each (${included})`}`,
-      ),
-      ...faults
-        .slice(0, 3)
-        .map(
-          ({ packet, text, at }) =>
-            `  fault      packet ${packet}: ${text}${at === undefined ? "" : ` at ${at.function}+${at.instruction}`}`,
-        ),
-      ...(ran.rewrittenCalls ?? []).map(
-        (call, at) => `  ${at === 0 ? "rewritten  " : "           "}${call}`,
-      ),
-      `  state      ${ran.stateDigest}`,
-    ].join("\n"),
-  };
-}
-
-async function writeOut(
-  output: string,
-  packets: readonly TracePacket[],
-  ports: readonly Port[],
-  verdictOf: (index: number) => string,
-): Promise<void> {
-  const bytes = pcapngBytes(packets, {
-    application: "divisi",
-    interfaces: ports.map(({ name }) => name),
-    comment: (_packet, index) => verdictOf(index),
-  });
-  if (output === "-") return writeData(bytes);
-  writeWhole(output, bytes);
 }

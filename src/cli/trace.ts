@@ -2,10 +2,11 @@
 import {
   createWriteStream,
   existsSync,
-  renameSync,
-  rmSync,
+  openSync,
   statSync,
+  type WriteStream,
 } from "node:fs";
+import { once } from "node:events";
 import { finished } from "node:stream/promises";
 import {
   NicModel,
@@ -211,24 +212,25 @@ async function write(
     return { exit: 0, json: undefined, text: "" };
   }
   const place = staged(output);
+  let stream: WriteStream | undefined;
   try {
-    const stream = createWriteStream(place?.temporary ?? output);
+    // A place of ours is opened here and now, so that it can be removed for sure.
+    stream = createWriteStream(
+      output,
+      place && { fd: openSync(place.temporary, "w") },
+    );
     const done = finished(stream);
     // A failure to open is seen by the await below.
     done.catch(() => undefined);
     for await (const chunk of chunks)
       if (!stream.write(chunk))
-        await Promise.race([
-          new Promise<void>((resolve) => {
-            stream.once("drain", resolve);
-          }),
-          done,
-        ]);
+        await Promise.race([once(stream, "drain"), done]);
     stream.end();
     await done;
-    if (place !== undefined) renameSync(place.temporary, place.target);
+    place?.keep();
   } catch (error) {
-    if (place !== undefined) rmSync(place.temporary, { force: true });
+    stream?.destroy();
+    place?.discard();
     if (error instanceof InputError || !isSystemError(error)) throw error;
     throw fileError(error, output);
   }
