@@ -273,6 +273,7 @@ test("compare: the words", () => {
       "      100.0 ->    100.0 ns      0.0 %  [-1.5 .. +1.5]        same",
       `not compared: nf kernel shard shared, 2 cores, far (${name(before)}): ${name(after)} has it near only`,
       `not compared: other kernel shard shared, 1 core, single (${name(after)}): not in ${name(before)}`,
+      "fix: measure with bench --seconds longer to meet both placements, or compare --placement any",
       "1 of 2 slower by more than 5 %",
       "",
     ].join("\n"),
@@ -282,8 +283,44 @@ test("compare: the words", () => {
   equal(run.status, 1);
 });
 
+test("compare: too few samples, a busy machine and --placement any, in words", () => {
+  const busy = { machine: { ...machine, loadAverage: 5.5 } };
+  const noisy = [100, 120, 90, 115, 95, 110, 102, 99];
+  const before = file([
+    point({ samples: noisy }),
+    point({ cores: 2, placement: "near", samples: [100, 101, 102] }),
+  ]);
+  const after = file(
+    [
+      point({ samples: noisy.map((ns) => 1.3 * ns) }),
+      point({ cores: 2, placement: "far", samples: [300, 301, 302] }),
+    ],
+    busy,
+  );
+  const run = divisi(["compare", "--placement", "any", before, after]);
+  deepEqual(
+    run.stdout
+      .replaceAll(folder, "D")
+      .replaceAll(/\n {2}(?=\S)/g, " ")
+      .replaceAll(/result-\d+/g, "R")
+      .split("\n"),
+    [
+      "warning: D/R.json was measured on a busy machine (load 5.5)",
+      "nf kernel shard shared, 1 core, single",
+      "      101.0 ->    131.3 ns    +30.0 %  [+3.3 .. +63.6]       unclear",
+      "nf kernel shard shared, 2 cores, near against far",
+      "      101.0 ->    301.0 ns   +198.0 %  –                     unclear",
+      "no interval under 8 samples: bench --seconds longer gives more",
+      "nothing is slower by more than 5 % for sure; 2 unclear",
+      "",
+    ],
+  );
+  equal(run.status, 0);
+});
+
 test("compare: what cannot be read, in which words", () => {
   const good = file([point()]);
+  const few = file([point({ samples: [100, 101] })]);
   const foreign = inFolder("foreign.json");
   writeFileSync(foreign, '{"schema":"divisi.run/1"}');
   // prettier-ignore
@@ -292,7 +329,10 @@ test("compare: what cannot be read, in which words", () => {
     [[good, good, "--threshold", "much"], 2, /--threshold takes a part, e\.g\. 5% or 0\.05; not much/],
     [[good, inFolder("none.json")], 3, /none\.json: no such file/],
     [[good, foreign], 3, /foreign\.json: schema divisi\.bench\/1 is expected, not "divisi\.run\/1"/],
-    [[good, file([point({ placement: "near" })])], 3, /no point of \S+ can be compared with one of it: nf kernel shard shared, 1 core, single: \S+ has it near only/],
+    [[good, file([point({ placement: "near" })])], 3, /nothing can be compared: nf kernel shard shared, 1 core, single: \S+ has it near only measure with bench --seconds longer to meet both placements, or compare --placement any/],
+    [[good, few], 3, new RegExp(`${few}: nothing can be compared: nf kernel shard shared, 1 core, single: it has 2 samples here, 3 are needed measure with bench --seconds longer`)],
+    [[few, good], 3, new RegExp(`${few}: nothing can be compared: nf kernel shard shared, 1 core, single: it has 2 samples here, 3 are needed`)],
+    [[good, good, "--placement", "near"], 2, /--placement takes same, any; not near/],
   ];
   for (const [words, status, says] of cases) {
     const run = divisi(["compare", ...words]);

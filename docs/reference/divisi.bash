@@ -10,6 +10,7 @@ _divisi() {
     --mode) COMPREPLY=($(compgen -W "full index" -- "$current")); return ;;
     --state) COMPREPLY=($(compgen -W "shared private" -- "$current")); return ;;
     --path) COMPREPLY=($(compgen -W "program dispatch veth" -- "$current")); return ;;
+    --placement) COMPREPLY=($(compgen -W "same any" -- "$current")); return ;;
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
@@ -29,7 +30,7 @@ _divisi() {
     "map load") words="--json --quiet --verbose" ;;
     "undo") words="--dry-run --json --quiet --verbose" ;;
     "bench") words="--entry --type --set --map-size --trace --inside --maps --port --cores --engine --state --path --fit --seconds --out --seed --json --quiet --verbose" ;;
-    "compare") words="--threshold --seed --json --quiet --verbose" ;;
+    "compare") words="--threshold --placement --seed --json --quiet --verbose" ;;
     "rss solve") words="--fields --swap --nic --cores --mode --hash --seed --json --quiet --verbose" ;;
     "rss check") words="--key --fields --swap --nic --cores --seed --json --quiet --verbose" ;;
     "rss queue") words="--key --nic --cores --json --quiet --verbose" ;;

@@ -108,6 +108,7 @@ complete -c divisi -n '__fish_seen_subcommand_from bench' -l out -r -d 'write th
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n __fish_use_subcommand -a compare -d 'Compares two results of bench, point by point.'
 complete -c divisi -n '__fish_seen_subcommand_from compare' -l threshold -r -d 'exit 1 where B is slower by more than this, for sure (default 5%)'
+complete -c divisi -n '__fish_seen_subcommand_from compare' -l placement -r -a 'same any' -d 'any: pair points whose CPUs were near in one and far in the other, marked so (default same)'
 complete -c divisi -n '__fish_seen_subcommand_from compare' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n '__fish_seen_subcommand_from rss' -a solve -d 'Solves for a NIC hash key that keeps the given fields together.'
 complete -c divisi -n '__fish_seen_subcommand_from rss; and __fish_seen_subcommand_from solve' -l fields -r -d 'packets that agree on these meet, e.g. ipv4.src or lan:ipv4.src=wan:ipv4.dst; `none` asks nothing'

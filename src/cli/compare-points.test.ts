@@ -1,6 +1,8 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { InputError } from "../base/index.ts";
+import process from "node:process";
+import { InputError, Random } from "../base/index.ts";
+import { median, quantile } from "../engine/index.ts";
 import { parseResult, type ResultPoint } from "./bench-file.ts";
 import { compareResults } from "./compare-points.ts";
 
@@ -34,6 +36,27 @@ const file = (points: readonly unknown[], more: object = {}): string =>
 const result = (points: readonly unknown[], more: object = {}, path = "a") =>
   parseResult(file(points, more), path);
 const options = { threshold: 0.05, seed: 1 };
+const seed = Number(process.env["DIVISI_SEED"] ?? 1);
+
+/** The interval as if samples were independent. */
+function independent(
+  before: ReturnType<typeof result>,
+  after: ReturnType<typeof result>,
+  trial: number,
+): readonly [number, number] {
+  const random = new Random(trial);
+  const drawn = (file: ReturnType<typeof result>): number => {
+    const samples = file.points[0]?.samples ?? [];
+    return median(
+      samples.map(() => samples[random.below(samples.length)] ?? 0),
+    );
+  };
+  const ratios = Array.from(
+    { length: 300 },
+    () => drawn(after) / drawn(before) - 1,
+  );
+  return [quantile(ratios, 0.025), quantile(ratios, 0.975)];
+}
 
 test("worse and better want a large change that is no chance", () => {
   const times = (factor: number): number[] => steady.map((ns) => ns * factor);
@@ -43,7 +66,7 @@ test("worse and better want a large change that is no chance", () => {
     [times(1.03), "same"],
     [times(1.2), "worse"],
     [times(0.8), "better"],
-    [[90, 130, 112, 95, 140, 115], "unclear"],
+    [[90, 130, 112, 95, 140, 115, 93, 133], "unclear"],
   ];
   const before = result([point()]);
   for (const [samples, verdict] of cases) {
@@ -62,6 +85,100 @@ test("worse and better want a large change that is no chance", () => {
   const slower = result([point({ samples: times(1.2) })]);
   const loose = compareResults(before, slower, { threshold: 0.3, seed: 1 });
   equal(loose.pairs[0]?.verdict, "same");
+});
+
+test("under eight samples there is no interval, and nothing is for sure", () => {
+  const few = steady.slice(1);
+  const { pairs } = compareResults(
+    result([point({ samples: few })]),
+    result([point({ samples: few.map((ns) => 2 * ns) })]),
+    options,
+  );
+  deepEqual(
+    pairs.map(({ ci95, verdict }) => [ci95, verdict]),
+    [[[], "unclear"]],
+  );
+});
+
+test("on a busy machine only a change beyond both spreads is sure", () => {
+  const wide = [100, 90, 110, 95, 105, 92, 108, 100, 97, 103];
+  const verdict = (factor: number, loadAverage: number) =>
+    compareResults(
+      result([point({ samples: wide })]),
+      result([point({ samples: wide.map((ns) => ns * factor) })], {
+        machine: { ...machine, loadAverage },
+      }),
+      options,
+    ).pairs.map((pair) => pair.verdict);
+  deepEqual(verdict(1.3, 0.1), ["worse"]);
+  deepEqual(verdict(1.3, 5), ["unclear"]);
+  deepEqual(verdict(0.8, 5), ["unclear"]);
+  deepEqual(verdict(2, 5), ["worse"]);
+  deepEqual(verdict(0.4, 5), ["better"]);
+});
+
+test(`the same measured twice, in two modes that last: no verdict for sure (seed ${seed})`, () => {
+  const random = new Random(seed);
+  // A neighbour comes and goes: 30 % slower for about five samples at a time.
+  const run = (): number[] => {
+    let slow = random.unit() < 0.5;
+    return Array.from({ length: 20 }, () => {
+      if (random.unit() < 0.2) slow = !slow;
+      return (slow ? 130 : 100) * (1 + 0.04 * (random.unit() - 0.5));
+    });
+  };
+  const sureOf = (load: number, shuffled: boolean): number => {
+    let sure = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const runs = [run(), run()].map((samples) =>
+        result([point({ samples })], {
+          machine: { ...machine, loadAverage: load },
+        }),
+      );
+      const [before, after] = runs;
+      if (before === undefined || after === undefined) continue;
+      const [pair] = compareResults(before, after, {
+        ...options,
+        seed: trial,
+      }).pairs;
+      // The mutant draws single samples, as if they were independent.
+      const [low, high] = shuffled
+        ? independent(before, after, trial)
+        : (pair?.ci95 ?? []);
+      const isFar = Math.abs(pair?.change ?? 0) > options.threshold;
+      const verdict = pair?.verdict ?? "same";
+      if (
+        shuffled
+          ? isFar && ((low ?? 0) > 0 || (high ?? 0) < 0)
+          : /worse|better/.test(verdict)
+      )
+        sure++;
+    }
+    return sure / 200;
+  };
+  const [busy, quiet, mutant] = [
+    sureOf(5, false),
+    sureOf(0.1, false),
+    sureOf(0.1, true),
+  ];
+  ok(busy < 0.02, `${busy} on a busy machine`);
+  ok(quiet < 0.1, `${quiet} on a quiet one`);
+  ok(mutant > 2 * quiet && mutant > 0.1, `${mutant} of the mutant`);
+});
+
+test("--placement any: what is left over is paired regardless, and says so", () => {
+  const before = result([point({ cores: 2, placement: "near" }), point()]);
+  const after = result([point({ cores: 2, placement: "far" }), point()]);
+  equal(compareResults(before, after, options).pairs.length, 1);
+  const { pairs, unpaired } = compareResults(before, after, {
+    ...options,
+    anyPlacement: true,
+  });
+  deepEqual(
+    pairs.map(({ placements }) => placements),
+    [undefined, ["near", "far"]],
+  );
+  deepEqual(unpaired, []);
 });
 
 test("a result compared with itself: every point the same, nothing left", () => {
@@ -85,7 +202,7 @@ test("partners agree in everything; the others are named with the reason", () =>
   const cases: readonly (readonly [Partial<ResultPoint>, string])[] = [
     [{ engine: "wasm" }, "not in b"], [{ strategy: "lock" }, "not in b"], [{ state: "private" }, "not in b"], [{ cores: 2 }, "not in b"],
     [{ includes: "path" }, "not in b"], [{ program: "other" }, "not in b"], [{ placement: "far" }, "b has it far only"],
-    [{ samples: [1, 2] }, "its partner has 2 samples, too few"], [{ real: false }, "not in b"],
+    [{ samples: [1, 2] }, "b has 2 samples of it, 3 are needed"], [{ real: false }, "not in b"],
   ];
   for (const [more, why] of cases) {
     const { pairs, unpaired } = compareResults(

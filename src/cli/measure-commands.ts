@@ -87,6 +87,12 @@ export const measureCommands: readonly Command[] = [
         value: "P%",
         text: "exit 1 where B is slower by more than this, for sure (default 5%)",
       },
+      {
+        name: "placement",
+        value: "P",
+        text: "any: pair points whose CPUs were near in one and far in the other, marked so (default same)",
+        choices: ["same", "any"],
+      },
       seed,
     ],
     examples: [

@@ -66,6 +66,7 @@ export {
 export {
   changeInterval,
   differenceInterval,
+  fewestForInterval,
   median,
   medianInterval,
   quantile,
