@@ -59,4 +59,38 @@ test("doctor: without capabilities, what is missing and exit 1", (t) => {
     run.stdout,
     /no {2}kernel engine: bpf\(2\) is not allowed here \(EPERM\)\n {6}do: /,
   );
+  match(
+    run.stdout,
+    /\nkernel features: 2 of 2, \d\d not probed \(-v lists them\)\n/,
+  );
+});
+
+test("doctor: in a network namespace whose /sys is of another one", (t) => {
+  if (process.getuid?.() !== 0) return void t.skip("not root");
+  const name = `dv${process.pid}`;
+  const script = `ip link add ${name} type veth peer name ${name}p && exec "$@"`;
+  const words = [
+    process.execPath,
+    join(root, "dist/cli/main.js"),
+    "doctor",
+    "--iface",
+    name,
+  ];
+  const run = spawnSync(
+    "unshare",
+    ["--net", "sh", "-c", script, "sh", ...words],
+    {
+      encoding: "utf8",
+    },
+  );
+  const text = run.stdout.replace(/\n {8}/g, " ");
+  match(
+    text,
+    new RegExp(
+      `no {2}${name}: sysfs: the /sys mounted here is of another network namespace: what only it tells \\(a veth's peer, queues that ethtool does not list\\) is not known\n`,
+    ),
+    run.stderr,
+  );
+  match(text, new RegExp(`ok {2}${name}: native XDP: veth`));
+  match(text, /ok {2}jit: not known here\n/);
 });

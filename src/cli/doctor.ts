@@ -1,5 +1,6 @@
 /** `divisi doctor`: what can run here, and what to do about what cannot. */
 import { examine, thisMachine, type Finding } from "../control/index.ts";
+import { kernelFeatureCount } from "../engine/index.ts";
 import type { Words } from "./command.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { valuesOf } from "./words.ts";
@@ -39,6 +40,9 @@ export async function doctor(
 function text(findings: readonly Finding[], all: boolean): string {
   const features = findings.filter(({ about }) => about === "feature");
   const have = features.filter(({ ok }) => ok).length;
+  // Those that only bpf(2) answers, where it may not be asked.
+  const notProbed =
+    features.length < kernelFeatureCount ? kernelFeatureCount : 0;
   const shown = findings.filter(
     ({ about, ok }) => all || !ok || about !== "feature",
   );
@@ -52,7 +56,7 @@ function text(findings: readonly Finding[], all: boolean): string {
     ...(features.length === 0
       ? []
       : [
-          `kernel features: ${have} of ${features.length}${all ? "" : " (-v lists them)"}`,
+          `kernel features: ${have} of ${features.length}${notProbed === 0 ? "" : `, ${notProbed} not probed`}${all ? "" : " (-v lists them)"}`,
         ]),
     problems === 0
       ? "nothing to mend"

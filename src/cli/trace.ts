@@ -98,15 +98,15 @@ function statisticsText(
   const rows: (readonly [string, string])[] = [
     [
       "packets",
-      `${count(statistics.packets)} in ${count(statistics.flows)} flows`,
+      `${count(statistics.packets)} in ${count(statistics.flows)} ${statistics.flows === 1 ? "flow" : "flows"}`,
     ],
     [
       "bytes",
-      `${count(statistics.bytes)} (frames of ${size.least} to ${size.most}, mean ${size.mean.toFixed(0)})`,
+      `${count(statistics.bytes)} (${size.least === size.most ? `frames of ${size.least}` : `frames of ${size.least} to ${size.most}, mean ${size.mean.toFixed(0)}`})`,
     ],
     [
       "time",
-      `${(Number(statistics.nanoseconds) / 1e9).toFixed(3)} s, ${count(statistics.packetsPerSecond)} packets/s`,
+      `${(Number(statistics.nanoseconds) / 1e9).toFixed(3)} s, ${statistics.packetsPerSecond === undefined ? "–" : count(statistics.packetsPerSecond)} packets/s`,
     ],
     [
       "share",

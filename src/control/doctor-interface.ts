@@ -12,7 +12,17 @@ import { xdpDrivers, type DriverRow } from "./xdp-driver-table.ts";
 
 /** What there is besides the loopback device. */
 export function interfaceNames(machine: Machine): readonly string[] {
-  return machine.list("/sys/class/net").filter((name) => name !== "lo");
+  return present(machine).filter((name) => name !== "lo");
+}
+
+/**
+ * Interfaces of the process's own network namespace. /sys/class/net shows the one that
+ * it was mounted in, which is another after `nsenter --net` or `ip netns` without -a.
+ */
+function present(machine: Machine): readonly string[] {
+  const own = machine.read("/proc/net/dev");
+  if (own === undefined) return machine.list("/sys/class/net");
+  return [...own.matchAll(/^\s*(\S+):/gm)].map(([, name = ""]) => name);
 }
 
 /** Throws an InputError, with the nearest name, for one that does not exist. */
@@ -20,7 +30,7 @@ export function interfaceFindings(
   machine: Machine,
   name: string,
 ): readonly Finding[] {
-  const all = machine.list("/sys/class/net");
+  const all = present(machine);
   if (!all.includes(name)) {
     const near = nearest(name, all);
     throw new InputError(`there is no interface ${name}`, {
@@ -34,6 +44,7 @@ export function interfaceFindings(
   }
   const facts = read(machine, name);
   return [
+    ...(facts.isInSys ? [] : [otherSys(name)]),
     driverFinding(facts),
     ...mtuFinding(facts),
     ...queueFindings(facts),
@@ -51,6 +62,8 @@ interface Channels {
 
 interface Facts {
   readonly name: string;
+  /** Is it this interface that /sys tells of? */
+  readonly isInSys: boolean;
   readonly driver: string | undefined;
   readonly row: DriverRow | undefined;
   readonly mtu: number;
@@ -67,7 +80,10 @@ interface Facts {
 }
 
 function read(machine: Machine, name: string): Facts {
-  const sys = `/sys/class/net/${name}`;
+  const link = linkOf(machine, name);
+  const isInSys = isSame(machine, name, link);
+  // No path where /sys is of another namespace: its eth0 would be another one.
+  const sys = isInSys ? `/sys/class/net/${name}` : "";
   const tool = (flag: string, ...more: string[]): string | undefined => {
     const answer = machine.run("ethtool", [flag, name, ...more]);
     return answer?.ok === true ? answer.text : undefined;
@@ -78,9 +94,10 @@ function read(machine: Machine, name: string): Facts {
   const rss = tool("-x");
   return {
     name,
+    isInSys,
     driver,
     row: driver === undefined ? undefined : xdpDrivers[driver],
-    mtu: Number(machine.read(`${sys}/mtu`) ?? 0),
+    mtu: link.mtu ?? Number(machine.read(`${sys}/mtu`) ?? 0),
     cpus: machine.cpus,
     channels: channelsOf(tool("-l")) ?? queueFolders(machine, sys),
     peer: peerOf(machine, sys),
@@ -93,7 +110,7 @@ function read(machine: Machine, name: string): Facts {
             const text = tool("-n", "rx-flow-hash", flow);
             return text === undefined ? [] : [[flow, fieldsOf(text)] as const];
           }),
-    attached: attachedTo(machine, name),
+    attached: attachedTo(link),
   };
 }
 
@@ -148,32 +165,48 @@ function fieldsOf(text: string): string {
   return letters.map(([, letter]) => letter).join("") || "none";
 }
 
-function attachedTo(machine: Machine, name: string): Facts["attached"] {
-  const text = machine.run("ip", [
-    "-j",
-    "-d",
-    "link",
-    "show",
-    "dev",
-    name,
-  ])?.text;
-  interface Link {
-    readonly xdp?: {
-      readonly mode?: number;
-      readonly prog?: { readonly id?: number };
-    };
-  }
-  let links: readonly Link[] = [];
+interface Link {
+  readonly ifindex?: number;
+  readonly mtu?: number;
+  readonly xdp?: {
+    readonly mode?: number;
+    readonly prog?: { readonly id?: number };
+  };
+}
+
+/** What ip(8) says, which is of the process's own namespace. */
+function linkOf(machine: Machine, name: string): Link {
+  const words = ["-j", "-d", "link", "show", "dev", name];
   try {
-    links = JSON.parse(text ?? "[]") as readonly Link[];
+    const text = machine.run("ip", words)?.text ?? "";
+    return (JSON.parse(text) as readonly Link[])[0] ?? {};
   } catch {
-    return undefined;
+    return {};
   }
-  const xdp = links[0]?.xdp;
+}
+
+function isSame(machine: Machine, name: string, { ifindex }: Link): boolean {
+  if (!machine.list("/sys/class/net").includes(name)) return false;
+  const shown = machine.read(`/sys/class/net/${name}/ifindex`)?.trim();
+  return (
+    ifindex === undefined || shown === undefined || Number(shown) === ifindex
+  );
+}
+
+function attachedTo({ xdp }: Link): Facts["attached"] {
   if (xdp?.prog?.id === undefined) return undefined;
   // XDP_ATTACHED_DRV, _SKB, _HW, _MULTI
   const modes = ["", "native", "skb", "hw", "several"];
   return { id: xdp.prog.id, mode: modes[xdp.mode ?? 0] ?? "" };
+}
+
+function otherSys(name: string): Finding {
+  return bad(
+    "advice",
+    `${name}: sysfs`,
+    "the /sys mounted here is of another network namespace: what only it tells (a veth's peer, queues that ethtool does not list) is not known",
+    "ip netns exec NAME divisi doctor mounts the namespace's own /sys",
+  );
 }
 
 function driverFinding({ name, driver, row }: Facts): Finding {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { InputError } from "../base/index.ts";
 import type { FeatureProbe } from "../engine/index.ts";
 import { featureFinding } from "./doctor.ts";
-import { interfaceFindings } from "./doctor-interface.ts";
+import { interfaceFindings, interfaceNames } from "./doctor-interface.ts";
 import { systemFindings } from "./doctor-system.ts";
 import type { Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
@@ -166,6 +166,51 @@ test("interfaces: limits that bite, by driver", () => {
     ok(detail.test(finding.detail), `${nic.driver}: ${finding.detail}`);
     deepEqual([finding.ok, finding.fix], [fix === undefined, fix], nic.driver);
   }
+});
+
+test("an interface in a namespace whose /sys is of another one", () => {
+  const dev = "Inter-|   Receive\n face |bytes\n    lo:  0 0\n  nuv0: 12 0\n";
+  const files = {
+    "/proc/net/dev": dev,
+    "/sys/class/net/eth0/mtu": "1500\n",
+    "/sys/class/net/lo/mtu": "65536\n",
+  };
+  const tools = {
+    "ethtool -i nuv0": "driver: veth\n",
+    "ip -j -d link show dev nuv0": '[{"ifindex":7,"mtu":1400}]',
+  };
+  const foreign = machine({ files, tools });
+  deepEqual(interfaceNames(foreign), ["nuv0"]);
+  throws(
+    () => interfaceFindings(foreign, "eth0"),
+    /there is no interface eth0/,
+  );
+  const words =
+    /^the \/sys mounted here is of another network namespace: .* is not known$/;
+  const found = interfaceFindings(foreign, "nuv0");
+  ok(words.test(find(found, "nuv0: sysfs").detail));
+  ok(/^veth/.test(find(found, "nuv0: native XDP").detail));
+  // The same name there, but another interface.
+  const same = {
+    "/sys/class/net/nuv0/ifindex": "3\n",
+    "/sys/class/net/nuv0/mtu": "9000\n",
+  };
+  const other = machine({ files: { ...files, ...same }, tools });
+  ok(words.test(find(interfaceFindings(other, "nuv0"), "nuv0: sysfs").detail));
+  const own = { ...same, "/sys/class/net/nuv0/ifindex": "7\n" };
+  const here = machine({ files: { ...files, ...own }, tools });
+  equal(
+    interfaceFindings(here, "nuv0").some(({ name }) => name === "nuv0: sysfs"),
+    false,
+  );
+});
+
+test("jit: no file in a namespace of its own says nothing", () => {
+  const { "/proc/sys/net/core/bpf_jit_enable": _, ...files } = healthy;
+  equal(
+    find(systemFindings(machine({ files })), "jit").detail,
+    "not known here",
+  );
 });
 
 test("an interface that does not exist: the nearest name", () => {

@@ -19,6 +19,7 @@ export type {
 export {
   probeFeatures,
   probeKernel,
+  kernelFeatureCount,
   type FeatureProbe,
 } from "./kernel/probe.ts";
 export {

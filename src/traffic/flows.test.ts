@@ -37,9 +37,9 @@ test("counts of a small trace", async () => {
       zipf: undefined,
       flowsFor: { half: 3, most: 6 },
       nanoseconds: 1_000_000_000n,
-      packetsPerSecond: 7,
-      bitsPerSecond: 8 * 328,
-      newFlowsPerSecond: 6,
+      packetsPerSecond: 6,
+      bitsPerSecond: (8 * 328 * 6) / 7,
+      newFlowsPerSecond: 36 / 7,
       protocols: {
         udp: 2,
         tcp: 1,
@@ -65,7 +65,7 @@ test("an empty trace has no flows and no rate", async () => {
       found.size.least,
       found.zipf,
     ],
-    [0, 0, 0, 0, undefined],
+    [0, 0, undefined, 0, undefined],
   );
 });
 

@@ -42,9 +42,10 @@ export interface TraceStatistics {
   readonly zipf?: ZipfFit;
   /** From the first packet's time to the last one's. */
   readonly nanoseconds: bigint;
-  readonly packetsPerSecond: number;
-  readonly bitsPerSecond: number;
-  readonly newFlowsPerSecond: number;
+  /** Over the gaps between packets, n - 1; absent with no time between any two. */
+  readonly packetsPerSecond?: number;
+  readonly bitsPerSecond?: number;
+  readonly newFlowsPerSecond?: number;
   /** Packets by protocol: `tcp`, `udp`, `icmp`, `ip-47`, `arp`, `ethertype-88cc`. */
   readonly protocols: Readonly<Record<string, number>>;
   /** Packets by port index. */
@@ -97,8 +98,10 @@ export class FlowCounter {
     counts.sort().reverse();
     const nanoseconds = this.#last - this.#first;
     const seconds = Number(nanoseconds) / 1e9;
-    const rate = (count: number): number => (seconds > 0 ? count / seconds : 0);
     const packets = this.#packets;
+    // The last packet ends the time: its own span is not in it.
+    const rate = (count: number): number =>
+      (count * (packets - 1)) / packets / seconds;
     const zipf = fitZipf(counts);
     return {
       packets,
@@ -121,9 +124,11 @@ export class FlowCounter {
       },
       ...(zipf === undefined ? {} : { zipf }),
       nanoseconds,
-      packetsPerSecond: rate(packets),
-      bitsPerSecond: rate(8 * this.#bytes),
-      newFlowsPerSecond: rate(counts.length),
+      ...(seconds > 0 && {
+        packetsPerSecond: rate(packets),
+        bitsPerSecond: rate(8 * this.#bytes),
+        newFlowsPerSecond: rate(counts.length),
+      }),
       protocols: Object.fromEntries(
         [...this.#protocols].sort(([, left], [, right]) => right - left),
       ),

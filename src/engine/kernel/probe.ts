@@ -29,6 +29,9 @@ export interface FeatureProbe {
   readonly answer?: string;
 }
 
+/** What there is to ask for, where nothing can be asked. */
+export const kernelFeatureCount = probeTable.length;
+
 /** Every row of the table, in its order. Needs the right to use bpf(2). */
 export function probeFeatures(syscalls: Syscalls): readonly FeatureProbe[] {
   return probeTable.map((probe) => {
