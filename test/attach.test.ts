@@ -175,6 +175,11 @@ networkTest("refusals, in these words", { queues: 2 }, (network) => {
     4,
     "divisi: n0: 4 receive queues wanted, the driver has 2\n  divide over 2 with: divisi split … --cores 2\n",
   );
+  expectRefused(
+    [four, "--iface", "n0"],
+    4,
+    "divisi: n0 has 1 receive queue, the plan divides over 4 cores; n0 has at most 2 queues\n  divide over 2 with: divisi split … --cores 2\n",
+  );
   const changed = join(folder, "changed");
   cpSync(counter, changed, { recursive: true });
   appendFileSync(join(changed, "README.txt"), "changed\n");
@@ -196,6 +201,105 @@ networkTest("refusals, in these words", { queues: 2 }, (network) => {
     `divisi: n0 has XDP program source_counter (id ${id}, native) already, attached as counter\n  divisi detach counter takes it off; divisi upgrade puts another program in its place\n`,
   );
   equal(taken(), id);
+});
+
+networkTest(
+  "in a mount namespace of its own nothing is attached",
+  {},
+  (network) => {
+    const before = network.snapshot();
+    const said =
+      "divisi: this is a mount namespace of its own: an attachment made here ends with the command\n  nsenter --net=/run/netns/NAME divisi attach … keeps the machine's mounts; ip netns exec and unshare -m do not\n";
+    const words = ["attach", counter, "--iface", "n0", ...apply];
+    const pins = ["--pin-root", network.pinRoot];
+    // prettier-ignore
+    const ways: readonly (readonly [readonly string[], readonly string[]])[] = [
+      [["nsenter", `--net=/run/netns/${network.near}`, "unshare", "-m"], pins],
+      [["ip", "netns", "exec", network.near], pins],
+      [["ip", "netns", "exec", network.near], []],
+      // Shared, but with nobody outside.
+      [["nsenter", `--net=/run/netns/${network.near}`, "unshare", "-m", "--propagation", "shared"], pins],
+    ];
+    for (const [[command = "", ...enter], place] of ways) {
+      const run = spawnSync(
+        command,
+        [
+          ...enter,
+          process.execPath,
+          join(root, "dist/cli/main.js"),
+          ...words,
+          ...place,
+        ],
+        {
+          encoding: "utf8",
+          env: { ...process.env, DIVISI_STATE_DIR: network.state },
+        },
+      );
+      deepEqual([run.status, run.stdout, run.stderr], [4, "", said]);
+      equal(network.snapshot(), before);
+    }
+  },
+);
+
+networkTest(
+  "what is left of a former attachment: the advice removes it",
+  {},
+  (network) => {
+    const words = [counter, "--iface", "n0", ...apply];
+    const left = "divisi: something is left of a former attachment counter\n";
+    const at = join(network.pinRoot, "divisi/counter");
+    const before = network.snapshot();
+    equal(network.attach(words).status, 0);
+    equal(spawnSync("umount", [at]).status, 0);
+    const gone = network.attach(words);
+    deepEqual(
+      [gone.status, gone.stderr],
+      [4, `${left}  divisi detach counter removes it\n`],
+    );
+    equal(network.divisi(["detach", "counter"]).stdout, "detached counter\n");
+    equal(network.snapshot(), before);
+    mkdirSync(at, { recursive: true });
+    const folder = network.attach(words);
+    deepEqual(
+      [folder.status, folder.stderr],
+      [4, `${left}  umount ${at}; rm -r ${at}, or choose another --name\n`],
+    );
+    spawnSync("sh", ["-c", `umount ${at}; rm -r ${at}`]);
+    const again = network.attach(words);
+    equal(again.status, 0, again.stderr);
+  },
+);
+
+networkTest("status of what is not attached: no", {}, (network) => {
+  const asked = network.divisi(["status", "edge"]);
+  deepEqual(
+    [asked.status, asked.stdout, asked.stderr],
+    [1, "nothing called edge is attached\n", ""],
+  );
+  const json = network.divisi(["status", "edge", "--json"]);
+  equal(json.status, 1);
+  deepEqual(JSON.parse(json.stdout), {
+    schema: "divisi.status/1",
+    name: "edge",
+    found: false,
+    attachments: [],
+    unfinished: [],
+  });
+});
+
+networkTest("status sees queues that were taken away", {}, (network) => {
+  equal(network.attach([counter, "--iface", "n0", ...apply]).status, 0);
+  equal(network.divisi(["status"]).status, 0);
+  network.inNear("ethtool", "-L", "n0", "rx", "1");
+  const { status, stdout } = network.divisi(["status", "counter"]);
+  equal(status, 1);
+  match(stdout, /^counter: not as it was attached/);
+  match(
+    stdout,
+    /\n {2}n0 has 1 receive queue, the plan divides over 2 cores\n {2}fix: ethtool -L n0 rx 2\n/,
+  );
+  network.inNear("ethtool", "-L", "n0", "rx", "2");
+  equal(network.divisi(["status"]).status, 0);
 });
 
 networkTest("without privilege nothing is tried", {}, (network) => {

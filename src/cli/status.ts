@@ -21,11 +21,13 @@ export async function status(words: Words): Promise<Answer> {
     const unfinished = unfinishedTransactions(folder).map(
       ({ what, pid, isAlive }) => ({ what, pid, running: isAlive }),
     );
-    const isHealthy = attachments.every(({ healthy }) => healthy);
+    const isFound = only === undefined || attachments.length > 0;
+    const isHealthy = isFound && attachments.every(({ healthy }) => healthy);
     return {
       exit: isHealthy ? 0 : 1,
       json: {
         schema: "divisi.status/1",
+        ...(only === undefined ? {} : { name: only, found: isFound }),
         attachments: attachments.map((each) => ({
           ...each,
           packets: each.packets?.toString() ?? "not counted",

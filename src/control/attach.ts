@@ -35,7 +35,8 @@ import {
 } from "./attachment.ts";
 import type { Journal, Transaction } from "./journal.ts";
 import { applyNic, checkNic, type NicWish } from "./nic.ts";
-import { isOwnMountNamespace, networkNamespace } from "./processes.ts";
+import { refuseShortLived } from "./mount-namespace.ts";
+import { networkNamespace } from "./processes.ts";
 import { undoAll } from "./undo.ts";
 
 export interface ControlContext {
@@ -84,6 +85,7 @@ export function attach(
 ): Attached {
   const { kernel, journal, step } = context;
   const { name } = request.record;
+  refuseShortLived(request.pinRoot);
   refuseNameTaken(request, context);
   for (const { ifindex, name: iface } of request.interfaces) {
     const occupant = kernel.occupant(ifindex);
@@ -97,7 +99,11 @@ export function attach(
       feature: "NIC set-up",
       ...(before.fix === undefined
         ? {}
-        : { fix: `--apply-nic does it, or: ${before.fix}` }),
+        : {
+            fix: before.isPossible
+              ? `--apply-nic does it, or: ${before.fix}`
+              : before.fix,
+          }),
     });
   const loaded = request.load();
   const transaction = journal.begin(`attach ${name}`);
@@ -141,7 +147,7 @@ export function attach(
     });
     transaction.end();
     step("ended");
-    return { record, notes: [...before.notes, ...shortLived()] };
+    return { record, notes: before.notes };
   } catch (error) {
     for (const link of links) link.close();
     const failed = undoAll(
@@ -154,14 +160,6 @@ export function attach(
     for (const link of links) link.close();
     loaded.close();
   }
-}
-
-function shortLived(): readonly string[] {
-  return isOwnMountNamespace()
-    ? [
-        "this is a mount namespace of its own (ip netns exec makes one): the attachment ends with it; nsenter --net=PATH keeps to the machine's",
-      ]
-    : [];
 }
 
 interface Commit {
@@ -244,15 +242,18 @@ function refuseNameTaken(
       kind: "usage",
       fix: "divisi upgrade puts another program in its place; --name gives this one another name",
     });
-  if (record !== undefined || existsSync(join(pinRoot, "divisi", name)))
-    throw new InputError(`something is left of a former attachment ${name}`, {
-      code: "attachment-left",
-      kind: "usage",
+  const at = join(pinRoot, "divisi", name);
+  if (record === undefined && !existsSync(at)) return;
+  throw new UnsupportedError(
+    `something is left of a former attachment ${name}`,
+    {
+      feature: "attachment",
       fix:
         record === undefined
-          ? `remove ${join(pinRoot, "divisi", name)}, or choose another --name`
-          : `divisi undo, or divisi detach ${name}, removes it`,
-    });
+          ? `umount ${at}; rm -r ${at}, or choose another --name`
+          : `divisi detach ${name} removes it`,
+    },
+  );
 }
 
 /** Names our own attachment, where the link in the way is one's. */

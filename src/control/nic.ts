@@ -35,6 +35,8 @@ export interface NicState {
   readonly wrong: readonly string[];
   /** What would make it right, as words to type. */
   readonly fix: string | undefined;
+  /** False: the driver cannot have as many queues. */
+  readonly isPossible: boolean;
   /** What was not checked, and why. */
   readonly notes: readonly string[];
 }
@@ -49,6 +51,16 @@ export function checkNic(wish: NicWish): NicState {
   const wrong: string[] = [];
   const notes: string[] = [];
   const fixes: string[] = [];
+  let most = cores;
+  const answer = (fix: string | undefined): NicState =>
+    most < cores
+      ? {
+          wrong: [...new Set(wrong)],
+          notes,
+          fix: fewer(most),
+          isPossible: false,
+        }
+      : { wrong: [...new Set(wrong)], notes, fix, isPossible: true };
   for (const { iface } of ports) {
     const channels = readChannels(iface);
     const queues = queuesOf(channels?.now);
@@ -57,19 +69,21 @@ export function checkNic(wish: NicWish): NicState {
       `${iface} has ${counted(queues, "receive queue")}, the plan divides over ${counted(cores, "core")}`,
     );
     const kind = kindOf(channels);
+    const limit = channels?.most[kind ?? ""] ?? cores;
+    if (limit < cores)
+      wrong.push(`${iface} has at most ${counted(limit, "queue")}`);
+    most = Math.min(most, limit);
     if (kind !== undefined)
       fixes.push(`ethtool -L ${printable(iface)} ${kind} ${cores}`);
   }
-  if (setup === undefined)
-    return { wrong, notes, fix: fixes.join("; ") || undefined };
+  if (setup === undefined) return answer(fixes.join("; ") || undefined);
   const scaling = ports.filter(({ iface }) => hasScaling(iface));
   for (const { iface } of ports)
     if (cores > 1 && !scaling.some((one) => one.iface === iface))
       notes.push(
         `${iface} has no receive-side scaling: its sender chooses the queue, and must keep packets that share state on one`,
       );
-  if (scaling.length === 0)
-    return { wrong, notes, fix: fixes.join("; ") || undefined };
+  if (scaling.length === 0) return answer(fixes.join("; ") || undefined);
   if (cores > 1 && balancerRuns())
     wrong.push("irqbalance runs and would move the interrupts of the queues");
   const { status, stderr } = runScript(applyScript(setup), [
@@ -77,11 +91,13 @@ export function checkNic(wish: NicWish): NicState {
     ...ports.map(({ port, iface }) => `${port}=${iface}`),
   ]);
   if (status !== 0) wrong.push(...stderr.split("\n").filter(Boolean));
-  return {
-    wrong: [...new Set(wrong)],
-    notes,
-    fix: `nic/apply.sh ${ports.map(({ port, iface }) => `${port}=${iface}`).join(" ")}`,
-  };
+  return answer(
+    `nic/apply.sh ${ports.map(({ port, iface }) => `${port}=${iface}`).join(" ")}`,
+  );
+}
+
+function fewer(most: number): string {
+  return `divide over ${most} with: divisi split … --cores ${most}`;
 }
 
 /** Throws an UnsupportedError with the driver's words; what was changed is in the journal. */
@@ -183,7 +199,7 @@ function setChannels(
       `${iface}: ${counted(cores, "receive queue")} wanted, the driver has ${most}`,
       {
         feature: "receive queues",
-        fix: `divide over ${most} with: divisi split … --cores ${most}`,
+        fix: fewer(most),
       },
     );
   transaction.will({

@@ -1,6 +1,7 @@
 /** Where pins go: a bpffs that is mounted already. */
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { UnsupportedError } from "../base/index.ts";
+import { outerProcess, privateMounts } from "./mount-namespace.ts";
 
 /** BPF_FS_MAGIC of include/uapi/linux/magic.h. */
 const bpfMagic = 0xcafe4a11;
@@ -10,6 +11,7 @@ const usual = "/sys/fs/bpf";
 export function findPinRoot(wanted: string | undefined): string {
   if (wanted !== undefined) {
     if (isBpfFileSystem(wanted)) return wanted;
+    if (outerProcess() !== undefined) throw privateMounts();
     throw new UnsupportedError(`${wanted} is in no BPF file system`, {
       feature: "bpffs",
       fix: `mount -t bpf bpf ${wanted}`,
@@ -21,6 +23,7 @@ export function findPinRoot(wanted: string | undefined): string {
     .map((line) => line.split(" "))
     .find(([, at = "", type]) => type === "bpf" && !at.includes("/divisi/"));
   if (mounted?.[1] !== undefined) return mounted[1];
+  if (outerProcess() !== undefined) throw privateMounts();
   throw new UnsupportedError("no BPF file system is mounted", {
     feature: "bpffs",
     fix: `mount -t bpf bpf ${usual}`,

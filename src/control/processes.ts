@@ -23,12 +23,3 @@ export function processStart(pid: number): string | undefined {
 export function networkNamespace(): string {
   return readlinkSync("/proc/self/ns/net");
 }
-
-/** Mounts made here are not seen, and end, with a mount namespace of one's own (`ip netns exec`). */
-export function isOwnMountNamespace(): boolean {
-  try {
-    return readlinkSync("/proc/self/ns/mnt") !== readlinkSync("/proc/1/ns/mnt");
-  } catch {
-    return false;
-  }
-}

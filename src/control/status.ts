@@ -5,6 +5,7 @@ import { misdirectedMap } from "../codegen/index.ts";
 import type { Kernel } from "../engine/index.ts";
 import { mapPin, type AttachmentRecord } from "./attachment.ts";
 import { readMisdirected, type MisdirectedCount } from "./misdirected.ts";
+import { checkNic } from "./nic.ts";
 import { networkNamespace, readText } from "./processes.ts";
 
 export interface InterfaceStatus {
@@ -75,6 +76,7 @@ export function attachmentStatus(
       : maps
           .filter(({ id }) => id === undefined)
           .map(({ name }) => `map ${name} is no longer pinned`);
+  const nic = nicProblems(record, interfaces);
   const isCounting =
     readText("/proc/sys/kernel/bpf_stats_enabled").trim() === "1";
   return {
@@ -90,10 +92,27 @@ export function attachmentStatus(
     packets: isCounting ? program?.info.runs : undefined,
     misdirected,
     healthy:
-      problems.length === 0 &&
+      problems.length + nic.length === 0 &&
       interfaces.every(({ health }) => health === "ok"),
-    problems,
+    problems: [...problems, ...nic],
   };
+}
+
+/** As attach asks: has every port still a queue per core? */
+function nicProblems(
+  { netns, cores }: AttachmentRecord,
+  interfaces: readonly InterfaceStatus[],
+): readonly string[] {
+  if (netns !== networkNamespace()) return [];
+  const { wrong, fix } = checkNic({
+    ports: interfaces
+      .filter(({ health }) => health === "ok")
+      .map(({ port, name }) => ({ port, iface: name })),
+    cores,
+    setup: undefined,
+  });
+  if (wrong.length === 0) return [];
+  return fix === undefined ? wrong : [...wrong, `fix: ${fix}`];
 }
 
 interface Facts {

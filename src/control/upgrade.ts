@@ -14,7 +14,7 @@
  * share then serve both.
  */
 import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
 import type {
   Kernel,
@@ -34,6 +34,7 @@ import type { Undo } from "./journal.ts";
 import { mapChanges, type MapChange } from "./map-change.ts";
 import { Migration, roomFor, type CaughtUp } from "./migrate.ts";
 import { checkNic, type NicWish } from "./nic.ts";
+import { refuseShortLived } from "./mount-namespace.ts";
 import { networkNamespace } from "./processes.ts";
 import { settle } from "./settle.ts";
 import { undoAll } from "./undo.ts";
@@ -91,6 +92,7 @@ export function upgrade(
       `${old.name} is attached in another network namespace`,
       { feature: "network namespace", fix: "run divisi upgrade there" },
     );
+  refuseShortLived(dirname(old.pins));
   const nic = checkNic(request.nic);
   if (nic.wrong.length > 0)
     throw new UnsupportedError(nic.wrong.join("; "), {
