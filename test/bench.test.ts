@@ -51,7 +51,8 @@ function expectPoint(point: Point): void {
     );
     return;
   }
-  const [low = 0, high = 0] = point.ci95;
+  equal(point.ci95.length, point.samples.length < 8 ? 0 : 2);
+  const [low = 0, high = Infinity] = point.ci95;
   ok(low <= point.nsPerPacket && point.nsPerPacket <= high);
   ok(point.samples.length > 0);
   equal(point.load.length, point.cores);
@@ -87,6 +88,27 @@ test("bench: points, machine, and the same in the file", () => {
   );
   result.points.forEach(expectPoint);
   deepEqual(JSON.parse(readFileSync(out, "utf8")), result);
+});
+
+test("bench: the words under the table, a busy machine, and no line too long", () => {
+  const words = ["bench", "nfs/c/nop.o", ...tiny, "--fit"];
+  const run = divisi([...words, "--cores", `1,${present + 2}`]);
+  equal(run.status, 0, run.stderr);
+  const flat = run.stdout.replaceAll(/\n {2}(?=\S)/g, " ");
+  ok(
+    flat.includes(
+      "\nnet: less an empty program's in the same loop; load: the largest part of the packets on one core; Mpps: 1000 / (part × ns/packet) of the core for which that product is largest\n",
+    ),
+    run.stdout,
+  );
+  match(flat, /wasm +\d+ +private +modelled +\S+ +± unknown +– +\S+ +–/);
+  match(flat, /as many terms as points, so its error is unknown/);
+  for (const line of run.stdout.split("\n")) ok(line.length <= 80, line);
+  // Busy or not is the machine's; whichever it is, nothing else is said.
+  match(
+    run.stderr.replaceAll(/\s+/g, " "),
+    /^$|^warning: the machine is busy \(load [\d.]+ on \d+ CPUs\): figures may not repeat (measuring .*)?$/,
+  );
 });
 
 test("bench: whole runs of the portable engine", () => {

@@ -1,8 +1,13 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
 import { emptyProgram, type Placement } from "../engine/index.ts";
-import { modelledPoint, modelsOf, pointsOf } from "./bench-points.ts";
-import type { Series, SeriesSample } from "./bench-series.ts";
+import {
+  modelledPoint,
+  modelsOf,
+  pointsOf,
+  superlinearText,
+} from "./bench-points.ts";
+import { samplesFor, type Series, type SeriesSample } from "./bench-series.ts";
 
 const contestant = {
   program: { ...emptyProgram, name: "nf" },
@@ -45,7 +50,8 @@ test("one core: median, net of the empty program, packets per second", () => {
     [point?.nsPerPacket, point?.netNsPerPacket, point?.mpps],
     [51, 40, 19.61],
   );
-  deepEqual(point?.ci95, [50, 52]);
+  // Three samples give no interval.
+  deepEqual([point?.ci95, point?.netCi95], [[], []]);
   deepEqual([point?.placement, point?.includes], ["single", "program"]);
 });
 
@@ -61,6 +67,60 @@ test("the busiest core sets what the whole bears; idle cores have no time", () =
   deepEqual([point?.nsPerPacket, point?.mpps], [50, 33.33]);
   deepEqual(point?.load, [0.75, 0, 0.25]);
   equal(point?.netNsPerPacket, undefined);
+});
+
+test("an interval wants eight samples, of the empty program too", () => {
+  const of = (count: number) =>
+    Array.from({ length: count }, (_, at) => sample("single", 50 + at));
+  for (const [own, base, have] of [
+    [7, 8, [0, 0]],
+    [8, 7, [2, 0]],
+    [8, 8, [2, 2]],
+  ] as const) {
+    const [point] = pointsOf(series({ samples: of(own), base: of(base) }), 1);
+    deepEqual([point?.ci95.length, point?.netCi95?.length], have);
+  }
+});
+
+test("input that grows faster than the cores is flagged, and so is what is drawn from it", () => {
+  const at = (cores: number, ns: number) =>
+    pointsOf(
+      series({
+        cores,
+        shares: Array.from({ length: cores }, () => 1 / cores),
+        samples: Array.from({ length: 4 }, () =>
+          sample(
+            cores === 1 ? "single" : "near",
+            ...Array.from({ length: cores }, () => ns),
+          ),
+        ),
+      }),
+      1,
+    );
+  const [grown] = modelsOf([...at(1, 47), ...at(2, 40)]);
+  ok(grown !== undefined);
+  deepEqual(grown.superlinear, { cores: 2, times: 2.35 });
+  const drawn = modelledPoint(grown, 4, "shared");
+  equal(drawn.modelError, null);
+  deepEqual(drawn.notes[1], superlinearText(grown));
+  equal(
+    superlinearText(grown),
+    "superlinear input: 2.35 times from 1 to 2 cores, which no model explains; do not trust what it draws",
+  );
+  const [sound] = modelsOf([...at(1, 47), ...at(2, 46)]);
+  deepEqual(
+    [sound?.superlinear, sound && superlinearText(sound)],
+    [undefined, undefined],
+  );
+});
+
+test("the time asked for is stretched for an interval, thrice at most", () => {
+  // prettier-ignore
+  const cases: readonly (readonly [number, number, number])[] = [
+    [5, 100, 50], [5, 1000, 9], [5, 2000, 6], [5, 9000, 3], [100, 10, 60], [0.2, 100, 6],
+  ];
+  for (const [seconds, milliseconds, want] of cases)
+    equal(samplesFor(seconds, 1, milliseconds), want);
 });
 
 test("near and far are points of their own; stray samples are none", () => {

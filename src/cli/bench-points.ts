@@ -9,6 +9,7 @@
  */
 import {
   differenceInterval,
+  fewestForInterval,
   fitScaling,
   median,
   medianInterval,
@@ -29,13 +30,15 @@ export interface BenchPoint {
   readonly real: boolean;
   readonly mpps: number;
   readonly nsPerPacket: number;
-  /** Of nsPerPacket; empty where nothing was measured. */
+  /** Of nsPerPacket; empty where too little was measured. */
   readonly ci95: readonly number[];
   readonly includes: Series["includes"];
   readonly placement: Placement | "modelled";
   /** The same without what an empty program costs in the same loop. */
   readonly netNsPerPacket?: number;
   readonly netCi95?: readonly number[];
+  /** Of a modelled point: the model's worst miss; null where that is unknown. */
+  readonly modelError?: number | null;
   /** Part of the packets by core. */
   readonly load: readonly number[];
   /** Nanoseconds per packet of each sample. */
@@ -54,7 +57,12 @@ export interface BenchModel extends ScalingModel {
   readonly placement: Placement;
   /** Numbers of cores that it was fitted to. */
   readonly cores: readonly number[];
+  /** What was measured to grow faster than the cores, which no term can say. */
+  readonly superlinear?: { readonly times: number; readonly cores: number };
 }
+
+/** Growth beyond the cores that chance does not explain. */
+const mostGrowth = 1.05;
 
 /** Placements with fewer samples than these are left out, unless none has more. */
 const fewest = 3;
@@ -83,8 +91,8 @@ function pointOf(
   const busy = shares.filter((share) => share > 0);
   const mean = ({ ns }: SeriesSample): number =>
     ns.reduce((sum, each, core) => sum + each * (busy[core] ?? 0), 0);
-  const rate = ({ ns }: SeriesSample): number =>
-    1e3 / Math.max(...ns.map((each, core) => each * (busy[core] ?? 0)));
+  const busiest = ({ ns }: SeriesSample): number =>
+    Math.max(...ns.map((each, core) => each * (busy[core] ?? 0)));
   const times = samples.map(mean);
   const alike = series.base.filter((sample) => sample.placement === placement);
   const base = (alike.length > 0 ? alike : series.base).map(mean);
@@ -96,16 +104,19 @@ function pointOf(
     state: series.state,
     cores: series.cores,
     real: true,
-    mpps: rounded(median(samples.map(rate))),
+    mpps: rounded(1e3 / median(samples.map(busiest))),
     nsPerPacket: rounded(median(times)),
-    ci95: both(medianInterval(times, { seed })),
+    ci95: isEnough(times) ? both(medianInterval(times, { seed })) : [],
     includes: series.includes,
     placement,
     ...(base.length === 0
       ? {}
       : {
           netNsPerPacket: rounded(median(times) - median(base)),
-          netCi95: both(differenceInterval(times, base, { seed })),
+          netCi95:
+            isEnough(times) && isEnough(base)
+              ? both(differenceInterval(times, base, { seed }))
+              : [],
         }),
     load: shares.map((share) => rounded(share)),
     samples: times.map(rounded),
@@ -113,6 +124,10 @@ function pointOf(
     disturbed: series.disturbed,
     notes: series.notes,
   };
+}
+
+function isEnough(values: readonly number[]): boolean {
+  return values.length >= fewestForInterval;
 }
 
 /** Models of each contestant on each engine, on points of one placement. */
@@ -135,8 +150,29 @@ export function modelsOf(points: readonly BenchPoint[]): readonly BenchModel[] {
     const { program, from, engine, strategy, includes } = first;
     const cores = [...new Set(used.map((point) => point.cores))];
     // prettier-ignore
-    return [{ program, from, engine, strategy, includes, placement, cores, ...fit }];
+    return [{ program, from, engine, strategy, includes, placement, cores, ...fit, ...superlinearOf(used) }];
   });
+}
+
+function superlinearOf(
+  points: readonly BenchPoint[],
+): Pick<BenchModel, "superlinear"> {
+  const one = points.find(({ cores }) => cores === 1)?.mpps;
+  if (one === undefined) return {};
+  const grown = points
+    .map(({ cores, mpps }) => ({ cores, times: rounded(mpps / one) }))
+    .filter(({ cores, times }) => times > mostGrowth * cores)
+    .sort((a, b) => b.times / b.cores - a.times / a.cores);
+  return grown[0] === undefined ? {} : { superlinear: grown[0] };
+}
+
+/** The same on every line that draws on the model. */
+export function superlinearText({
+  superlinear,
+}: BenchModel): string | undefined {
+  return superlinear === undefined
+    ? undefined
+    : `superlinear input: ${superlinear.times.toFixed(2)} times from 1 to ${superlinear.cores} cores, which no model explains; do not trust what it draws`;
 }
 
 /** Where most samples of several cores were taken. */
@@ -156,6 +192,7 @@ export function modelledPoint(
   cores: number,
   state: BenchPoint["state"],
 ): BenchPoint {
+  const superlinear = superlinearText(model);
   const mpps = modelledMpps(model, cores);
   const { program, from, engine, strategy, includes } = model;
   return {
@@ -173,7 +210,11 @@ export function modelledPoint(
     placement: "modelled",
     load: [],
     samples: [],
-    notes: [`modelled from ${model.cores.join(", ")} cores, not measured`],
+    modelError: model.freedom === 0 ? null : rounded(model.error),
+    notes: [
+      `modelled from ${model.cores.join(", ")} cores, not measured`,
+      ...(superlinear === undefined ? [] : [superlinear]),
+    ],
   };
 }
 

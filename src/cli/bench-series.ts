@@ -9,6 +9,7 @@
  */
 import {
   emptyProgram,
+  fewestForInterval,
   frameSizeFor,
   measureInterleaved,
   openKernel,
@@ -63,14 +64,21 @@ export interface SeriesOptions {
   readonly onRound: (done: number, total: number) => void;
 }
 
-/** How many samples the time allows, and at least three. */
+/** As much longer than asked may it take to have enough samples for an interval. */
+const patience = 3;
+
+/**
+ * How many samples the time allows; enough for an interval, with one for a disturbed
+ * one, where that takes no more than three times as long; and at least three.
+ */
 export function samplesFor(
   seconds: number,
   subjects: number,
   milliseconds: number,
 ): number {
   const fitting = Math.floor((seconds * 1000) / (subjects * milliseconds));
-  return Math.min(60, Math.max(3, fitting));
+  const wanted = Math.min(fewestForInterval + 1, patience * fitting);
+  return Math.min(60, Math.max(3, wanted, fitting));
 }
 
 interface Division {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release } from "node:os";
 import process from "node:process";
 import { UnsupportedError } from "../base/index.ts";
+import { fewestForInterval } from "../engine/index.ts";
 import {
   contestantOf,
   tablePackets,
@@ -16,6 +17,7 @@ import {
   modelledPoint,
   modelsOf,
   pointsOf,
+  superlinearText,
   type BenchModel,
   type BenchPoint,
 } from "./bench-points.ts";
@@ -26,9 +28,10 @@ import {
   type EngineName,
   type StateChoice,
 } from "./bench-series.ts";
+import { isBusy } from "./bench-busy.ts";
 import type { Words } from "./command.ts";
 import { writeWhole } from "./files.ts";
-import { Progress, type Answer, type Rendering } from "./render.ts";
+import { Progress, say, type Answer, type Rendering } from "./render.ts";
 import { choiceOf, isSet, seedOf, usage, valueOf, valuesOf } from "./words.ts";
 import { wrapped } from "./wrap.ts";
 
@@ -88,6 +91,13 @@ export async function bench(
         `--cores ${mostCores} at most, or split it anew with --cores`,
       );
   const machine = describeMachine();
+  if (isBusy(machine) && !rendering.quiet)
+    say(
+      wrapped(
+        `warning: the machine is busy (load ${machine.loadAverage} on ${machine.cpus} CPUs): figures may not repeat`,
+        2,
+      ).join("\n"),
+    );
   const points: BenchPoint[] = [];
   for (const engine of chosen) {
     const progress = new Progress(`measuring (${engine})`, rendering);
@@ -205,11 +215,16 @@ function text(
   includes: string,
 ): string {
   const froms = [...new Set(points.map(({ from }) => from))];
-  const notes = new Set(points.flatMap((point) => point.notes));
+  // The model's own line has said it.
+  const said = new Set(models.map(superlinearText));
+  const notes = new Set(
+    points.flatMap((point) => point.notes).filter((note) => !said.has(note)),
+  );
   return [
     ...froms.flatMap((from) => table(points.filter((p) => p.from === from))),
     ...models.flatMap((model) => wrapped(`model: ${modelText(model)}`, 2)),
     ...wrapped(`figures are of ${includes}`, 2),
+    ...explained(points).flatMap((words) => wrapped(words, 2)),
     ...[...notes].flatMap((note) => wrapped(`note: ${note}`, 2)),
   ].join("\n");
 }
@@ -238,7 +253,7 @@ function table(points: readonly BenchPoint[]): readonly string[] {
         point.state,
         point.placement,
         nanoseconds(point.nsPerPacket),
-        point.ci95.length === 2 ? point.ci95.map(nanoseconds).join("–") : "–",
+        sureness(point),
         point.netNsPerPacket?.toFixed(1) ?? "–",
         point.mpps.toFixed(1),
         point.load.length === 0
@@ -246,6 +261,36 @@ function table(points: readonly BenchPoint[]): readonly string[] {
           : `${Math.round(100 * Math.max(...point.load))} %`,
       ),
     ),
+  ];
+}
+
+/** The interval, or how far off the model is. */
+function sureness({ ci95, modelError }: BenchPoint): string {
+  if (modelError === null) return "± unknown";
+  if (modelError !== undefined) return `± ${percent(modelError)}`;
+  return ci95.length === 2 ? ci95.map(nanoseconds).join("–") : "–";
+}
+
+function percent(value: number): string {
+  return `${Number((100 * value).toPrecision(2))} %`;
+}
+
+/** What the columns mean; only of columns and words that are there. */
+function explained(points: readonly BenchPoint[]): readonly string[] {
+  const real = points.filter((point) => point.real);
+  const isPlaced = real.some(({ placement }) => /near|far/.test(placement));
+  return [
+    `net: less an empty program's in the same loop; load: the largest part of the packets on one core; Mpps: 1000 / (part × ns/packet) of the core for which that product is largest`,
+    ...(isPlaced
+      ? [
+          "near, far: whether the CPUs were close (a cache line goes to and fro quickly) or not",
+        ]
+      : []),
+    ...(real.some(({ ci95 }) => ci95.length === 0)
+      ? [
+          `–: under ${fewestForInterval} samples there is no interval; a longer --seconds gives more`,
+        ]
+      : []),
   ];
 }
 
@@ -279,5 +324,6 @@ function modelText(model: BenchModel): string {
     model.freedom === 0
       ? "as many terms as points, so its error is unknown"
       : `off by at most ${part(model.error)} on ${model.cores.length} numbers of cores`;
-  return `${model.program} ${model.strategy} on ${model.engine}: ${terms[model.kind]}; ${error}`;
+  const grown = superlinearText(model);
+  return `${model.program} ${model.strategy} on ${model.engine}: ${terms[model.kind]}; ${error}${grown === undefined ? "" : `; ${grown}`}`;
 }
