@@ -13,6 +13,7 @@ import { loadAnalysed } from "./input.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { racesAsSarif } from "./sarif.ts";
 import { choiceOf, isSet, seedOf, valueOf } from "./words.ts";
+import { wrapped } from "./wrap.ts";
 
 type Analyzed = ReturnType<typeof analyzeJson>;
 
@@ -130,9 +131,11 @@ function analyzeText(
   }
   if (json.races.length > 0) {
     lines.push("", "races, if several cores run the program as it is");
-    for (const race of json.races) lines.push(`  ${race.kind}  ${race.text}`);
+    for (const race of json.races)
+      lines.push(...wrapped(`  ${race.kind}  ${race.text}`, 4));
   }
-  for (const note of json.notes) lines.push("", `note: ${note.text}`);
+  for (const note of json.notes)
+    lines.push("", ...wrapped(`note: ${note.text}`, 2));
   return lines.map(printable).join("\n");
 }
 

@@ -13,6 +13,7 @@ import { commonFlags } from "./flags.ts";
 import { crashCapture } from "./crash-capture.ts";
 import { renderFailure } from "./failure.ts";
 import { renderAnswer, type Rendering } from "./render.ts";
+import { wrapped } from "./wrap.ts";
 
 const words = process.argv.slice(2);
 const rendering = renderingOf(words);
@@ -74,7 +75,7 @@ function build(): Parser {
     .version(version(), "-V, --version")
     .addHelpText(
       "after",
-      "\nExit codes: 0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug, 128+N ended by signal N.",
+      `\n${wrapped("Exit codes: 0 yes, 1 no, 2 usage, 3 bad input, 4 not possible here, 5 verifier rejected, 70 our bug, 128+N ended by signal N.", 2).join("\n")}`,
     );
   const groups = new Map<string, Parser>();
   for (const command of commands) {
@@ -126,7 +127,7 @@ function addCommand(parser: Parser, command: Command): void {
     parser.addOption(optionOf(flag));
   parser.addHelpText(
     "after",
-    `\nExamples:\n${command.examples.map(([line, what]) => `  ${line}\n      ${what}`).join("\n")}`,
+    `${tablesText(command)}\nExamples:\n${command.examples.map(([line, what]) => `  ${line}\n      ${what}`).join("\n")}`,
   );
   parser.action(async () => {
     const given = parser.opts<Record<string, unknown>>();
@@ -140,6 +141,18 @@ function addCommand(parser: Parser, command: Command): void {
     renderAnswer(answer, rendering);
     process.exitCode = encodeExit(answer.exit);
   });
+}
+
+function tablesText({ tables = [] }: Command): string {
+  return tables
+    .map(({ title, rows }) => {
+      const width = Math.max(...rows.map(([word]) => word.length)) + 4;
+      const lines = rows.flatMap(([word, text]) =>
+        wrapped(`  ${word}`.padEnd(width) + text, width),
+      );
+      return `\n${title}:\n${lines.join("\n")}\n`;
+    })
+    .join("");
 }
 
 function optionOf(flag: Flag): Option {

@@ -25,6 +25,11 @@ export interface Argument {
   readonly text: string;
 }
 
+export interface WordTable {
+  readonly title: string;
+  readonly rows: readonly (readonly [word: string, text: string])[];
+}
+
 /** Words as given: flag name → its values, in order (a switch: one empty string). */
 export interface Words {
   readonly args: readonly string[];
@@ -37,12 +42,15 @@ export interface Command {
   readonly summary: string;
   readonly args: readonly Argument[];
   readonly flags: readonly Flag[];
+  /** What its words may say besides, under a title each. */
+  readonly tables?: readonly WordTable[];
   /** Two at least: what to type, what it does. */
   readonly examples: readonly (readonly [string, string])[];
   readonly run: (words: Words, rendering: Rendering) => Promise<Answer>;
 }
 
-/** What the flag does, and the words it takes. */
-export function flagText({ text, choices }: Flag): string {
-  return choices === undefined ? text : `${text}: ${choices.join(", ")}`;
+/** What the flag does, the words it takes, and whether it takes several. */
+export function flagText({ text, choices, repeatable }: Flag): string {
+  const words = choices === undefined ? text : `${text}: ${choices.join(", ")}`;
+  return repeatable === true ? `${words} (repeatable)` : words;
 }

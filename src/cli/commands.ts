@@ -19,6 +19,7 @@ import {
   allowUntested,
   program,
 } from "./flags.ts";
+import { generatorTables } from "./generator-tables.ts";
 import { measureCommands } from "./measure-commands.ts";
 
 export const commands: readonly Command[] = [
@@ -365,6 +366,7 @@ export const commands: readonly Command[] = [
       },
       seed,
     ],
+    tables: generatorTables,
     examples: [
       [
         "divisi trace gen gen:churn,packets=1m -o churn.pcap",

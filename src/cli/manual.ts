@@ -16,7 +16,7 @@ export function referencePage(
     `## Flags of every command\n\n${flagTable(common)}`,
     ...commands.map(
       (command) =>
-        `## divisi ${command.name}\n\n${command.summary}\n\n    ${synopsis(command)}\n\n${argumentList(command)}${flagTable(command.flags)}\n${command.examples.map(([line, what]) => `    ${line}\n\n${what}\n`).join("\n")}`,
+        `## divisi ${command.name}\n\n${command.summary}\n\n    ${synopsis(command)}\n\n${argumentList(command)}${flagTable(command.flags)}\n${wordTables(command)}${command.examples.map(([line, what]) => `    ${line}\n\n${what}\n`).join("\n")}`,
     ),
   ];
   return `${parts.join("\n").trimEnd()}\n`;
@@ -49,11 +49,19 @@ function argumentList(command: Command): string {
   return `${command.args.map(({ name, text }) => `- \`${name}\`: ${text}`).join("\n")}\n\n`;
 }
 
+function wordTables({ tables = [] }: Command): string {
+  return tables
+    .map(
+      ({ title, rows }) =>
+        `| ${title} | |\n|---|---|\n${rows.map(([word, text]) => `| \`${escaped(word)}\` | ${escaped(text)} |`).join("\n")}\n\n`,
+    )
+    .join("");
+}
+
 function flagTable(flags: readonly Flag[]): string {
   if (flags.length === 0) return "";
   const rows = flags.map(
-    (flag) =>
-      `| \`${flagWords(flag)}\` | ${escaped(flagText(flag))}${flag.repeatable === true ? " (repeatable)" : ""} |`,
+    (flag) => `| \`${flagWords(flag)}\` | ${escaped(flagText(flag))} |`,
   );
   return `| flag | meaning |\n|---|---|\n${rows.join("\n")}\n`;
 }

@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import { printable } from "../base/index.ts";
+import { wrapped } from "./wrap.ts";
 
 export interface Rendering {
   readonly json: boolean;
@@ -31,7 +32,14 @@ export function renderJson(value: unknown): void {
 
 /** A line for people; control characters are made visible first. */
 export function say(text: string): void {
-  write(process.stderr, `${text.split("\n").map(printable).join("\n")}\n`);
+  const lines = text.split("\n").flatMap((line) => {
+    const { isTTY, columns } = process.stderr;
+    if (!isTTY || columns < 40) return [printable(line)];
+    // What would be broken within a word (a path) stays whole for copying.
+    const isWhole = line.split(" ").some((word) => word.length > columns - 4);
+    return isWhole ? [printable(line)] : wrapped(line, 2, columns);
+  });
+  write(process.stderr, `${lines.join("\n")}\n`);
 }
 
 /** Raw data (a capture, a disassembly stream) to stdout; resolves when it is taken. */

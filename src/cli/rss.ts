@@ -18,6 +18,7 @@ import {
   valueOf,
   valuesOf,
 } from "./words.ts";
+import { wrapped } from "./wrap.ts";
 
 export async function rssSolve(
   words: Words,
@@ -74,7 +75,7 @@ function solveText(json: RssSolveJson): string {
     `${json.nic}: ${json.mode} mode, ${json.freeBits} free key bits, ${json.entries} table entries reached`,
     `busiest of ${json.cores} cores over the mean: uniform ${uniform.toFixed(2)}, one /8 ${one8.toFixed(2)}, one /16 ${one16.toFixed(2)}`,
     `solved in ${json.ms} ms, seed ${json.seed}`,
-    ...json.doubts.map((doubt) => `doubt: ${doubt}`),
+    ...json.doubts.flatMap((doubt) => wrapped(`doubt: ${doubt}`, 2)),
   );
   return lines.join("\n");
 }
