@@ -103,7 +103,7 @@ complete -c divisi -n '__fish_seen_subcommand_from bench' -l engine -r -a 'wasm 
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l state -r -a 'shared private' -d 'one set of maps for all cores, or one each (default: kernel shared, wasm private)'
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l path -r -a 'program dispatch veth' -d 'what a packet goes through: the program, a whole run of the portable engine, or live frames over veth (kernel)'
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l fit -d 'fit a scaling model; cores beyond this machine\'s are drawn from it'
-complete -c divisi -n '__fish_seen_subcommand_from bench' -l seconds -r -d 'time for the samples of an engine (default 5)'
+complete -c divisi -n '__fish_seen_subcommand_from bench' -l seconds -r -d 'time for the samples of an engine, thrice that where 8 samples, the fewest with an interval, take longer (default 5)'
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l out -r -d 'write the result, samples included, for compare'
 complete -c divisi -n '__fish_seen_subcommand_from bench' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n __fish_use_subcommand -a compare -d 'Compares two results of bench, point by point.'

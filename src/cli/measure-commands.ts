@@ -51,7 +51,7 @@ export const measureCommands: readonly Command[] = [
       {
         name: "seconds",
         value: "S",
-        text: "time for the samples of an engine (default 5)",
+        text: "time for the samples of an engine, thrice that where 8 samples, the fewest with an interval, take longer (default 5)",
       },
       {
         name: "out",
