@@ -93,6 +93,11 @@ void test("maps are seen and written as the original program's", async (t) => {
       map("get", "totals", "0x00000000").stdout,
       "00 00 00 00 (0)  →  packets=4294967300 small=4294967295 other=0\n",
     );
+    // Members that are not named stay.
+    equal(
+      map("set", "totals", "key", "=0", "value", "packets=6").stdout,
+      "00 00 00 00 (0)  →  packets=6 small=4294967295 other=0\n",
+    );
     equal(
       map("dump", "totals").stdout.split("\n").at(-2),
       "totals: 2 entries, summed over a copy per CPU",
@@ -169,6 +174,18 @@ void test("maps are seen and written as the original program's", async (t) => {
       [
         ["set", "totals", "=0", "value", "small=4294967296"],
         "divisi: small=4294967296 does not fit into 32 bits\n",
+      ],
+      [
+        ["set", "sources", "10.77.0.2", "value", "10"],
+        "divisi: value 10: a number, or bytes in hex?\n  value =10 is the number\n",
+      ],
+      [
+        ["set", "sources", "key", "10770002", "value", "=1"],
+        "divisi: key 10770002: a number, or bytes in hex?\n  key =10770002 is the number, key 0x10770002 the bytes\n",
+      ],
+      [
+        ["set", "totals", "=0", "value", "5"],
+        "divisi: value 5: a number, or bytes in hex?\n  value packets=5 is the number\n",
       ],
       [
         ["set", "totals", "=0"],

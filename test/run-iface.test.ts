@@ -337,7 +337,8 @@ const refusals: readonly (readonly [readonly string[], number, RegExp])[] = [
   [["--iface", "v0,v0", "--trace", "gen:zipf"], 2, /--iface v0 is given twice/],
   [["--iface", "a/b", "--trace", "gen:zipf"], 2, /"a\/b" is no name of an interface/],
   [["--iface", "lo", "--trace", "gen:zipf,packets=10"], 3, /lo is no veth: its traffic has to come from outside/],
-  [["--iface", "divisi-none", "--trace", "gen:zipf,packets=10"], 3, /there is no interface divisi-none/],
+  [["--iface", "divisi-none", "--trace", "gen:zipf,packets=10"], 2, /there is no interface divisi-none\n/],
+  [["--iface", "lp", "--trace", "gen:zipf,packets=10"], 2, /there is no interface lp\n {2}did you mean lo\?\n/],
   [["--namespace", "--trace", "gen:zipf,packets=10"], 2, /--namespace is for --iface/],
 ];
 for (const [words, status, text] of refusals)

@@ -152,7 +152,7 @@ export const controlCommands: readonly Command[] = [
       {
         name: "KEY",
         rest: true,
-        text: "key KEY… value VALUE…, each as in map get",
+        text: "key KEY… value VALUE…, each as in map get; members not named stay",
       },
     ],
     flags: [],

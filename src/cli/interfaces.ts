@@ -3,7 +3,7 @@
  * plan's ports, or each as PORT=IF.
  */
 import { nearest } from "../base/index.ts";
-import type { Kernel } from "../engine/index.ts";
+import { unknownInterface, type Kernel } from "../engine/index.ts";
 import type { Port } from "../strategy/index.ts";
 import type { Words } from "./command.ts";
 import { usage, valuesOf } from "./words.ts";
@@ -50,13 +50,9 @@ export function interfacesOf(
     const name = byPort.get(port) ?? "";
     const found = present.find((each) => each.name === name);
     if (found !== undefined) return { port, name, ifindex: found.ifindex };
-    const near = nearest(
+    throw unknownInterface(
       name,
       present.map((each) => each.name),
-    );
-    throw usage(
-      `there is no interface ${name}`,
-      near === undefined ? "ip -o link shows them" : `did you mean ${near}?`,
     );
   });
   for (const [index, { name }] of bound.entries())

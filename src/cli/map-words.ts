@@ -4,8 +4,11 @@
  *   0a 00 00 01              every byte, two hex digits, as bpftool takes them
  *   0x0a000001               the same in one word
  *   10.0.0.1                 four bytes as an address is written
- *   source=10.0.0.1 port=53  members by name, where there are types; the rest is zero
+ *   source=10.0.0.1 port=53  members by name, where there are types; the rest is zero,
+ *                            or stays, in an entry that is there
  *   =7                       the number itself, where the whole is one number
+ *
+ * A lone word of decimal digits could be a number or bytes, and is refused.
  */
 import { nearest, toHex } from "../base/index.ts";
 import type { MapRecord } from "../control/index.ts";
@@ -20,10 +23,21 @@ export interface Shape {
   readonly fields: Fields;
 }
 
-export function parseBytes(words: readonly string[], shape: Shape): Uint8Array {
+/** `present`: what members that are not named keep. */
+export function parseBytes(
+  words: readonly string[],
+  shape: Shape,
+  present: Uint8Array = new Uint8Array(shape.size),
+): Uint8Array {
   const { what, size } = shape;
   if (words.some((word) => word.includes("=")))
-    return parseMembers(words, shape);
+    return parseMembers(words, shape, present);
+  const [only = ""] = words;
+  if (words.length === 1 && /^\d+$/.test(only) && !/^(00)+$/.test(only))
+    throw usage(
+      `${what} ${only}: a number, or bytes in hex?`,
+      meanings(only, shape),
+    );
   const bytes = words
     .filter((word) => word !== "hex")
     .flatMap((word) => bytesOfWord(word, shape));
@@ -45,8 +59,26 @@ function bytesOfWord(word: string, shape: Shape): readonly number[] {
   );
 }
 
-function parseMembers(words: readonly string[], shape: Shape): Uint8Array {
-  const bytes = new Uint8Array(shape.size);
+/** What a lone word of digits may have meant, each as it can be typed. */
+function meanings(digits: string, { what, size, fields }: Shape): string {
+  const [first] = fields;
+  const number =
+    first === undefined
+      ? []
+      : [`${what} ${first.path}=${digits} is the number`];
+  const hex =
+    digits.length === 2 * size
+      ? [`${what} 0x${digits} the ${size === 1 ? "byte" : "bytes"}`]
+      : [];
+  return [...number, ...hex].join(", ") || example({ what, size, fields });
+}
+
+function parseMembers(
+  words: readonly string[],
+  shape: Shape,
+  present: Uint8Array,
+): Uint8Array {
+  const bytes = Uint8Array.from(present);
   const names = shape.fields.map(({ path }) => path);
   for (const word of words) {
     const at = word.indexOf("=");

@@ -66,16 +66,19 @@ export async function mapSet(words: Words): Promise<Answer> {
         "divisi map set NAME MAP key KEY value VALUE",
       );
     refuseReadOnly(record);
+    const bytes = parseBytes(key, keyShape(record));
+    const shape = {
+      what: "value",
+      size: record.valueSize,
+      fields: record.valueFields,
+    };
+    // Members that are not named stay, in every copy.
+    const present = originalValue(map, record, bytes) ?? [];
+    const count = isMerged(record) ? 1 : map.copies;
     const entry = {
-      key: parseBytes(key, keyShape(record)),
-      values: everywhere(
-        parseBytes(value, {
-          what: "value",
-          size: record.valueSize,
-          fields: record.valueFields,
-        }),
-        map,
-        record,
+      key: bytes,
+      values: Array.from({ length: count }, (_, copy) =>
+        parseBytes(value, shape, present[copy]),
       ),
     };
     writeOriginal(map, entry);
@@ -185,17 +188,6 @@ function keyAndValue(words: readonly string[]): {
 
 function keyShape({ keySize, keyFields }: MapRecord): Shape {
   return { what: "key", size: keySize, fields: keyFields };
-}
-
-/** The program's own copies per CPU all get the value; of a merged map the first does. */
-function everywhere(
-  value: Uint8Array,
-  map: AttachedMap["map"],
-  record: MapRecord,
-): readonly Uint8Array[] {
-  return isMerged(record)
-    ? [value]
-    : Array.from({ length: map.copies }, () => value);
 }
 
 function refuseReadOnly({ name, readOnly }: MapRecord): void {

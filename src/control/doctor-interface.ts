@@ -5,7 +5,7 @@
  *
  * Source: ethtool(8) output of -l, -x, -k, -n; ip-link(8) in JSON.
  */
-import { InputError, nearest } from "../base/index.ts";
+import { unknownInterface } from "../engine/index.ts";
 import { bad, good, type Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 import { xdpDrivers, type DriverRow } from "./xdp-driver-table.ts";
@@ -31,17 +31,7 @@ export function interfaceFindings(
   name: string,
 ): readonly Finding[] {
   const all = present(machine);
-  if (!all.includes(name)) {
-    const near = nearest(name, all);
-    throw new InputError(`there is no interface ${name}`, {
-      code: "interface-unknown",
-      kind: "usage",
-      fix:
-        near === undefined
-          ? `there are ${all.join(", ")}`
-          : `did you mean ${near}?`,
-    });
-  }
+  if (!all.includes(name)) throw unknownInterface(name, all);
   const facts = read(machine, name);
   return [
     ...(facts.isInSys ? [] : [otherSys(name)]),

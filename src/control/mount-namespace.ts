@@ -52,7 +52,7 @@ export function outerProcess(): number | undefined {
 }
 
 /** `shared:N` of the mount that holds a path, the last of those at one place. */
-export function shareOf(mountinfo: string, path: string): string | undefined {
+function shareOf(mountinfo: string, path: string): string | undefined {
   let found: { readonly at: string; readonly share: string | undefined } = {
     at: "",
     share: undefined,

@@ -118,6 +118,7 @@ export {
   currentNamespace,
   type NetworkNamespace,
 } from "./kernel/namespace.ts";
+export { unknownInterface } from "./kernel/unknown-interface.ts";
 export {
   createVeths,
   findInterfaces,

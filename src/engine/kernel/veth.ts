@@ -8,10 +8,11 @@
  * Source: drivers/net/veth.c; ip-link(8).
  */
 import { spawnSync } from "node:child_process";
-import { InputError, nearest, UnsupportedError } from "../../base/index.ts";
+import { InputError, UnsupportedError } from "../../base/index.ts";
 import { Ethtool } from "./ethtool.ts";
 import type { NetworkNamespace } from "./namespace.ts";
 import type { Syscalls } from "./syscalls.ts";
+import { unknownInterface } from "./unknown-interface.ts";
 
 export interface VethEnd {
   readonly name: string;
@@ -95,17 +96,10 @@ interface Interface extends VethEnd {
 function interfaceOf(found: readonly Interface[], name: string): Interface {
   const known = found.find((each) => each.name === name);
   if (known !== undefined) return known;
-  const near = nearest(
+  throw unknownInterface(
     name,
     found.map((each) => each.name),
   );
-  throw new InputError(`there is no interface ${name}`, {
-    code: "interface-unknown",
-    fix:
-      near === undefined
-        ? `there are ${found.map((each) => each.name).join(", ")}`
-        : `did you mean ${near}?`,
-  });
 }
 
 function pairOf(found: readonly Interface[], name: string): VethPair {
