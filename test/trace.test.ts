@@ -59,9 +59,21 @@ test("an error on a terminal is wrapped, and is one line in a file", () => {
 test("analyze: races and notes are in 80 columns, whole", () => {
   const { stdout } = divisi(["analyze", "nfs/c/policer.o"]);
   const [, races = ""] = stdout.split("\nraces, ");
-  for (const line of races.split("\n")) ok(line.length <= 80, line);
+  for (const line of stdout.split("\n")) ok(line.length <= 80, line);
   match(
     races.replace(/\n {4}/g, " "),
     /\n {2}lost-update {2}buckets: a value is read, changed and written back without lock or atomic instruction; another core's change in between is lost \(policer/,
   );
+});
+
+test("rss solve: a key is in 80 columns, and whole", () => {
+  const words = ["rss", "solve", "--fields", "ipv4.src"];
+  const { stdout } = divisi(words);
+  for (const line of stdout.split("\n"))
+    if (!line.startsWith("table ")) ok(line.length <= 80, line);
+  const { keys } = JSON.parse(divisi([...words, "--json"]).stdout) as {
+    keys: readonly string[];
+  };
+  const colons = keys[0]?.match(/../g)?.join(":") ?? "";
+  ok(colons.length > 80 && stdout.replace(/\n {11}/g, "").includes(colons));
 });

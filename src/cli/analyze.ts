@@ -117,13 +117,18 @@ function analyzeText(
     for (const [key, ops] of keys) {
       lines.push(`  key      ${key}`);
       lines.push(
-        ...(isLong ? ops : [shortened(ops)]).map((op) => `             ${op}`),
+        ...(isLong ? ops : [shortened(ops)]).flatMap((op) =>
+          wrapped(`             ${op}`, 13),
+        ),
       );
     }
     for (const strategy of object.strategies) {
       const [reason] = strategy.reasons;
       lines.push(
-        `  ${strategy.name.padEnd(8)} ${strategy.verdict}: ${reason?.text ?? ""}${reason !== undefined && reason.code !== "fits" ? ` [${reason.code}]` : ""}`,
+        ...wrapped(
+          `  ${strategy.name.padEnd(8)} ${strategy.verdict}: ${reason?.text ?? ""}${reason !== undefined && reason.code !== "fits" ? ` [${reason.code}]` : ""}`,
+          11,
+        ),
       );
       if (reason !== undefined && "edit" in reason && isLong)
         lines.push(`             ${reason.edit}`);

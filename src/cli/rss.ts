@@ -66,7 +66,7 @@ function solveText(json: RssSolveJson): string {
       .join(", ");
     lines.push(
       ...(json.ports.length > 1 ? [`port ${port.name}`] : []),
-      `  key      ${colons(json.keys[index] ?? "")}`,
+      ...keyLines(json.keys[index] ?? ""),
       `  fields   ${fields === "" ? "as the driver has them" : fields}`,
     );
   }
@@ -80,9 +80,14 @@ function solveText(json: RssSolveJson): string {
   return lines.join("\n");
 }
 
-/** As ethtool writes keys. */
-function colons(key: string): string {
-  return key.match(/../g)?.join(":") ?? "";
+/** As ethtool writes keys, 20 bytes to a line. */
+function keyLines(key: string): string[] {
+  const parts = key.match(/.{1,40}/g) ?? [""];
+  const lines = parts.map((part) => part.match(/../g)?.join(":") ?? "");
+  return lines.map(
+    (line, at) =>
+      `  ${at === 0 ? "key" : "   "}      ${line}${at < lines.length - 1 ? ":" : ""}`,
+  );
 }
 
 export async function rssCheck(
