@@ -202,19 +202,27 @@ function episodesOf(
   { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
   seen: SteeringInputs,
 ): { episodes: Episode[]; contents: MapContents } {
-  const takes = (packet: PacketInput): boolean =>
-    typeof given.engine !== "object" ||
-    (testRunTakes(sequential.type, packet) &&
-      ports.some(({ ifindex }) => ifindex === packet.ifindex));
+  const isKernel = typeof given.engine === "object";
   const episode = (name: string, all: readonly PacketInput[]): Episode => {
-    const packets = all.filter(takes);
+    const whole = isKernel
+      ? all.filter((packet) => testRunTakes(sequential.type, packet))
+      : all;
+    const packets = isKernel
+      ? whole.filter((packet) =>
+          ports.some(({ ifindex }) => ifindex === packet.ifindex),
+        )
+      : whole;
+    const leftOut = {
+      frames: all.length - whole.length,
+      ports: whole.length - packets.length,
+    };
     const steering = packets.map((packet) =>
       seen.intern(
         packet.data,
         ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
       ),
     );
-    return { name, packets, steering };
+    return { name, packets, steering, leftOut };
   };
   const inputs = toInputs(trace, ports);
   const cover = coveringPackets({

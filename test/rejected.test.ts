@@ -108,6 +108,67 @@ test(
   },
 );
 
+test(
+  "without a verifier, a packet access that nothing checks is said first",
+  { skip: isRoot && hasClang ? false : "needs clang, and root to be nobody" },
+  () => {
+    const temporary = join(work, "unchecked");
+    mkdirSync(temporary);
+    chmodSync(temporary, 0o777);
+    chmodSync(work, 0o755);
+    const source = readFileSync(join(folder, "packet-bounds.c"), "utf8");
+    const check =
+      "if (packet + 24 > (__u8 *)PACKET_END(ctx))\n\t\treturn XDP_PASS;\n";
+    const access = "return packet[23] == 6";
+    // The program, the same with its check, with a check one byte short, and writing.
+    const programs = {
+      reads: source,
+      checks: source.replace(access, `${check}\t${access}`),
+      "one-short": source.replace(
+        access,
+        `${check.replace("24", "23")}\t${access}`,
+      ),
+      writes: source.replace(access, `packet[23] = 1;\n\t${access}`),
+    };
+    const said = Object.entries(programs).map(([name, text]) => {
+      const path = join(temporary, `${name}.c`);
+      const object = join(temporary, `${name}.o`);
+      writeFileSync(path, text);
+      const clang = ["-O2", "-g", "-target", "bpf", "-c", path, "-o", object];
+      const built = spawnSync("clang", [`-I${folder}`, ...clang]);
+      equal(built.status, 0, String(built.stderr));
+      const out = join(temporary, `${name}.out`);
+      const run = asNobody(["split", object, "-o", out, ...short], temporary);
+      equal(run.status, 0, run.stderr);
+      const [, checked = ""] =
+        /^checked +([^]*?) \S+ packets \(/m.exec(
+          run.stdout.replaceAll(/\n {10}/g, " "),
+        ) ?? [];
+      return [name, checked.replace(/\(\d+ packets?\)/, "(N packets)")];
+    });
+    const refused = ": the kernel's verifier would refuse it";
+    const weak = (verb: string, line: string): string =>
+      `weak: the program ${verb} outside the packet at ${line} (N packets)${refused}`;
+    deepEqual(said, [
+      ["reads", weak("reads", "reads.c:10")],
+      ["checks", "strong"],
+      ["one-short", weak("reads", "one-short.c:12")],
+      ["writes", `${weak("writes", "writes.c:10")}; no mutant could be made`],
+    ]);
+    const run = divisi([
+      "run",
+      join(temporary, "reads.o"),
+      "--trace",
+      "gen:coverage",
+    ]);
+    equal(run.status, 0);
+    match(
+      run.stdout,
+      /^ {2}fault {6}packet \d+: access outside memory at reads\.c:10$/m,
+    );
+  },
+);
+
 function asNobody(
   words: readonly string[],
   temporary: string,

@@ -105,7 +105,7 @@ export async function check(
       reasons.length === 0
         ? `equal, grade ${plan.grade}`
         : reasons.map((reason) => `no: ${reason}`).join("\n"),
-      ...testedLines(tested),
+      ...testedLines(tested, reasons.length > 0),
       ...(verifier === undefined ? [] : kernelLines(tested, verifier)),
       ...(directory.changed.length > 0
         ? [`changed since the certificate: ${directory.changed.join(", ")}`]

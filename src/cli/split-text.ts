@@ -28,7 +28,8 @@ export function splitText(summary: SplitSummary): string {
   const plan = printPlan(artifact.plan).trimEnd().split("\n");
   const checked = [
     ...no.flatMap((reason) => wrapped("no", reason)),
-    ...certificateLines(certificate),
+    ...testedLines(certificate.tested, no.length > 0),
+    ...wrapped("verifier", certificate.verifier),
     ...(no.length > 0
       ? wrapped("written", "nothing")
       : wrapped("written", `${directory}: ${summary.files.join(", ")}`)),
@@ -78,13 +79,11 @@ function explanation(
   ];
 }
 
-/** The tested part for people: strength first, then figures. */
-export function certificateLines(certificate: Certificate): string[] {
-  const { tested, verifier } = certificate;
-  return [...testedLines(tested), ...wrapped("verifier", verifier)];
-}
-
-export function testedLines(tested: Tested): string[] {
+/**
+ * The tested part for people: strength first, then figures. Where the answer is no,
+ * strength is of the coverage alone, and a strong one is not worth a word.
+ */
+export function testedLines(tested: Tested, isNo: boolean): string[] {
   const count = (value: number): string => value.toLocaleString("en");
   const { branches, mutants } = tested;
   const shownReasons = tested.weaknesses.slice(0, 3);
@@ -93,16 +92,22 @@ export function testedLines(tested: Tested): string[] {
     .sort(([, left], [, right]) => right - left)
     .map(([name, packets]) => `${name} ${count(packets)}`)
     .join(", ");
+  const strength =
+    tested.strength === "weak"
+      ? `weak: ${shownReasons.join("; ")}${more > 0 ? `; ${more} more reasons` : ""}`
+      : isNo
+        ? undefined
+        : "strong";
   return [
+    ...(strength === undefined ? [] : wrapped("checked", strength)),
     ...wrapped(
-      "checked",
-      tested.strength === "strong"
-        ? "strong"
-        : `weak: ${shownReasons.join("; ")}${more > 0 ? `; ${more} more reasons` : ""}`,
+      strength === undefined ? "checked" : "",
+      `${count(tested.packets)} packets (${partsOf(tested)}seed ${tested.seed})`,
     ),
+    ...leftOutLine(tested),
     ...wrapped(
       "",
-      `${count(tested.packets)} packets (seed ${tested.seed}), ${count(tested.mismatches)} mismatches, ${tested.coresUsed} ${tested.coresUsed === 1 ? "core" : "cores"} used`,
+      `${count(tested.mismatches)} mismatches, ${tested.coresUsed} ${tested.coresUsed === 1 ? "core" : "cores"} used`,
     ),
     ...wrapped(
       "",
@@ -117,6 +122,31 @@ export function testedLines(tested: Tested): string[] {
         )),
     ...wrapped("", `mutants caught: ${mutants.killed} of ${mutants.total}`),
   ];
+}
+
+/** What of the packets is the user's, and what was added to reach branches. */
+function partsOf({ episodes }: Tested): string {
+  const of = (name: string): number =>
+    episodes.find((episode) => episode.name === name)?.packets ?? 0;
+  const trace = of("trace").toLocaleString("en");
+  return `${trace} of the trace, ${of("coverage").toLocaleString("en")} covering; `;
+}
+
+function leftOutLine({ episodes }: Tested): string[] {
+  const sum = (why: "frames" | "ports"): number =>
+    episodes.reduce((total, { leftOut }) => total + leftOut[why], 0);
+  const reasons = [
+    [sum("frames"), "that a test run does not take"],
+    [sum("ports"), "of interfaces that are no port"],
+  ] as const;
+  const said = reasons.flatMap(([frames, why]) =>
+    frames === 0
+      ? []
+      : [
+          `${frames.toLocaleString("en")} ${frames === 1 ? "frame" : "frames"} ${why}`,
+        ],
+  );
+  return said.length === 0 ? [] : wrapped("", `left out: ${said.join(", ")}`);
 }
 
 /** Lines behind a title of ten columns, which only the first one has. */

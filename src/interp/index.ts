@@ -29,4 +29,4 @@ export type {
 export { EventStore, type Target } from "./other-stores.ts";
 export { createState, State, type StateOptions } from "./state.ts";
 export { variedEnvironment } from "./varied-environment.ts";
-export { protocolOf } from "./packet-frame.ts";
+export { leavesPacket, protocolOf } from "./packet-frame.ts";

@@ -31,9 +31,17 @@ const pageSize = 4096;
 const ethernetHeader = 14;
 const longest = packetSpace - 2 * pageSize;
 
+/** How texts of faults name a byte of the packet. */
+const packetByte = "packet byte";
+
+/** Is this the fault of an access that leaves the packet? */
+export function leavesPacket(faultText: string): boolean {
+  return faultText.includes(` at ${packetByte} `);
+}
+
 export class PacketFrame implements HostFrame {
   readonly contextAddress = contextBase;
-  readonly packet = new PlainRegion(packetSpace / 16, "packet byte");
+  readonly packet = new PlainRegion(packetSpace / 16, packetByte);
   readonly context: PlainRegion;
   readonly type: ProgramTypeName;
   #big: PlainRegion | undefined;
@@ -70,7 +78,7 @@ export class PacketFrame implements HostFrame {
       });
     this.#region = this.packet;
     if (length + 2 * pageSize > this.packet.chunk.bytes.length) {
-      this.#big ??= new PlainRegion(packetSpace, "packet byte");
+      this.#big ??= new PlainRegion(packetSpace, packetByte);
       this.#region = this.#big;
     }
     const { bytes } = this.#region.chunk;

@@ -20,9 +20,33 @@ export interface AccessCoverage {
   readonly expired: number;
 }
 
+/** Packets of one episode: those run, and those that the engine does not take. */
+export interface EpisodeCount {
+  readonly name: string;
+  readonly packets: number;
+  readonly leftOut: LeftOut;
+}
+
+export interface LeftOut {
+  /** Frames that no test run of the kernel takes. */
+  readonly frames: number;
+  /** On interfaces that are no port of the plan. */
+  readonly ports: number;
+}
+
+/** Packets of the run in which the sequential program ended early at one place. */
+export interface FaultCount {
+  readonly at: string;
+  readonly packets: number;
+  /** What the program does there, as a sentence without its subject. */
+  readonly text: string;
+}
+
 /** The tested part: figures of the differential run. */
 export interface Tested {
   readonly packets: number;
+  /** The same by what they were for. */
+  readonly episodes: readonly EpisodeCount[];
   readonly seed: number;
   /** What ran the emitted bytes. */
   readonly engine: "wasm" | "interp" | "kernel";
@@ -48,6 +72,8 @@ export interface Tested {
   };
   /** Entries that maps were given first, by the user or for want of his; by name. */
   readonly contents: Readonly<Record<string, number>>;
+  /** Where the sequential program itself ended early. */
+  readonly faults: readonly FaultCount[];
   /** Packets whose outcome differs because a core's share of a table was full. */
   readonly capacityDeviation: number;
   readonly strength: "strong" | "weak";
@@ -90,6 +116,10 @@ export function weaknessesOf(
 ): string[] {
   const reasons: string[] = [];
   const { branches, mutants } = tested;
+  for (const { at, packets, text } of tested.faults)
+    reasons.push(
+      `the program ${text.replace("{}", `at ${at} (${packets.toLocaleString("en")} ${packets === 1 ? "packet" : "packets"})`)}`,
+    );
   for (const access of tested.untested)
     reasons.push(`state access never reached: ${access}`);
   if (branches.hit < 0.9 * branches.total)

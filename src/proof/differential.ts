@@ -23,8 +23,14 @@ import {
   type PacketInput,
 } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { AccessCounter, weaknessesOf, type Tested } from "./certificate.ts";
+import {
+  AccessCounter,
+  weaknessesOf,
+  type LeftOut,
+  type Tested,
+} from "./certificate.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
+import { faultCounts } from "./fault-counts.ts";
 import { Ownership, type Steering } from "./ownership.ts";
 import { runPrivately } from "./private-runs.ts";
 import { negatedBranches } from "./program-mutants.ts";
@@ -42,6 +48,8 @@ export interface Episode {
   readonly packets: readonly PacketInput[];
   /** Per packet, what the NIC sees of it as a number; equal numbers are steered alike. */
   readonly steering: readonly number[];
+  /** What of it the engine does not take; default: nothing. */
+  readonly leftOut?: LeftOut;
 }
 
 /** A wrong steering that the check must catch. */
@@ -135,6 +143,11 @@ export function runDifferential(options: DifferentialOptions): Tested {
   const mutants = runMutants(options, reference);
   const body = {
     packets: episodes.reduce((sum, { packets }) => sum + packets.length, 0),
+    episodes: episodes.map(({ name, packets, leftOut }) => ({
+      name,
+      packets: packets.length,
+      leftOut: leftOut ?? { frames: 0, ports: 0 },
+    })),
     seed: options.seed,
     engine: options.engine,
     rewrittenCalls: options.rewrittenCalls ?? [],
@@ -158,6 +171,7 @@ export function runDifferential(options: DifferentialOptions): Tested {
         entries.length,
       ]),
     ),
+    faults: faultCounts(options.sequential, reference.records),
     capacityDeviation: alone.capacityDeviation,
   };
   const weaknesses = weaknessesOf(body, {
