@@ -226,8 +226,12 @@ function perCpuType(object: ObjectSpec, name: string): MapTypeName {
 }
 
 /** The program as the emitted bytes hold it; records resolved as in the source. */
-export function reread(bytes: Uint8Array, source: ProgramSpec): ProgramSpec {
-  const object = readObject(bytes, "core.o");
+export function reread(
+  bytes: Uint8Array,
+  source: ProgramSpec,
+  file = "core.o",
+): ProgramSpec {
+  const object = readObject(bytes, file);
   const again = programSpec(object, { entry: source.name, type: source.type });
   const maps = again.maps.map((map) => {
     const known = source.maps.find(({ name }) => name === map.name);

@@ -3,12 +3,13 @@
  * sharding specification's table names, port by port.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseFrame, readField } from "#packet";
 import { readCaptureBytes } from "#traffic";
-import { divisi, temporaryFolder } from "./support/cli.ts";
+import { divisi, root, temporaryFolder } from "./support/cli.ts";
 
 interface Analyze {
   schema: string;
@@ -139,3 +140,34 @@ test("races as SARIF, and two packets that meet in a racing cell", () => {
     ["lost-update", "check-then-act"],
   );
 });
+
+const hasClang = spawnSync("clang", ["--version"]).status === 0;
+
+test(
+  "a map that nothing writes is not called added to",
+  { skip: hasClang ? false : "needs clang" },
+  () => {
+    const folder = temporaryFolder("analyze-unwritten");
+    const [source, object] = ["c", "o"].map((end) => join(folder, `b.${end}`));
+    writeFileSync(
+      source ?? "",
+      `#include "rejected.h"
+MAP(blocked, HASH, 256, __u8);
+SEC("xdp") int entry(struct xdp_md *ctx)
+{
+	__u32 key = ctx->ingress_ifindex;
+	return bpf_map_lookup_elem(&blocked, &key) ? XDP_DROP : XDP_PASS;
+}
+`,
+    );
+    // prettier-ignore
+    const built = spawnSync("clang", ["-O2", "-g", "-target", "bpf", `-I${join(root, "testdata/rejected")}`, "-c", source ?? "", "-o", object ?? ""]);
+    equal(built.status, 0, String(built.stderr));
+    const { stdout } = divisi(["analyze", object ?? ""]);
+    rmSync(folder, { recursive: true });
+    match(
+      stdout,
+      /^ {2}merge {4}yes: never written: a copy per core \(percpu_hash\) would do$/m,
+    );
+  },
+);

@@ -66,8 +66,9 @@ test("-v shows the log, --json says the same on stdout", { skip }, () => {
   const json = divisi([...words, "--json"]);
   equal(json.status, 5);
   const { error } = JSON.parse(json.stdout) as { error: object };
-  const { code, exit, text } = error as Record<string, unknown>;
-  deepEqual([code, exit], ["verifier-rejected", 5]);
+  const { code, exit, text, file, line } = error as Record<string, unknown>;
+  deepEqual([code, exit, line], ["verifier-rejected", 5, 12]);
+  match(String(file), /\/null-check\.c$/);
   match(String(text), /^null-check\.c:12: r0 may be null/);
 });
 

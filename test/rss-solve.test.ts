@@ -51,6 +51,31 @@ for (const [name, words, full, index] of rows)
     deepEqual(have, [full, index]);
   });
 
+// prettier-ignore
+const refused: readonly (readonly [words: readonly string[], says: string])[] = [
+  [["--fields", "l4.sport", "--nic", "ena"], "no: a Toeplitz hash of 128 entries is constant under these conditions when all 32 bits must agree [degenerate]\n  --mode index leaves far more keys, if the low bits of the hash index the table\n"],
+  [["--fields", "l4.sport", "--nic", "generic", "--mode", "full"], "no: a Toeplitz hash of 128 entries is constant under these conditions when all 32 bits must agree [degenerate]\n  --mode index leaves far more keys\n"],
+  [["--fields", "ipv4.src", "--nic", "ixgbe", "--cores", "300"], "no: ixgbe spreads over 16 queues at most, fewer than 300 cores [too-few-queues]\n  use at most 16 cores, or dispatch in software: an XDP program hashes the true key and redirects to a CPU map\n"],
+  [["--fields", "ipv4.src", "--nic", "ixgbe", "--cores", "17"], "no: ixgbe spreads over 16 queues at most, fewer than 17 cores [too-few-queues]\n  use at most 16 cores, or dispatch in software: an XDP program hashes the true key and redirects to a CPU map\n"],
+];
+
+for (const [words, says] of refused)
+  test(`a no prints no command: rss solve ${words.join(" ")}`, () => {
+    const run = divisi(["rss", "solve", ...words]);
+    deepEqual([run.status, run.stdout], [1, says]);
+  });
+
+test("what the refusals advise is answered", () => {
+  for (const words of [
+    ["--fields", "l4.sport", "--nic", "ena", "--mode", "index"],
+    ["--fields", "ipv4.src", "--nic", "ixgbe", "--cores", "16"],
+  ]) {
+    const run = divisi(["rss", "solve", ...words]);
+    equal(run.status, 0, run.stdout);
+    match(run.stdout, /^table {6}ethtool -X IFACE /m);
+  }
+});
+
 test("rss queue: the two published vectors", () => {
   const key =
     "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa";

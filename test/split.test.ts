@@ -325,6 +325,39 @@ test("check refuses a script that does not say what the plan says", () => {
   doesNotMatch(run.stdout, /strong/);
 });
 
+test("check names the file of the directory that is cut off", () => {
+  const directory = split("port-knock", "--trace", "gen:zipf");
+  const copy = join(folder, "cut");
+  cpSync(directory, copy, { recursive: true });
+  const core = join(copy, "core.o");
+  const whole = readFileSync(core);
+  const table = Number(whole.readBigUInt64LE(40));
+  const headers = 64 * whole.readUInt16LE(60);
+  writeFileSync(core, whole.subarray(0, 3000));
+  const text = `the section header table (${headers} bytes) leaves the file's 3000 bytes: the file is cut off`;
+  const plain = divisi(["check", copy, ...shortTrace]);
+  equal(plain.status, 3);
+  equal(plain.stderr, `divisi: ${core}, offset ${table}: ${text}\n`);
+  const coded = divisi(["check", copy, ...shortTrace, "--json"]);
+  deepEqual((JSON.parse(coded.stdout) as { error: object }).error, {
+    code: "truncated",
+    exit: 3,
+    text,
+    file: core,
+    offset: table,
+  });
+});
+
+test("a refused strategy is said once, with its line", () => {
+  // prettier-ignore
+  const run = divisi(["split", "nfs/c/port-knock.o", "-o", join(folder, "merged"), "--strategy", "sources=merge", ...shortTrace]);
+  equal(run.status, 1, run.stderr);
+  equal(
+    run.stdout,
+    "no: port-knock.c:67: sources: entries are created or replaced [R-old-value-used]\n  count in a second map that the program only adds to\n",
+  );
+});
+
 test("run refuses a directory that changed, and runs one that did not", () => {
   const directory = split("firewall");
   const run = divisi(["run", directory, ...shortTrace, "--json"]);

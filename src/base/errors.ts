@@ -88,10 +88,19 @@ export class UnsupportedError extends Error {
 export class VerifierError extends Error {
   override readonly name = "VerifierError";
   readonly log: string;
+  /** In the user's source; `message` has it in front already. */
+  readonly file: string | undefined;
+  readonly line: number | undefined;
 
-  constructor(summary: string, log: string) {
+  constructor(
+    summary: string,
+    log: string,
+    place: Pick<FaultPlace, "file" | "line"> = {},
+  ) {
     super(summary);
     this.log = log;
+    this.file = place.file;
+    this.line = place.line;
   }
 }
 

@@ -1,4 +1,5 @@
 /** `divisi check`: the differential run of a directory that `split` wrote. */
+import { join } from "node:path";
 import { demandOf, generate, reread } from "../pipeline.ts";
 import { check as differential, type CheckOptions } from "../trial.ts";
 import { openKernel } from "../engine/index.ts";
@@ -48,13 +49,14 @@ export async function check(
     "interp",
     "kernel",
   ] as const);
-  const emitted = reread(directory.core, analysed.program);
+  const core = join(path, "core.o");
+  const emitted = reread(directory.core, analysed.program, core);
   const verifier =
     engine === "kernel"
       ? await askVerifier(directory.core, analysed.program)
       : undefined;
   const kernel = engine === "kernel" ? await openKernel() : undefined;
-  const { btf } = readObject(directory.core, "core.o");
+  const { btf } = readObject(directory.core, core);
   const progress = new Progress("checking", rendering);
   const options: CheckOptions = {
     sequential: analysed.program,

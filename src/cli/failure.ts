@@ -52,6 +52,8 @@ function describe(
       code: "verifier-rejected",
       exit: 5,
       text: verbose ? `${error.message}\n${error.log}` : error.message,
+      ...(error.file === undefined ? {} : { file: error.file }),
+      ...(error.line === undefined ? {} : { line: error.line }),
       ...(verbose ? {} : { fix: "-v shows the verifier's log" }),
     };
   const detail =
@@ -80,7 +82,9 @@ export function renderFailure(
 }
 
 function placed(failure: Failure): string {
-  const { file, offset, line } = failure;
+  const { code, file, offset, line } = failure;
+  // The verifier's summary begins with its place.
+  if (code === "verifier-rejected") return failure.text;
   const at = [
     ...(file === undefined ? [] : [printable(file)]),
     ...(line === undefined ? [] : [`line ${line}`]),

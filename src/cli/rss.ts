@@ -52,13 +52,12 @@ export async function rssSolve(
 }
 
 function solveText(json: RssSolveJson): string {
+  const { refusal } = json;
+  // What is not good enough is in the JSON, for who looks into it; nobody is to set it.
+  if (refusal !== undefined)
+    return `no: ${refusal.text} [${refusal.code}]\n  ${refusal.fix}`;
   const lines: string[] = [];
-  if (json.refusal !== undefined)
-    lines.push(
-      `no: ${json.refusal.text} [${json.refusal.code}]`,
-      `  ${json.refusal.fix}`,
-    );
-  if (json.imbalance === null) return lines.join("\n");
+  if (json.imbalance === null) return "";
   const { uniform, one8, one16 } = json.imbalance;
   for (const [index, port] of json.ports.entries()) {
     const fields = Object.entries(port.fields)

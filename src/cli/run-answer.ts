@@ -3,6 +3,7 @@
  * that was spent. Of a single run most of it is warm-up, so no figure per packet is
  * made of it.
  */
+import { printPlace } from "../base/index.ts";
 import type { Port } from "../strategy/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
 import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
@@ -99,7 +100,7 @@ export async function runAnswer(
         .slice(0, 3)
         .map(
           ({ packet, text, at }) =>
-            `  fault      packet ${packet}: ${text}${at === undefined ? "" : ` at ${at.function}+${at.instruction}`}`,
+            `  fault      packet ${packet}: ${text}${at === undefined ? "" : ` at ${printPlace(at)}`}`,
         ),
       ...(ran.rewrittenCalls ?? []).map(
         (call, at) => `  ${at === 0 ? "rewritten  " : "           "}${call}`,

@@ -3,6 +3,7 @@
  * core and private state, over a trace.
  */
 import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { InputError } from "../base/index.ts";
 import { loadPortable, runParallel } from "../engine/index.ts";
 import {
@@ -202,7 +203,11 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     words,
     names,
   );
-  const program = reread(directory.core, analysed.program);
+  const program = reread(
+    directory.core,
+    analysed.program,
+    join(path, "core.o"),
+  );
   const before =
     contentsOf(words, analysed.program)?.contents ?? directory.contents;
   const { trace, inputs, contents } = await packetsFor(traffic, {

@@ -1,6 +1,7 @@
 /** `divisi split`: analyse, choose, generate, check, write DIR. */
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import { printPlace, printable } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { demandOf, generate, type Artifact } from "../pipeline.ts";
 import type { Tested } from "../proof/index.ts";
@@ -190,15 +191,20 @@ function refusedAnswer(
   )
     reasons.push(`the grade is ${plan.grade}, ${accepted} was asked for`);
   if (reasons.length === 0) return undefined;
+  // What a refusal says with its place is not said without it, too.
+  const refused = new Set(plan.refusals.map(({ text }) => text));
   return {
     exit: 1,
     json: { schema: "divisi.split/1", ...planJson(plan), reasons, files: [] },
     text: [
-      ...reasons,
-      ...plan.refusals.map(
-        ({ code, text, edit }) => `  ${code}: ${text}\n    ${edit}`,
-      ),
-    ].join("\n"),
+      ...reasons.filter((reason) => !refused.has(reason)),
+      ...plan.refusals.flatMap(({ code, text, at, edit }) => [
+        `no: ${at === undefined ? "" : `${printPlace(at)}: `}${text} [${code}]`,
+        `  ${edit}`,
+      ]),
+    ]
+      .map(printable)
+      .join("\n"),
   };
 }
 

@@ -181,9 +181,22 @@ function readSections(header: ByteReader): ElfSection[] {
       code: "elf-section-header",
       offset: 58,
     });
+  const cut = (what: string, offset: number, size: number): void => {
+    if (offset + size <= header.length) return;
+    throw new InputError(
+      `${what} (${size} bytes) leaves the file's ${header.length} bytes: the file is cut off`,
+      { code: "truncated", offset },
+    );
+  };
+  cut(
+    "the section header table",
+    start,
+    Math.max(count, 1) * sectionHeaderSize,
+  );
   const first = header.slice(start, sectionHeaderSize, "ELF section headers");
   if (count === 0) count = first.size64(32);
   if (names === 0xffff) names = first.u32(40);
+  cut("the section header table", start, count * sectionHeaderSize);
   const table = header.slice(
     start,
     count * sectionHeaderSize,
@@ -199,7 +212,7 @@ function readSections(header: ByteReader): ElfSection[] {
     const size = table.size64(at + 32);
     const hasBytes = type !== 0 && type !== sectionType.nobits;
     if (hasBytes) {
-      header.need(offset, size);
+      cut(`section ${index}`, offset, size);
       total += size;
     }
     if (total > header.length)

@@ -92,7 +92,12 @@ export function rssSolve(
     ms,
   };
   if (answer.kind === "solution") return { answer, json };
-  const { code, text, fix } = answer;
+  const { code, text, tryIndex } = answer;
+  const isSure = options.profile.indexRule === "low";
+  const fix =
+    tryIndex === true
+      ? `--mode index leaves far more keys${isSure ? "" : ", if the low bits of the hash index the table"}`
+      : answer.fix;
   return { answer, json: { ...json, refusal: { code, text, fix } } };
 }
 

@@ -27,7 +27,7 @@ export function diagnose(
   requirement: Requirement,
   inputs: ClassInputs,
   best: KeySolution,
-): Pick<RssRefusal, "code" | "text" | "fix" | "conjuncts"> {
+): Pick<RssRefusal, "code" | "text" | "fix" | "conjuncts" | "tryIndex"> {
   const alone = requirement.conjuncts.map((conjunct, index) => ({
     index,
     conjunct,
@@ -69,6 +69,7 @@ export function diagnose(
       conjuncts: requirement.conjuncts.map((_, index) => index),
     };
   return {
+    ...(best.mode === "full" ? { tryIndex: true } : {}),
     code: "degenerate",
     text: `a Toeplitz hash of ${2 ** best.tableBits} entries is constant under these conditions${best.mode === "full" ? " when all 32 bits must agree" : ""}`,
     fix:

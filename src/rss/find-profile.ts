@@ -84,6 +84,7 @@ const checks: Readonly<Record<keyof NicProfile, Check>> = {
   rss: { what: "true or false", holds: isFlag },
   keyBytes: { what: "a number from 16 to 256", holds: (value) => isCount(256)(value) && Number(value) >= 16 },
   tableEntries: { what: "a power of two from 2 to 4096", holds: (value) => isCount(4096)(value) && Number(value) >= 2 && Number.isInteger(Math.log2(Number(value))) },
+  queues: { what: "a number from 1 to 65536", holds: (value) => isCount(65536)(value) && Number(value) >= 1 },
   indexRule: { what: '"low" or "unsure"', holds: (value) => value === "low" || value === "unsure" },
   inputs: { what: "packet classes with lists of hash fields (letters of sdfn), or null", holds: isInputs },
   settable: { what: "a list of packet classes", holds: (value) => isTexts(value) && (value as string[]).every(isPacketClass) },

@@ -82,18 +82,15 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
   },
   ixgbe: {
     name: "ixgbe", title: "Intel 82599, X540, X550 (ixgbe)", rss: true,
-    keyBytes: 40, tableEntries: 128, indexRule: "low",
+    keyBytes: 40, tableEntries: 128, queues: 16, indexRule: "low",
     inputs: { ...plain, udp4: ["sd", "sdfn"], udp6: ["sd", "sdfn"] }, settable: ["udp4", "udp6"],
     keySettable: true, transform: "none", ntuple: true, tables: 1,
     irqNames: ["{iface}-TxRx-{queue}"],
     sources: [
-      "ixgbe.h: IXGBE_RSS_KEY_SIZE",
+      "ixgbe.h: IXGBE_RSS_KEY_SIZE, IXGBE_MAX_RSS_INDICES",
       "ixgbe_ethtool.c: ixgbe_set_rss_hash_opt (TCP fixed at sdfn, UDP sd or sdfn)",
     ],
-    doubts: [
-      "X550 has 512 entries; apply.sh compares and refuses: use a profile file for it",
-      "at most 16 queues take part in RSS",
-    ],
+    doubts: ["X550 has 512 entries and 63 queues; apply.sh compares and refuses: use a profile file for it"],
   },
   ena: {
     name: "ena", title: "Amazon Elastic Network Adapter (ena)", rss: true,

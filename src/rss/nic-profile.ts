@@ -20,6 +20,8 @@ export interface NicProfile {
   readonly rss: boolean;
   readonly keyBytes: number;
   readonly tableEntries: number;
+  /** Queues that the table can name; absent: not known. */
+  readonly queues?: number;
   /** "low": entry = hash mod table size, known for sure. "unsure": full mode only. */
   readonly indexRule: "low" | "unsure";
   /** A class that is not named has no hash. */

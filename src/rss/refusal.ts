@@ -2,6 +2,7 @@
  * Why no key could be found, as a value.
  *
  *   no-rss            the NIC does not hash at all
+ *   too-few-queues    the NIC's table names fewer queues than there are cores
  *   unknown-input     the requirement meets a class whose hash input is not known
  *   key-too-short     the NIC's key does not reach over the input
  *   R4-constant-key   all packets of a port must meet: no hash can spread them
@@ -15,6 +16,7 @@ import type { KeySolution } from "./solution.ts";
 
 export type RssRefusalCode =
   | "no-rss"
+  | "too-few-queues"
   | "unknown-input"
   | "key-too-short"
   | "R4-constant-key"
@@ -34,6 +36,8 @@ export interface RssRefusal {
   readonly conjuncts?: readonly number[];
   /** Dimension of the keys' null space, where one was computed. */
   readonly freeBits?: number;
+  /** May index mode have an answer, where full mode was solved? */
+  readonly tryIndex?: true;
   /** The best key found, not good enough. */
   readonly best?: KeySolution;
 }

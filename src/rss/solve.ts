@@ -47,6 +47,14 @@ export function solveKeys(
       text: `${profile.name} has no receive-side scaling`,
       fix: softwareDispatch,
     };
+  const { cores = 16 } = options;
+  if (profile.queues !== undefined && cores > profile.queues)
+    return {
+      kind: "refusal",
+      code: "too-few-queues",
+      text: `${profile.name} spreads over ${profile.queues} queues at most, fewer than ${cores} cores`,
+      fix: `use at most ${profile.queues} cores, or ${softwareDispatch}`,
+    };
   let best: KeySolution | RssRefusal | undefined;
   for (const inputs of candidates(profile, options.fieldSets)) {
     const answer = attempt(requirement, inputs, options);
@@ -239,6 +247,7 @@ function judged(
   if (fewKeys(problem, best, { conditions, maxImbalance })) return undefined;
   return {
     ...common,
+    ...(best.mode === "full" ? { tryIndex: true } : {}),
     code: "imbalance",
     text: `the best key loads one core ${worst(best.imbalance).toFixed(2)} times the mean; allowed are ${maxImbalance}`,
     fix:

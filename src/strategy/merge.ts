@@ -34,6 +34,7 @@ export function merge(object: StateObject): ObjectPart | Refusal {
       slice: [culprit.at],
       edit: "count in a second map that the program only adds to",
     });
+  const isWritten = object.accesses.some(({ op }) => op === "add");
   const form = perCpuForms[object.type];
   if (object.global === true) {
     const plain = object.accesses.find(
@@ -47,7 +48,13 @@ export function merge(object: StateObject): ObjectPart | Refusal {
         slice: [plain.at],
         edit: "count in a BPF_MAP_TYPE_PERCPU_ARRAY, or add with __sync_fetch_and_add",
       });
-    return part(object, "its atomic additions commute: shared as it is", false);
+    return part(
+      object,
+      isWritten
+        ? "its atomic additions commute: shared as it is"
+        : "never written: shared as it is",
+      false,
+    );
   }
   const fixed =
     object.fixedType ??
@@ -72,7 +79,9 @@ export function merge(object: StateObject): ObjectPart | Refusal {
     });
   return part(
     object,
-    `only added to: a copy per core (${form}), summed when read`,
+    isWritten
+      ? `only added to: a copy per core (${form}), summed when read`
+      : `never written: a copy per core (${form}) would do`,
     true,
   );
 }

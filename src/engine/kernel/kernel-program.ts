@@ -162,11 +162,16 @@ export class KernelProgram {
     }
     const log = textOf(long) || textOf(short);
     const summary = summarizeLog(log);
+    const place =
+      summary?.slot === undefined
+        ? undefined
+        : placeOfSlot(placed, summary.slot);
     throw new VerifierError(
       summary === undefined
         ? `${spec.name}: the kernel refused the program with ${syscalls.errorName(-fd)}`
-        : printSummary(summary, (slot) => placeOfSlot(placed, slot)),
+        : printSummary(summary, () => place),
       log,
+      place,
     );
   }
 
