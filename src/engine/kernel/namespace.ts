@@ -32,7 +32,14 @@ export interface NetworkNamespace {
 
 /** A new, empty, quiet one: no IPv6 chatter on what is made in it. Throws an UnsupportedError without CAP_SYS_ADMIN. */
 export async function createNamespace(): Promise<NetworkNamespace> {
-  const syscalls = await openSyscalls();
+  return makeNamespace(await openSyscalls(), quieten);
+}
+
+/** A new one, in which `prepare` has worked. */
+export function makeNamespace(
+  syscalls: Syscalls,
+  prepare: () => void = () => {},
+): NetworkNamespace {
   const own = openSync(ownPath, "r");
   try {
     const code = syscalls.call("unshare", CLONE_NEWNET);
@@ -46,7 +53,7 @@ export async function createNamespace(): Promise<NetworkNamespace> {
     let namespace: NetworkNamespace;
     try {
       namespace = holding(syscalls, openSync(ownPath, "r"));
-      quieten();
+      prepare();
     } finally {
       enterNamespace(syscalls, own);
     }

@@ -8,14 +8,13 @@
  *
  * Source: include/uapi/linux/{netlink,rtnetlink,if_link,veth}.h; rtnetlink(7).
  */
-import { closeSync, openSync } from "node:fs";
 import { UnsupportedError } from "../../base/index.ts";
+import { makeNamespace, type NetworkNamespace } from "./namespace.ts";
 import { memory, type Syscalls } from "./syscalls.ts";
 
 /** Receive queues of each; a test run may name any of them. */
 export const portQueues = 64;
 
-const newNetwork = 0x40000000;
 const netlink = { family: 16, raw: 3, route: 0 } as const;
 const newLink = 16;
 /** NLM_F_REQUEST | ACK | EXCL | CREATE. */
@@ -25,37 +24,18 @@ const attribute = { name: 3, linkInfo: 18, transmitQueues: 31, receiveQueues: 32
 
 export class PrivatePorts {
   readonly #syscalls: Syscalls;
-  readonly #own: number;
-  readonly #home: number;
+  readonly #namespace: NetworkNamespace;
   readonly #made = new Set<number>([1]);
   #spare = 1_000_000;
 
   constructor(syscalls: Syscalls) {
     this.#syscalls = syscalls;
-    this.#home = openSync("/proc/thread-self/ns/net", "r");
-    const code = syscalls.call("unshare", newNetwork);
-    if (code < 0) {
-      closeSync(this.#home);
-      throw new UnsupportedError(
-        `no network namespace can be made (${syscalls.errorName(-code)})`,
-        {
-          feature: "network namespaces",
-          fix: "run as root, or with CAP_SYS_ADMIN",
-        },
-      );
-    }
-    this.#own = openSync("/proc/thread-self/ns/net", "r");
-    syscalls.call("setns", this.#home, newNetwork);
+    this.#namespace = makeNamespace(syscalls);
   }
 
   /** Runs `work` with this thread inside; it must not be asynchronous. */
   within<T>(work: () => T): T {
-    this.#enter(this.#own);
-    try {
-      return work();
-    } finally {
-      this.#enter(this.#home);
-    }
+    return this.#namespace.run(work);
   }
 
   /** Makes those that are not there yet. */
@@ -71,17 +51,7 @@ export class PrivatePorts {
   }
 
   close(): void {
-    closeSync(this.#own);
-    closeSync(this.#home);
-  }
-
-  #enter(namespace: number): void {
-    const code = this.#syscalls.call("setns", namespace, newNetwork);
-    if (code < 0)
-      throw new UnsupportedError(
-        `the network namespace cannot be entered (${this.#syscalls.errorName(-code)})`,
-        { feature: "network namespaces" },
-      );
+    this.#namespace.close();
   }
 
   #makePair(first: number, second: number): void {
