@@ -1,4 +1,10 @@
 export { bloomBits, bloomShape, type BloomShape } from "./bloom-filter.ts";
+export type {
+  DataField,
+  DataType,
+  ProgramDataTypes,
+  ScalarName,
+} from "./data-type.ts";
 export { decode, type Decoded, type DecodeOptions } from "./decode.ts";
 export { editFunction, local, type Edit } from "./edit.ts";
 export {
