@@ -440,6 +440,38 @@ networkTest(
   },
 );
 
+networkTest(
+  "killed while packets flow: they are enforced on without us, or pass",
+  {},
+  async (network) => {
+    const drop = split(dropping(), "drop-under-load");
+    const seen = new Set<string>();
+    for (let step = 1, done = false; !done; step++) {
+      const words = ["attach", drop, "--iface", "n0", ...apply];
+      await delivered(network, {
+        work: async () => {
+          const { stdout } = await network.later(
+            [...words, "--pin-root", network.pinRoot],
+            { DIVISI_TEST_KILL: String(step) },
+          );
+          done = stdout !== "";
+        },
+      });
+      const enforced = network.programs().some((id) => id > 0);
+      const { sent, received } = await delivered(network);
+      deepEqual(received, enforced ? [] : sent, `step ${step}`);
+      if (!done) seen.add(enforced ? "enforced" : "passed");
+      if (done) equal(network.divisi(["detach", drop]).status, 0);
+      else network.divisi(["undo"]);
+      const left = network.programs();
+      if (left.some((id) => id > 0))
+        equal(network.divisi(["detach", "--all"]).status, 0);
+    }
+    // Some kills were before the attachment stood, and some after.
+    deepEqual([...seen].sort(), ["enforced", "passed"]);
+  },
+);
+
 /** The compiled tool with one line changed. */
 function mutant(file: string, from: string, to: string): string {
   const copy = join(mkdtempSync(join(folder, "mutant-")), "dist");

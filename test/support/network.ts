@@ -112,7 +112,10 @@ export class Network {
   }
 
   /** The same, while this process goes on. */
-  async later(words: readonly string[]): Promise<CliResult> {
+  async later(
+    words: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CliResult> {
     const child = spawn(
       "nsenter",
       [
@@ -127,6 +130,7 @@ export class Network {
           ...process.env,
           NO_COLOR: "1",
           DIVISI_STATE_DIR: this.state,
+          ...env,
         },
       },
     );

@@ -131,7 +131,8 @@ export function factOf(know: Knowledge, register: Register): Fact {
 /** Makes `into` true of both; answers whether it changed. */
 export function joinInto(into: Knowledge, other: Knowledge): boolean {
   let changed = false;
-  for (const [index, fact] of into.registers.entries()) {
+  for (let index = 0; index < into.registers.length; index++) {
+    const fact = into.registers[index] ?? any;
     const joined = joinFacts(fact, other.registers[index] ?? any);
     if (sameFact(joined, fact)) continue;
     into.registers[index] = joined;
@@ -147,19 +148,22 @@ export function joinInto(into: Knowledge, other: Knowledge): boolean {
   }
   const moved = into.extents !== other.extents;
   for (const [id, extent] of moved ? into.extents : []) {
-    const joined = joinExtents(extent, other.extents.get(id) ?? {});
-    if (joined.floor === extent.floor && joined.bound === extent.bound)
-      continue;
+    const joined = joinExtents(extent, other.extents.get(id) ?? nowhere);
+    if (joined === extent) continue;
     ownExtents(into).set(id, joined);
     changed = true;
   }
   if (into.written === other.written) return changed;
-  const written = into.written.map(
+  if (isSubset(into.written, other.written)) return changed;
+  into.written = into.written.map(
     (word, index) => word & (other.written[index] ?? 0),
   );
-  if (written.every((word, index) => word === into.written[index]))
-    return changed;
-  into.written = written;
+  return true;
+}
+
+function isSubset(words: readonly number[], of: readonly number[]): boolean {
+  for (let index = 0; index < words.length; index++)
+    if (((words[index] ?? 0) & ~(of[index] ?? 0)) !== 0) return false;
   return true;
 }
 
@@ -210,7 +214,15 @@ export function somewhereIn({ map, set }: ValueFact): Fact {
   return { kind: "value", map, mayBeNull: false, id: -1 };
 }
 
+const nowhere: Extent = {};
+
+/** `a` itself where `b` takes nothing from it: most joins change nothing. */
 function joinExtents(a: Extent, b: Extent): Extent {
+  const keepsFloor =
+    a.floor === undefined || (b.floor !== undefined && b.floor <= a.floor);
+  const keepsBound =
+    a.bound === undefined || (b.bound !== undefined && b.bound >= a.bound);
+  if (keepsFloor && keepsBound) return a;
   return {
     ...(a.floor === undefined || b.floor === undefined
       ? {}
@@ -283,7 +295,14 @@ export function noteInside(
   size: number,
 ): void {
   if (id === "?") return;
-  const { floor, bound } = know.extents.get(id) ?? {};
+  const { floor, bound } = know.extents.get(id) ?? nowhere;
+  if (
+    floor !== undefined &&
+    bound !== undefined &&
+    floor <= offset &&
+    offset + size <= bound
+  )
+    return;
   ownExtents(know).set(id, {
     floor: Math.min(floor ?? offset, offset),
     bound: Math.max(bound ?? offset + size, offset + size),
