@@ -1,4 +1,5 @@
 export { applyCoreRelocations } from "./apply-core.ts";
+export { assembleObject, type Assembly } from "./assemble.ts";
 export {
   type Btf,
   type BtfKind,
