@@ -44,7 +44,7 @@ const fences: readonly (readonly [RegExp, RegExp])[] = [
   [/^koffi$/, /^engine\/kernel\/syscalls\.ts$/],
   [/^z3-solver$/, /^engine\/solver\//],
   [/^bullmq$/, /^engine\/queue\//],
-  [/^typescript-api$/, /^nf\//],
+  [/^typescript-api$/, /^nf\/front\/typescript-api\.ts$/],
   [/^commander$/, /^cli\//],
   [/^node:(test|assert.*)$/, /\.test\.ts$/],
   [/^fast-check$/, /\.test\.ts$/],

@@ -28,6 +28,12 @@ export interface LoadOptions {
   readonly library: Readonly<Record<string, unknown>>;
 }
 
+/** Both from 1; columns in UTF-16 units. */
+export interface TextPlace {
+  readonly line: number;
+  readonly column: number;
+}
+
 /** A message about the user's program, with its place in the text. */
 export interface NfDiagnostic {
   /** Stable: `nf-…`. */
@@ -38,13 +44,10 @@ export interface NfDiagnostic {
   /** What to write instead. */
   readonly fix?: string;
   readonly file: string;
-  /** From 1. */
-  readonly line: number;
-  /** From 1, in UTF-16 units. */
-  readonly column: number;
-  /** Characters underlined, at least 1. */
-  readonly length: number;
-  /** The source line itself. */
+  readonly start: TextPlace;
+  /** Behind the last character; on the same line as `start` or a later one. */
+  readonly end: TextPlace;
+  /** The source line of `start`. */
   readonly text: string;
   /** TypeScript's own number where it found the fault. */
   readonly typescript?: number;

@@ -1,0 +1,168 @@
+/**
+ * What a call expression calls, and the scope its callee is read in.
+ *
+ * What the compiler knows by name is tagged `@primitive` in the library (or is no
+ * function with a body at all: a scalar type, an interface of packets); all else is
+ * compiled from its source, the library's like the user's. The class of a
+ * declaration is that of the real object, not of the static type: an expiring
+ * map is one also where the type says `HashMap`.
+ */
+import { parameterSymbol, type Evaluator } from "./constants.ts";
+import type { Callee, FunctionNode, Scope } from "./loaded.ts";
+import type { ts, Ts } from "./typescript-api.ts";
+
+export interface CalleesOptions {
+  readonly ts: Ts;
+  readonly checker: ts.TypeChecker;
+  readonly evaluator: Evaluator;
+  readonly libraryFiles: readonly ts.SourceFile[];
+}
+
+export interface Callees {
+  readonly calleeOf: (
+    call: ts.CallExpression,
+    scope: Scope,
+  ) => Callee | undefined;
+  readonly enter: (
+    callee: Extract<Callee, { kind: "function" }>,
+    call: ts.CallExpression,
+    scope: Scope,
+  ) => Scope;
+}
+
+const globals = new Set(["Math", "Number", "BigInt"]);
+
+export function callees(options: CalleesOptions): Callees {
+  const { ts, checker, evaluator } = options;
+  const classes = new Map<string, ts.ClassDeclaration>();
+  for (const file of options.libraryFiles)
+    for (const statement of file.statements)
+      if (ts.isClassDeclaration(statement) && statement.name !== undefined)
+        classes.set(statement.name.text, statement);
+
+  const isPrimitive = (node: ts.Node): boolean =>
+    ts.getJSDocTags(node).some((tag) => tag.tagName.text === "primitive");
+
+  function isFunctionNode(node: ts.Node): node is FunctionNode {
+    return (
+      (ts.isFunctionDeclaration(node) ||
+        ts.isMethodDeclaration(node) ||
+        ts.isArrowFunction(node) ||
+        ts.isFunctionExpression(node)) &&
+      node.body !== undefined
+    );
+  }
+
+  function calleeOf(call: ts.CallExpression, scope: Scope): Callee | undefined {
+    const callee = unwrap(call.expression);
+    if (ts.isPropertyAccessExpression(callee)) {
+      const { expression: receiver, name } = callee;
+      if (ts.isIdentifier(receiver) && globals.has(receiver.text)) {
+        const symbol = evaluator.target(receiver);
+        if (symbol?.declarations?.every(isGlobal) === true)
+          return { kind: "global", name: `${receiver.text}.${name.text}` };
+      }
+      const owner = evaluator.constantOf(receiver, scope)?.value;
+      if (typeof owner === "object" && owner !== null)
+        return method(owner, name.text);
+      if (owner === undefined || typeof owner !== "function")
+        return { kind: "member", receiver, name: name.text };
+    }
+    if (!ts.isIdentifier(callee) && !ts.isPropertyAccessExpression(callee))
+      return undefined;
+    const symbol = evaluator.target(callee);
+    if (symbol === undefined) return undefined;
+    const name = evaluator.libraryName(symbol);
+    const bodies = symbol.declarations?.filter(isFunctionNode) ?? [];
+    const declaration = bodies.at(-1) ?? constantFunction(symbol);
+    if (declaration !== undefined && !isPrimitive(declaration))
+      return { kind: "function", node: declaration, self: undefined };
+    if (name !== undefined) return { kind: "primitive", name };
+    if (declaration !== undefined)
+      return { kind: "primitive", name: symbol.name };
+    const type = evaluator.constantOf(callee, scope)?.value;
+    if (typeof type === "function" || typeof type === "object")
+      return { kind: "construct", type };
+    return undefined;
+  }
+
+  /** `const f = (…) => …` at module level. */
+  function constantFunction(symbol: ts.Symbol): FunctionNode | undefined {
+    const declaration = symbol.valueDeclaration;
+    if (
+      declaration === undefined ||
+      !ts.isVariableDeclaration(declaration) ||
+      !ts.isSourceFile(declaration.parent.parent.parent) ||
+      declaration.initializer === undefined
+    )
+      return undefined;
+    const made = unwrap(declaration.initializer);
+    return isFunctionNode(made) ? made : undefined;
+  }
+
+  function method(owner: object, name: string): Callee {
+    for (
+      let prototype: unknown = Object.getPrototypeOf(owner);
+      typeof prototype === "object" && prototype !== null;
+      prototype = Object.getPrototypeOf(prototype)
+    ) {
+      const node = classes.get(prototype.constructor.name);
+      const found = node?.members.find(
+        (member) =>
+          ts.isMethodDeclaration(member) &&
+          member.body !== undefined &&
+          member.name.getText() === name,
+      );
+      if (node === undefined || found === undefined) continue;
+      if (isPrimitive(node) || isPrimitive(found) || !isFunctionNode(found))
+        break;
+      return { kind: "function", node: found, self: owner };
+    }
+    return { kind: "operation", object: owner, name };
+  }
+
+  function enter(
+    callee: Extract<Callee, { kind: "function" }>,
+    call: ts.CallExpression,
+    scope: Scope,
+  ): Scope {
+    const bindings = new Map<ts.Symbol, unknown>();
+    callee.node.parameters.forEach((parameter, index) => {
+      const symbol = parameterSymbol(ts, checker, parameter);
+      const argument = call.arguments[index] ?? parameter.initializer;
+      if (symbol === undefined || argument === undefined) return;
+      const constant = evaluator.constantOf(argument, scope);
+      if (constant !== undefined && isDeclaration(constant.value))
+        bindings.set(symbol, constant.value);
+    });
+    return {
+      bindings,
+      ...(callee.self === undefined ? {} : { self: callee.self }),
+    };
+  }
+
+  function unwrap(node: ts.Expression): ts.Expression {
+    let at = node;
+    while (
+      ts.isParenthesizedExpression(at) ||
+      ts.isAsExpression(at) ||
+      ts.isNonNullExpression(at) ||
+      ts.isSatisfiesExpression(at)
+    )
+      at = at.expression;
+    return at;
+  }
+
+  const isGlobal = (node: ts.Declaration): boolean =>
+    node.getSourceFile().isDeclarationFile;
+
+  return { calleeOf, enter };
+}
+
+/** Scalars are passed at run time; only what has no run-time form is bound. */
+function isDeclaration(value: unknown): boolean {
+  return (
+    (typeof value === "object" && value !== null && !Array.isArray(value)) ||
+    typeof value === "function"
+  );
+}

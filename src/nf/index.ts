@@ -1,0 +1,21 @@
+export {
+  diagnosticAt,
+  printDiagnostic,
+  type Said,
+} from "./front/diagnostics.ts";
+export { loadNf, ownLibraryPath } from "./front/load.ts";
+export type {
+  Callee,
+  ConfigEntry,
+  Constant,
+  FunctionNode,
+  LoadedNf,
+  LoadFailure,
+  LoadOptions,
+  LoadResult,
+  NfDiagnostic,
+  NfSource,
+  Scope,
+  TextPlace,
+} from "./front/loaded.ts";
+export type { ts, Ts } from "./front/typescript-api.ts";
