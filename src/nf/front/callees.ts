@@ -7,7 +7,8 @@
  * declaration is that of the real object, not of the static type: an expiring
  * map is one also where the type says `HashMap`.
  */
-import { parameterSymbol, type Evaluator } from "./constants.ts";
+import { parameterSymbol } from "./constant.ts";
+import type { Evaluator } from "./constants.ts";
 import type { Callee, FunctionNode, Scope } from "./loaded.ts";
 import type { ts, Ts } from "./typescript-api.ts";
 

@@ -9,37 +9,10 @@
  *
  * Law: an expression answered `undefined` is simply not known to be constant.
  */
+import { Closure, NotConstant, parameterSymbol } from "./constant.ts";
 import type { Constant, Scope } from "./loaded.ts";
 import { ofBigints, ofNumbers } from "./operators.ts";
 import type { ts, Ts } from "./typescript-api.ts";
-
-/** Why an expression is not constant, where somebody demanded that it is. */
-export class NotConstant {
-  readonly node: ts.Node;
-  readonly reason: string;
-  /** What the library threw, where it did. */
-  readonly cause: unknown;
-
-  constructor(node: ts.Node, reason: string, cause?: unknown) {
-    this.node = node;
-    this.reason = reason;
-    this.cause = cause;
-  }
-}
-
-/** A function of the user as a value; it is read, never called. */
-class Closure {
-  readonly node: ts.ArrowFunction | ts.FunctionLikeDeclaration;
-  readonly scope: Scope;
-
-  constructor(
-    node: ts.ArrowFunction | ts.FunctionLikeDeclaration,
-    scope: Scope,
-  ) {
-    this.node = node;
-    this.scope = scope;
-  }
-}
 
 export interface Evaluator {
   /** Answers the value or throws `NotConstant`. */
@@ -454,22 +427,6 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     method: (node) =>
       ts.isMethodDeclaration(node) ? new Closure(node, emptyScope) : undefined,
   };
-}
-
-/** What a parameter is bound under: its own symbol, also where it is a pattern. */
-export function parameterSymbol(
-  ts: Ts,
-  checker: ts.TypeChecker,
-  parameter: ts.ParameterDeclaration,
-): ts.Symbol | undefined {
-  if (ts.isIdentifier(parameter.name))
-    return checker.getSymbolAtLocation(parameter.name);
-  const own: unknown = Reflect.get(parameter, "symbol");
-  return isSymbol(own) ? own : undefined;
-}
-
-function isSymbol(value: unknown): value is ts.Symbol {
-  return typeof value === "object" && value !== null && "flags" in value;
 }
 
 function isExpression(ts: Ts, node: ts.Node): node is ts.Expression {

@@ -5,12 +5,8 @@
  */
 import { InputError } from "../../base/index.ts";
 import { readConfig } from "./configuration.ts";
-import {
-  emptyScope,
-  NotConstant,
-  parameterSymbol,
-  type Evaluator,
-} from "./constants.ts";
+import { NotConstant, parameterSymbol } from "./constant.ts";
+import { emptyScope, type Evaluator } from "./constants.ts";
 import { diagnosticAt, diagnosticIn, type Said } from "./diagnostics.ts";
 import type {
   ConfigEntry,

@@ -51,7 +51,7 @@ async function load(
   const files: Readonly<Record<string, string>> = {
     ...others,
     "/lib/index.ts": librarySource,
-    "/user/nf.ts": text,
+    "/user/nf.ts": text.replace("from NF", `from "divisi/nf"`),
   };
   return loadNf(
     { path: "/user/nf.ts", read: (path) => files[path] },
@@ -67,7 +67,7 @@ async function loaded(...args: Parameters<typeof load>): Promise<LoadedNf> {
 }
 
 const program = `
-import { add, drop, nf, table, u32, u64, mac } from "divisi/nf";
+import { add, drop, nf, table, u32, u64, mac } from NF;
 import { size } from "./sizes.ts";
 const base = 1 << 4;
 export default nf({
@@ -157,7 +157,7 @@ test("calls are resolved in their scope", async () => {
 });
 
 test("what is wrong is said all at once, with its line", async () => {
-  const result = await load(`import { nf, table } from "divisi/nf";
+  const result = await load(`import { nf, table } from NF;
 let changing = 3;
 export default nf({
   name: "bad name",

@@ -1,0 +1,50 @@
+/**
+ * What the constant evaluator hands around: a function that is only read, and
+ * why something is not constant.
+ */
+import type { Scope } from "./loaded.ts";
+import type { ts, Ts } from "./typescript-api.ts";
+
+/** Why an expression is not constant, where somebody demanded that it is. */
+export class NotConstant {
+  readonly node: ts.Node;
+  readonly reason: string;
+  /** What the library threw, where it did. */
+  readonly cause: unknown;
+
+  constructor(node: ts.Node, reason: string, cause?: unknown) {
+    this.node = node;
+    this.reason = reason;
+    this.cause = cause;
+  }
+}
+
+/** A function of the user as a value; it is read, never called. */
+export class Closure {
+  readonly node: ts.ArrowFunction | ts.FunctionLikeDeclaration;
+  readonly scope: Scope;
+
+  constructor(
+    node: ts.ArrowFunction | ts.FunctionLikeDeclaration,
+    scope: Scope,
+  ) {
+    this.node = node;
+    this.scope = scope;
+  }
+}
+
+/** What a parameter is bound under: its own symbol, also where it is a pattern. */
+export function parameterSymbol(
+  ts: Ts,
+  checker: ts.TypeChecker,
+  parameter: ts.ParameterDeclaration,
+): ts.Symbol | undefined {
+  if (ts.isIdentifier(parameter.name))
+    return checker.getSymbolAtLocation(parameter.name);
+  const own: unknown = Reflect.get(parameter, "symbol");
+  return isSymbol(own) ? own : undefined;
+}
+
+function isSymbol(value: unknown): value is ts.Symbol {
+  return typeof value === "object" && value !== null && "flags" in value;
+}
