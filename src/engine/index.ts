@@ -7,40 +7,43 @@ export {
 export type {
   LoadedPrograms,
   LoadProgramsOptions,
-} from "./kernel/loaded-programs.ts";
-export { kernelConfigValue } from "./kernel/kernel-config.ts";
-export { possibleCpus } from "./kernel/create-map.ts";
-export type { KernelMap, MapEntry } from "./kernel/kernel-map.ts";
+} from "./kernel/load/loaded-programs.ts";
+export { kernelConfigValue } from "./kernel/load/kernel-config.ts";
+export { possibleCpus } from "./kernel/load/create-map.ts";
+export type { KernelMap, MapEntry } from "./kernel/load/kernel-map.ts";
 export type {
   KernelProgram,
   TestRunOptions,
   TestRunResult,
-} from "./kernel/kernel-program.ts";
+} from "./kernel/load/kernel-program.ts";
 export {
   probeFeatures,
   probeKernel,
   kernelFeatureCount,
   type FeatureProbe,
-} from "./kernel/probe.ts";
+} from "./kernel/load/probe.ts";
 export {
   busy,
   type AttachOptions,
   type Occupant,
   type ReplacedProgram,
   type XdpLink,
-} from "./kernel/link.ts";
-export type { InterfaceXdp, XdpMode } from "./kernel/netlink.ts";
-export { asKernelShows, type EventReader } from "./kernel/event-reader.ts";
+} from "./kernel/links/link.ts";
+export type { InterfaceXdp, XdpMode } from "./kernel/system/netlink.ts";
+export {
+  asKernelShows,
+  type EventReader,
+} from "./kernel/packets/event-reader.ts";
 export {
   kernelRunner,
   type KernelRunnerOptions,
-} from "./kernel/kernel-runner.ts";
+} from "./kernel/packets/kernel-runner.ts";
 export {
   isComparable,
   KernelStage,
   type StageOptions,
-} from "./kernel/kernel-stage.ts";
-export { PacketRuns, testRunTakes } from "./kernel/packet-runs.ts";
+} from "./kernel/packets/kernel-stage.ts";
+export { PacketRuns, testRunTakes } from "./kernel/packets/packet-runs.ts";
 export {
   emptySubject,
   measureInterleaved,
@@ -54,16 +57,16 @@ export {
   type PlacedSample,
   type ProgramMeasurement,
   type SubjectSamples,
-} from "./kernel/measure.ts";
-export { lockFile, type FileLock } from "./kernel/file-lock.ts";
-export { pinName, type PinFolder, type Pins } from "./kernel/pins.ts";
+} from "./kernel/measure/measure.ts";
+export { lockFile, type FileLock } from "./kernel/system/file-lock.ts";
+export { pinName, type PinFolder, type Pins } from "./kernel/links/pins.ts";
 export {
   emptyProgram,
   frameSizeFor,
   prepareSubject,
   type Subject,
   type SubjectOptions,
-} from "./kernel/measure-subject.ts";
+} from "./kernel/measure/measure-subject.ts";
 export {
   changeInterval,
   differenceInterval,
@@ -82,12 +85,12 @@ export {
   placementBorders,
   placementOf,
   type Placement,
-} from "./kernel/placement.ts";
+} from "./kernel/measure/placement.ts";
 export {
   printSummary,
   summarizeLog,
   type LogSummary,
-} from "./kernel/verifier-log.ts";
+} from "./kernel/load/verifier-log.ts";
 export { loadPortable, PortableProgram } from "./wasm/program.ts";
 export type { LoadOptions } from "./wasm/prepare.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
@@ -106,28 +109,31 @@ export {
   runOnWires,
   type WireRunOptions,
   type WireRunResult,
-} from "./kernel/wire-run.ts";
+} from "./kernel/wires/wire-run.ts";
 export type {
   Fate,
   Sighting,
   TraceFrame,
   TraceRunResult,
-} from "./kernel/trace-run.ts";
+} from "./kernel/wires/trace-run.ts";
 export {
   createNamespace,
   currentNamespace,
   type NetworkNamespace,
-} from "./kernel/namespace.ts";
-export { unknownInterface } from "./kernel/unknown-interface.ts";
+} from "./kernel/system/namespace.ts";
+export { unknownInterface } from "./kernel/system/unknown-interface.ts";
 export {
   createVeths,
   findInterfaces,
   findVeths,
   type VethEnd,
   type VethPair,
-} from "./kernel/veth.ts";
-export { TrafficCounter, type TrafficCounts } from "./kernel/traffic-counts.ts";
-export { dieWithParent } from "./kernel/supervised.ts";
+} from "./kernel/wires/veth.ts";
+export {
+  TrafficCounter,
+  type TrafficCounts,
+} from "./kernel/wires/traffic-counts.ts";
+export { dieWithParent } from "./kernel/system/supervised.ts";
 export {
   compareFates,
   compareState,
@@ -135,18 +141,18 @@ export {
   verdictName,
   type FateMismatch,
   type ReferenceOptions,
-} from "./kernel/compare-fates.ts";
-export { loadFilled, type BoundProgram } from "./kernel/load-filled.ts";
+} from "./kernel/wires/compare-fates.ts";
+export { loadFilled, type BoundProgram } from "./kernel/load/load-filled.ts";
 export {
   measureForwarding,
   type Forwarding,
   type ForwardingOptions,
   type ForwardingTrial,
-} from "./kernel/forwarding.ts";
+} from "./kernel/wires/forwarding.ts";
 export {
   AfXdpSocket,
   attachSockets,
   type AfXdpOptions,
-} from "./kernel/af-xdp.ts";
-export { PacketSocket } from "./kernel/packet-socket.ts";
-export { parkProgram } from "./kernel/parked.ts";
+} from "./kernel/wires/af-xdp.ts";
+export { PacketSocket } from "./kernel/wires/packet-socket.ts";
+export { parkProgram } from "./kernel/system/parked.ts";

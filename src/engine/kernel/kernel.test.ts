@@ -19,11 +19,11 @@ import {
 } from "../../isa/index.ts";
 import { readObject, type Btf } from "../../object/index.ts";
 import { attributes, result } from "./attributes.ts";
-import { possibleCpus } from "./create-map.ts";
-import type { MapEntry } from "./kernel-map.ts";
+import { possibleCpus } from "./load/create-map.ts";
+import type { MapEntry } from "./load/kernel-map.ts";
 import { haveBpf, openKernel, type Kernel } from "./kernel.ts";
-import { linkProgram, placeFunctions, placeOfSlot } from "./layout.ts";
-import { measureOverhead, measureTestRun } from "./measure.ts";
+import { linkProgram, placeFunctions, placeOfSlot } from "./load/layout.ts";
+import { measureOverhead, measureTestRun } from "./measure/measure.ts";
 import { memory, type Syscalls } from "./syscalls.ts";
 
 const root = join(import.meta.dirname, "../../..");

@@ -12,7 +12,7 @@
 import { UnsupportedError } from "../../base/index.ts";
 import type { ProgramSpec, ProgramTypeName } from "../../isa/index.ts";
 import type { ObjectSpec } from "../../object/index.ts";
-import { allowedCpus, onCpu } from "./affinity.ts";
+import { allowedCpus, onCpu } from "./system/affinity.ts";
 import { attributes, command } from "./attributes.ts";
 import {
   attachXdp,
@@ -23,12 +23,15 @@ import {
   type Occupant,
   type ReplacedProgram,
   type XdpLink,
-} from "./link.ts";
-import { loadablePrograms } from "./loadable-programs.ts";
-import { LoadedPrograms, type LoadProgramsOptions } from "./loaded-programs.ts";
-import { interfaces, type InterfaceXdp } from "./netlink.ts";
-import { Pins } from "./pins.ts";
-import { PrivatePorts } from "./private-ports.ts";
+} from "./links/link.ts";
+import { loadablePrograms } from "./load/loadable-programs.ts";
+import {
+  LoadedPrograms,
+  type LoadProgramsOptions,
+} from "./load/loaded-programs.ts";
+import { interfaces, type InterfaceXdp } from "./system/netlink.ts";
+import { Pins } from "./links/pins.ts";
+import { PrivatePorts } from "./packets/private-ports.ts";
 import { openSyscalls, type Syscalls } from "./syscalls.ts";
 
 /** Which programs of an object, and how. */

@@ -17,7 +17,7 @@ import { Worker } from "node:worker_threads";
 import { Bug } from "../../base/index.ts";
 import type { MapEntry, PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import { inTurn } from "../kernel/measure-turn.ts";
+import { inTurn } from "../kernel/measure/measure-turn.ts";
 import type { CoreStart } from "./core-messages.ts";
 import type { PreparedProgram } from "./prepare.ts";
 import { teamOf } from "./team.ts";

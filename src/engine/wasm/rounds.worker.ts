@@ -7,7 +7,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { UnsupportedError } from "../../base/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
-import { setRealTime } from "../kernel/real-time.ts";
+import { setRealTime } from "../kernel/system/real-time.ts";
 import { openSyscalls, type Syscalls } from "../kernel/syscalls.ts";
 import { PortableProgram } from "./program.ts";
 import {
