@@ -8,6 +8,8 @@
  * - Bug: ours (exit 70), as is every error that is none of these four.
  */
 
+import type { SourceDiagnostic } from "./diagnostic.ts";
+
 /** Where in an input a fault lies. Offsets are in bytes, lines count from 1. */
 export interface FaultPlace {
   readonly file?: string;
@@ -22,6 +24,8 @@ export interface InputErrorOptions extends FaultPlace {
   readonly kind?: "usage" | "input";
   /** What the user may do about it, as one sentence. */
   readonly fix?: string;
+  /** All faults of a text, where one sentence cannot name them. */
+  readonly diagnostics?: readonly SourceDiagnostic[];
   readonly cause?: unknown;
 }
 
@@ -34,6 +38,7 @@ export class InputError extends Error {
   readonly offset: number | undefined;
   readonly line: number | undefined;
   readonly fix: string | undefined;
+  readonly diagnostics: readonly SourceDiagnostic[];
 
   constructor(text: string, options: InputErrorOptions) {
     super(text, options.cause === undefined ? {} : { cause: options.cause });
@@ -43,6 +48,7 @@ export class InputError extends Error {
     this.offset = options.offset;
     this.line = options.line;
     this.fix = options.fix;
+    this.diagnostics = options.diagnostics ?? [];
   }
 
   /** The same error with the file named, for readers that saw bytes only. */
@@ -55,6 +61,7 @@ export class InputError extends Error {
       ...(this.offset === undefined ? {} : { offset: this.offset }),
       ...(this.line === undefined ? {} : { line: this.line }),
       ...(this.fix === undefined ? {} : { fix: this.fix }),
+      diagnostics: this.diagnostics,
       cause: this,
     });
   }

@@ -1,5 +1,5 @@
 export { ByteReader, ByteWriter, equalBytes, fromHex, toHex } from "./bytes.ts";
-export type { Diagnostic } from "./diagnostic.ts";
+export type { Diagnostic, SourceDiagnostic } from "./diagnostic.ts";
 export {
   Bug,
   InputError,

@@ -10,6 +10,7 @@ import { asTracePacket, coveringPackets } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { writeWhole } from "./files.ts";
 import { loadAnalysed } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { racesAsSarif } from "./sarif.ts";
 import { choiceOf, isSet, seedOf, valueOf } from "./words.ts";
@@ -23,7 +24,8 @@ export async function analyze(
 ): Promise<Answer> {
   const [path = ""] = words.args;
   const started = performance.now();
-  const analysed = loadAnalysed(path, words);
+  const file = await objectFile(path, words);
+  const analysed = loadAnalysed(file, words);
   const { program, report, ports } = analysed;
   const json = analyzeJson(report, {
     type: program.type,

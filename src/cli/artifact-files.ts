@@ -10,9 +10,11 @@ import type { Certificate, Tested } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
 import { planJson } from "../strategy/index.ts";
 import { sha256, type OutputFile } from "./files.ts";
+import type { ObjectFile } from "./object-file.ts";
 import { readmeText } from "./split-text.ts";
 
 export interface ArtifactInput {
+  readonly file: ObjectFile;
   readonly analysed: Analysed;
   readonly artifact: Artifact;
   readonly tested: Tested;
@@ -36,10 +38,7 @@ export function artifactFiles(input: ArtifactInput): {
     schema: "divisi.plan/1",
     divisi: version(),
     program: { name: analysed.program.name, type: analysed.program.type },
-    input: {
-      file: analysed.program.file,
-      sha256: sha256(analysed.source),
-    },
+    input: inputOf(input),
     command: ["divisi", ...input.command],
     seed: input.seed,
     traffic: input.traffic,
@@ -88,6 +87,14 @@ export function artifactFiles(input: ArtifactInput): {
     plan,
     certificate,
   };
+}
+
+/** What was split: the object as it was read, or the texts that it is compiled from. */
+function inputOf({ file, analysed }: ArtifactInput): object {
+  const [main, ...others] = file.sources ?? [];
+  if (main === undefined)
+    return { file: file.path, sha256: sha256(analysed.source) };
+  return { ...main, ...(others.length === 0 ? {} : { imports: others }) };
 }
 
 function json(value: unknown): string {

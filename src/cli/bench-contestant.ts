@@ -22,6 +22,7 @@ import { toInputs } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import {
   trafficFrom,
   trafficInput,
@@ -63,7 +64,8 @@ async function programContestant(
   words: Words,
   packets: number,
 ): Promise<Contestant> {
-  const { program, object, ports } = loadAnalysed(path, words);
+  const file = await objectFile(path, words);
+  const { program, object, ports } = loadAnalysed(file, words);
   const traffic = trafficInput(
     words,
     ports.map(({ name }) => name),

@@ -24,15 +24,17 @@ export async function forwardingSeries(
       "--path veth runs one program with its own maps: its state is shared",
       "leave out --state",
     );
-  const jobs = contestants.flatMap((contestant) =>
-    options.cores.map((cores) => ({
-      contestant,
-      cores,
-      subject: subjectAt(contestant.from, options.words, 1),
-      shares: divide(contestant, cores).shares,
-      samples: [] as SeriesSample[],
-      notes: new Set(["generator and program share a CPU"]),
-    })),
+  const jobs = await Promise.all(
+    contestants.flatMap((contestant) =>
+      options.cores.map(async (cores) => ({
+        contestant,
+        cores,
+        subject: await subjectAt(contestant.from, options.words, 1),
+        shares: divide(contestant, cores).shares,
+        samples: [] as SeriesSample[],
+        notes: new Set(["generator and program share a CPU"]),
+      })),
+    ),
   );
   const trialSeconds = Math.min(0.2, options.seconds / 25);
   const kernel = await openKernel();

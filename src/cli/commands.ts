@@ -18,16 +18,18 @@ import {
   nic,
   allowUntested,
   program,
+  programText,
 } from "./flags.ts";
 import { generatorTables } from "./generator-tables.ts";
 import { measureCommands } from "./measure-commands.ts";
+import { sourceCommands } from "./source-commands.ts";
 
 export const commands: readonly Command[] = [
   {
     name: "split",
     summary:
       "Divides a program over cores: analyses, chooses, generates, checks, writes DIR.",
-    args: [{ name: "PROG", text: "x.o (BPF object) or x.c (needs clang)" }],
+    args: [{ name: "PROG", text: programText }],
     flags: [
       {
         name: "output",
@@ -113,7 +115,7 @@ export const commands: readonly Command[] = [
     name: "analyze",
     summary:
       "Reports the state of a program, the strategies it allows, and its races.",
-    args: [{ name: "PROG", text: "x.o or x.c" }],
+    args: [{ name: "PROG", text: programText }],
     flags: [
       ...program,
       port,
@@ -170,7 +172,7 @@ export const commands: readonly Command[] = [
   {
     name: "inspect",
     summary: "Shows programs, maps, sizes and disassembly of an object.",
-    args: [{ name: "PROG", text: "x.o or x.c" }],
+    args: [{ name: "PROG", text: programText }],
     flags: [
       ...program,
       { name: "asm", text: "disassembly with source lines" },
@@ -190,7 +192,7 @@ export const commands: readonly Command[] = [
   {
     name: "run",
     summary: "Runs a program or a split one over a trace.",
-    args: [{ name: "DIR|PROG", text: "what split wrote, or x.o" }],
+    args: [{ name: "DIR|PROG", text: "what split wrote, or a program" }],
     flags: [
       ...program,
       trace,
@@ -237,6 +239,7 @@ export const commands: readonly Command[] = [
     run: async (words, rendering) =>
       (await import("./run.ts")).run(words, rendering),
   },
+  ...sourceCommands,
   ...controlCommands,
   ...measureCommands,
   {

@@ -7,7 +7,9 @@ import {
   UnsupportedError,
   VerifierError,
   printable,
+  type SourceDiagnostic,
 } from "../base/index.ts";
+import { codeFrame, diagnosticJson } from "./code-frame.ts";
 import { writeReport, type BugReport } from "./report-file.ts";
 import { renderJson, say, type Rendering } from "./render.ts";
 
@@ -19,6 +21,8 @@ interface Failure {
   readonly offset?: number;
   readonly line?: number;
   readonly fix?: string;
+  /** Of a text that does not compile: all that is wrong with it. */
+  readonly diagnostics?: readonly SourceDiagnostic[];
 }
 
 /** Describes the error; a bug is also written to a report file. */
@@ -36,6 +40,9 @@ function describe(
       ...(error.offset === undefined ? {} : { offset: error.offset }),
       ...(error.line === undefined ? {} : { line: error.line }),
       ...(error.fix === undefined ? {} : { fix: error.fix }),
+      ...(error.diagnostics.length === 0
+        ? {}
+        : { diagnostics: error.diagnostics }),
     };
   if (error instanceof UnsupportedError)
     return {
@@ -71,10 +78,19 @@ export function renderFailure(
 ): number {
   const failure = describe(error, rendering.verbosity > 0, capture);
   if (rendering.json) {
-    renderJson({ schema: "divisi.error/1", error: failure });
+    const { diagnostics, ...error } = failure;
+    renderJson({
+      schema: "divisi.error/1",
+      error: {
+        ...error,
+        ...(diagnostics && { diagnostics: diagnostics.map(diagnosticJson) }),
+      },
+    });
     return failure.exit;
   }
   if (rendering.quiet) return failure.exit;
+  for (const diagnostic of failure.diagnostics ?? [])
+    say(`${codeFrame(diagnostic)}\n`);
   if (failure.exit === 70) say(failure.text);
   else say(`divisi: ${placed(failure)}`);
   if (failure.fix !== undefined) say(`  ${failure.fix}`);

@@ -1,6 +1,10 @@
 /** Flags that several commands take, once each. */
 import type { Flag } from "./command.ts";
 
+/** What PROG may be. */
+export const programText =
+  "x.o (BPF object), x.c (needs clang) or x.ts (network function)";
+
 export const commonFlags: readonly Flag[] = [
   { name: "json", short: "j", text: "print one JSON value on stdout" },
   { name: "quiet", short: "q", text: "print nothing; the exit code answers" },
@@ -14,7 +18,7 @@ export const commonFlags: readonly Flag[] = [
 const entry: Flag = {
   name: "entry",
   value: "NAME",
-  text: "entry function, if the object has several",
+  text: "entry function, if the object has several (not for x.ts)",
 };
 const type: Flag = {
   name: "type",
@@ -22,13 +26,13 @@ const type: Flag = {
   text: "program type, if the section name says nothing",
   choices: ["xdp", "sched_cls", "tracepoint", "socket_filter"],
 };
-const set: Flag = {
+export const set: Flag = {
   name: "set",
   value: "NAME=VALUE",
   repeatable: true,
-  text: "value of a .rodata variable",
+  text: "value of an NF's configuration, or of a .rodata variable",
 };
-const mapSize: Flag = {
+export const mapSize: Flag = {
   name: "map-size",
   value: "NAME=N",
   repeatable: true,

@@ -15,6 +15,7 @@ import type { Port } from "../strategy/index.ts";
 import { certifiedDirectory } from "./bound-directory.ts";
 import type { Words } from "./command.ts";
 import { contentsOf, loadAnalysed, runningKernel } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import { isSet, usage } from "./words.ts";
 
 export interface IfaceSubject {
@@ -29,9 +30,12 @@ export interface IfaceSubject {
   readonly bind: (ifindexes: readonly number[], cpus: number) => BoundProgram;
 }
 
-export function ifaceSubject(words: Words, count: number): IfaceSubject {
+export async function ifaceSubject(
+  words: Words,
+  count: number,
+): Promise<IfaceSubject> {
   const [path = ""] = words.args;
-  const subject = subjectAt(path, words, count);
+  const subject = await subjectAt(path, words, count);
   if (subject.ports.length === count) return subject;
   const names = subject.ports.map(({ name }) => name).join(", ");
   throw usage(
@@ -41,11 +45,11 @@ export function ifaceSubject(words: Words, count: number): IfaceSubject {
 }
 
 /** The same with as many ports as it has; `count` where it does not care. */
-export function subjectAt(
+export async function subjectAt(
   path: string,
   words: Words,
   count: number,
-): IfaceSubject {
+): Promise<IfaceSubject> {
   return existsSync(path) && statSync(path).isDirectory()
     ? directorySubject(path, words)
     : programSubject(path, words, count);
@@ -92,12 +96,13 @@ function directorySubject(path: string, words: Words): IfaceSubject {
 }
 
 /** Ports without `--port` are those of the program's variables, or as many as there are interfaces. */
-function programSubject(
+async function programSubject(
   path: string,
   words: Words,
   count: number,
-): IfaceSubject {
-  const analysed = loadAnalysed(path, words);
+): Promise<IfaceSubject> {
+  const file = await objectFile(path, words);
+  const analysed = loadAnalysed(file, words);
   const given = contentsOf(words, analysed.program)?.contents;
   const { ports, report } = analysed;
   const isAny =
@@ -118,7 +123,7 @@ function programSubject(
         "port",
         named.map(({ name }, port) => `${name}=${ifindexes[port] ?? 0}`),
       );
-      const { object, program } = loadAnalysed(path, {
+      const { object, program } = loadAnalysed(file, {
         ...words,
         flags: again,
       });

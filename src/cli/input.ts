@@ -1,15 +1,11 @@
 /**
- * PROG and TRACE arguments: from words to values.
- *
- * PROG is `x.o`, or `x.c`, which clang compiles with the flags below. A `.ts`
- * network function is refused until there is a front end for it.
+ * PROG and what is said of it: from words to values. Its bytes come from
+ * object-file.ts, which may have to compile them first.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import process from "node:process";
-import { InputError, nearest, UnsupportedError } from "../base/index.ts";
+import { InputError, nearest } from "../base/index.ts";
 import { kernelConfigValue, possibleCpus } from "../engine/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import {
@@ -31,23 +27,19 @@ import type { Port } from "../strategy/index.ts";
 import type { Words } from "./command.ts";
 import { readInput } from "./files.ts";
 import { parseMapsFile } from "./maps-file.ts";
+import type { ObjectFile } from "./object-file.ts";
 import { pairsOf, usage, valueOf, valuesOf } from "./words.ts";
 
-// prettier-ignore
-const clangFlags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__x86_64__", "-Wall", "-c"];
-
-/** Loads the program that the words name, with `--set`, `--port`, `--entry`, `--type`. */
-export function loadProgram(path: string, words: Words): Loaded {
-  const bytes = objectBytes(path);
-  return inFile(path, () => load(bytes, loadOptions(path, words)));
+/** Loads a program of the object, with `--set`, `--port`, `--entry`, `--type`. */
+export function loadProgram(file: ObjectFile, words: Words): Loaded {
+  return inFile(file.path, () => load(file.bytes, loadOptions(file, words)));
 }
 
 /** The same, analysed; ports are bound. */
-export function loadAnalysed(path: string, words: Words): Analysed {
-  const bytes = objectBytes(path);
-  const options = loadOptions(path, words);
-  return inFile(path, () => {
-    const loaded = load(bytes, options);
+export function loadAnalysed(file: ObjectFile, words: Words): Analysed {
+  const options = loadOptions(file, words);
+  return inFile(file.path, () => {
+    const loaded = load(file.bytes, options);
     for (const name of options.userWrites)
       mustBeMap("--user-writes", name, loaded.program);
     return analyseLoaded(loaded, options);
@@ -71,14 +63,14 @@ export function mustBeMap(
   );
 }
 
-function loadOptions(path: string, words: Words): LoadOptions {
+function loadOptions({ path, set }: ObjectFile, words: Words): LoadOptions {
   const entry = valueOf(words, "entry");
   const type = valueOf(words, "type");
   return {
     file: path,
     ...(entry === undefined ? {} : { entry }),
     ...(type === undefined ? {} : { type }),
-    set: pairsOf(words, "set"),
+    set,
     ports: portsOf(words),
     userWrites: valuesOf(words, "user-writes"),
     mapSizes: mapSizesOf(words),
@@ -118,12 +110,13 @@ export function profileOf(words: Words): NicProfile {
 }
 
 /** The object as it stands, with `--set`; no program is chosen. */
-export function loadObject(path: string, words: Words): ObjectSpec {
-  const bytes = objectBytes(path);
+export function loadObject(
+  { path, bytes, set }: ObjectFile,
+  words: Words,
+): ObjectSpec {
   return inFile(path, () => {
     let object = readObject(bytes, path);
-    for (const [name, value] of pairsOf(words, "set"))
-      object = setVariable(object, name, value);
+    for (const [name, value] of set) object = setVariable(object, name, value);
     for (const [name, entries] of mapSizesOf(words))
       object = resizeMap(object, name, entries);
     return object;
@@ -148,51 +141,6 @@ function inFile<T>(path: string, work: () => T): T {
     throw error instanceof InputError && error.kind === "input"
       ? error.inFile(path)
       : error;
-  }
-}
-
-function objectBytes(path: string): Uint8Array {
-  if (path.endsWith(".ts"))
-    throw new UnsupportedError(
-      `${path}: network functions in TypeScript cannot be read yet`,
-      {
-        feature: "TypeScript front end",
-        fix: "give a BPF object (x.o) or C source (x.c)",
-      },
-    );
-  return path.endsWith(".c") ? compile(path) : readInput(path);
-}
-
-function compile(path: string): Uint8Array {
-  readInput(path);
-  const folder = mkdtempSync(join(tmpdir(), "divisi-clang-"));
-  try {
-    const output = join(folder, `${basename(path, ".c")}.o`);
-    const run = spawnSync("clang", [...clangFlags, path, "-o", output], {
-      encoding: "utf8",
-    });
-    if (run.error !== undefined)
-      throw new UnsupportedError(
-        "clang is needed to compile C and was not found",
-        {
-          feature: "clang",
-          fix: "install the package clang (Debian: apt-get install clang libbpf-dev), or give the compiled object",
-        },
-      );
-    if (run.status !== 0) {
-      const line = /:(\d+):\d+: (?:fatal )?error: (.*)/.exec(run.stderr);
-      throw new InputError(
-        `clang: ${line?.[2] ?? run.stderr.trim().split("\n")[0] ?? "failed"}`,
-        {
-          code: "c-does-not-compile",
-          file: path,
-          ...(line === null ? {} : { line: Number(line[1]) }),
-        },
-      );
-    }
-    return new Uint8Array(readFileSync(output));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -12,6 +12,7 @@ import type { ObjectSpec } from "../object/index.ts";
 import type { Words } from "./command.ts";
 import { controlFlowDot } from "./dot.ts";
 import { loadObject, loadProgram } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { isSet } from "./words.ts";
 
@@ -20,8 +21,9 @@ export async function inspect(
   _rendering: Rendering,
 ): Promise<Answer> {
   const [path = ""] = words.args;
+  const file = await objectFile(path, words);
   if (isSet(words, "ir") || isSet(words, "dot")) {
-    const { program } = loadProgram(path, words);
+    const { program } = loadProgram(file, words);
     const ir = lift(program);
     const text = isSet(words, "dot") ? controlFlowDot(ir) : printIr(ir);
     return {
@@ -30,7 +32,7 @@ export async function inspect(
       text,
     };
   }
-  const object = loadObject(path, words);
+  const object = loadObject(file, words);
   return {
     exit: 0,
     json: { schema: "divisi.inspect/1", ...summary(object) },

@@ -11,7 +11,7 @@ export const measureCommands: readonly Command[] = [
       {
         name: "DIR|PROG",
         rest: true,
-        text: "what split wrote, or x.o; several",
+        text: "what split wrote, or a program; several",
       },
     ],
     flags: [

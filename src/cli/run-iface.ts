@@ -48,7 +48,7 @@ export async function runIface(
   const given = interfacesGiven(words);
   if (isSet(words, "engine"))
     throw usage("--engine is not for --iface: there the kernel runs it");
-  const subject = ifaceSubject(words, given.length);
+  const subject = await ifaceSubject(words, given.length);
   const names = inOrder(given, subject);
   const supervisor = process.env["DIVISI_SUPERVISOR"];
   await dieWithParent(

@@ -35,6 +35,7 @@ import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
 import { namespace, serving } from "./flags.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import { runIface } from "./run-iface.ts";
 import { misdirected } from "./misdirected.ts";
 import { runAnswer, type Ran } from "./run-answer.ts";
@@ -71,7 +72,8 @@ export async function run(words: Words, rendering: Rendering): Promise<Answer> {
 }
 
 async function runProgram(path: string, words: Words): Promise<Answer> {
-  const { program, report, ports, object } = loadAnalysed(path, words);
+  const file = await objectFile(path, words);
+  const { program, report, ports, object } = loadAnalysed(file, words);
   const names = ports.map(({ name }) => name);
   const traffic = trafficInput(words, names);
   const seed = seedOf(words);

@@ -19,6 +19,7 @@ import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
 import { checkTarget, writeDirectory } from "./files.ts";
 import { contentsOf, loadAnalysed, mustBeMap, profileOf } from "./input.ts";
+import { objectFile } from "./object-file.ts";
 import { Progress, say, type Answer, type Rendering } from "./render.ts";
 import { splitText } from "./split-text.ts";
 import { strategyNamed } from "./strategy-words.ts";
@@ -49,7 +50,8 @@ export async function split(
   const seed = seedOf(words);
   const profile = profileOf(words);
   checkTarget(directory, isSet(words, "force"));
-  const analysed = loadAnalysed(path, words);
+  const file = await objectFile(path, words);
+  const analysed = loadAnalysed(file, words);
   const traffic = trafficInput(
     words,
     analysed.ports.map(({ name }) => name),
@@ -94,6 +96,7 @@ export async function split(
   });
   progress.finish();
   const { list, plan, certificate } = artifactFiles({
+    file,
     analysed,
     artifact,
     tested,
