@@ -2,7 +2,7 @@
  * Messages with their place in the text: making one from a node, and the code
  * frame in which people read it.
  *
- *     nat.ts:12:13: error: a product may reach 2^53 … [nf-product]
+ *     FILE:12:13: error: a product may reach 2^53 … [nf-product]
  *       12 |   const p = a * b;
  *          |             ^^^^^
  *       write: mul32(a, b)
