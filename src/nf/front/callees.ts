@@ -1,11 +1,11 @@
 /**
  * What a call expression calls, and the scope its callee is read in.
  *
- * What the compiler knows by name is tagged `@primitive` in the library (or is no
- * function with a body at all: a scalar type, an interface of packets); all else is
- * compiled from its source, the library's like the user's. The class of a
- * declaration is that of the real object, not of the static type: an expiring
- * map is one also where the type says `HashMap`.
+ * The compiler knows by name what the library's index exports (`u32`, `min`, `hash`)
+ * and the operations of primitive declarations. Methods of composite declarations
+ * and the library's inner functions are compiled from their source, like the
+ * user's. The class of a declaration is that of the real object, not of the static
+ * type: an expiring map is one also where the type says `HashMap`.
  */
 import { parameterSymbol } from "./constant.ts";
 import type { Evaluator } from "./constants.ts";
@@ -41,9 +41,6 @@ export function callees(options: CalleesOptions): Callees {
       if (ts.isClassDeclaration(statement) && statement.name !== undefined)
         classes.set(statement.name.text, statement);
 
-  const isPrimitive = (node: ts.Node): boolean =>
-    ts.getJSDocTags(node).some((tag) => tag.tagName.text === "primitive");
-
   function isFunctionNode(node: ts.Node): node is FunctionNode {
     return (
       (ts.isFunctionDeclaration(node) ||
@@ -74,13 +71,11 @@ export function callees(options: CalleesOptions): Callees {
     const symbol = evaluator.target(callee);
     if (symbol === undefined) return undefined;
     const name = evaluator.libraryName(symbol);
+    if (name !== undefined) return { kind: "primitive", name };
     const bodies = symbol.declarations?.filter(isFunctionNode) ?? [];
     const declaration = bodies.at(-1) ?? constantFunction(symbol);
-    if (declaration !== undefined && !isPrimitive(declaration))
-      return { kind: "function", node: declaration, self: undefined };
-    if (name !== undefined) return { kind: "primitive", name };
     if (declaration !== undefined)
-      return { kind: "primitive", name: symbol.name };
+      return { kind: "function", node: declaration, self: undefined };
     const type = evaluator.constantOf(callee, scope)?.value;
     if (typeof type === "function" || typeof type === "object")
       return { kind: "construct", type };
@@ -102,22 +97,17 @@ export function callees(options: CalleesOptions): Callees {
   }
 
   function method(owner: object, name: string): Callee {
+    const isComposite = "kind" in owner && owner.kind === "composite";
     for (
       let prototype: unknown = Object.getPrototypeOf(owner);
-      typeof prototype === "object" && prototype !== null;
+      isComposite && typeof prototype === "object" && prototype !== null;
       prototype = Object.getPrototypeOf(prototype)
     ) {
-      const node = classes.get(prototype.constructor.name);
-      const found = node?.members.find(
-        (member) =>
-          ts.isMethodDeclaration(member) &&
-          member.body !== undefined &&
-          member.name.getText() === name,
-      );
-      if (node === undefined || found === undefined) continue;
-      if (isPrimitive(node) || isPrimitive(found) || !isFunctionNode(found))
-        break;
-      return { kind: "function", node: found, self: owner };
+      const found = classes
+        .get(prototype.constructor.name)
+        ?.members.find((member) => member.name?.getText() === name);
+      if (found !== undefined && isFunctionNode(found))
+        return { kind: "function", node: found, self: owner };
     }
     return { kind: "operation", object: owner, name };
   }

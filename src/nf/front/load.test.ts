@@ -10,12 +10,12 @@ import type { LoadedNf, LoadResult } from "./loaded.ts";
 import type { ts } from "./typescript-api.ts";
 
 const librarySource = `
-export class Table { readonly capacity: number; constructor(capacity: number) { this.capacity = capacity; }
-  /** @primitive */
+export class Inner { kind = "array"; has(key: number): boolean { return key < 0; } }
+export class Table { kind = "composite"; inner = new Inner(); readonly capacity: number; constructor(capacity: number) { this.capacity = capacity; }
   has(key: number): boolean { return key < 0; }
-  twice(key: number): boolean { return this.has(key * 2) && this.capacity > 0; } }
+  twice(key: number): boolean { return this.inner.has(double(key)) && this.capacity > 0; } }
+function double(x: number): number { return x * 2; }
 export function table(options: { capacity: number }): Table { return new Table(options.capacity); }
-/** @primitive */
 export function u32(value: number): number { return value >>> 0; }
 export type u32 = number;
 export function u64(value: bigint): bigint { return value; }
@@ -25,7 +25,12 @@ export const drop = { kind: "drop" };
 export function nf<C, S>(d: { name: string; ports?: string[]; config?: C; state?: (config: C) => S;
   handle: (pkt: { length: number }, ctx: { config: C; state: S; now: bigint }) => unknown }) { return d; }
 `;
+class Inner {
+  readonly kind = "array";
+}
 class Table {
+  readonly kind = "composite";
+  readonly inner = new Inner();
   readonly capacity: number;
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -129,14 +134,13 @@ test("settings reach the declarations, parsed by the value's type", async () => 
 
 test("calls are resolved in their scope", async () => {
   const nf = await loaded(program, {}, sizes);
-  const flows = nf.state.get("flows");
   const seen: string[] = [];
   const visit = (node: ts.Node, scope = nf.handleScope): void => {
     if (nf.ts.isCallExpression(node)) {
       const callee = nf.calleeOf(node, scope);
       ok(callee, node.getText());
       seen.push(
-        `${node.getText()}: ${callee.kind}${callee.kind === "operation" ? ` ${callee.name} ${String(callee.object === flows)}` : ""}`,
+        `${node.getText()}: ${callee.kind}${callee.kind === "operation" ? ` ${callee.name} of ${callee.object.constructor.name}` : ""}`,
       );
       if (callee.kind === "function" && callee.node.body !== undefined)
         visit(callee.node.body, nf.enter(callee, node, scope));
@@ -149,10 +153,11 @@ test("calls are resolved in their scope", async () => {
   visit(nf.handle.body);
   deepEqual(seen, [
     "flows.twice(pkt.length): function",
-    "this.has(key * 2): operation has true",
+    "this.inner.has(double(key)): operation has of Inner",
+    "double(key): function",
     "helper(flows, 3): function",
-    "t.has(n): operation has true",
-    "add(ctx.config.capacity, base): function",
+    "t.has(n): function",
+    "add(ctx.config.capacity, base): primitive",
   ]);
 });
 
