@@ -3,103 +3,14 @@
  * the interpreter, against results worked out by hand.
  */
 import { deepEqual, equal } from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { toHex } from "#base";
-import {
-  BytecodeMachine,
-  createState,
-  type Outcome,
-  type State,
-} from "#interp";
-import { programSpec, readObject } from "#object";
 import { buildFrame, tcpFlags, type FrameSpec } from "#packet";
+import { lan, load, verdict, wan, words } from "./support/network-function.ts";
 
-const folder = join(import.meta.dirname, "../../nfs/c");
 const second = 1_000_000_000n;
-const lan = 1;
-const wan = 2;
 const drop = 1;
 const pass = 2;
-const redirect = 4;
-
-interface Running {
-  readonly state: State;
-  readonly run: (
-    frame: FrameSpec | Uint8Array,
-    from?: { readonly ifindex?: number; readonly time?: bigint },
-  ) => Outcome;
-}
-
-function load(
-  name: string,
-  contents: Readonly<
-    Record<string, readonly (readonly [number[], number[]])[]>
-  > = {},
-  capacity: Readonly<Record<string, number>> = {},
-): Running {
-  const file = `${name}.o`;
-  const bytes = new Uint8Array(readFileSync(join(folder, file)));
-  const program = programSpec(readObject(bytes, file));
-  const ports = program.maps.some((map) => map.name === "ports")
-    ? {
-        ports: [
-          [
-            [0, 0, 0, 0],
-            [lan, 0, 0, 0],
-          ],
-          [
-            [1, 0, 0, 0],
-            [wan, 0, 0, 0],
-          ],
-        ] as const,
-      }
-    : {};
-  const all: Readonly<
-    Record<string, readonly (readonly [readonly number[], readonly number[]])[]>
-  > = { ...ports, ...contents };
-  const state = createState(program.maps, {
-    capacity,
-    contents: Object.fromEntries(
-      Object.entries(all).map(([map, entries]) => [
-        map,
-        entries.map(([key, value]) => ({
-          key: new Uint8Array(key),
-          value: new Uint8Array(value),
-        })),
-      ]),
-    ),
-  });
-  const machine = new BytecodeMachine(program, state);
-  return {
-    state,
-    run: (frame, { ifindex = lan, time = 0n } = {}) => {
-      const outcome = machine.run({
-        data: frame instanceof Uint8Array ? frame : buildFrame(frame),
-        ifindex,
-        rxQueue: 0,
-        cpu: 0,
-        time,
-      });
-      equal(outcome.fault, undefined);
-      return outcome;
-    },
-  };
-}
-
-/** `2 → out(2)`: the verdict, and where a redirect leads. */
-function verdict({ verdict: value, redirect: target }: Outcome): string {
-  if (value !== redirect)
-    return ["aborted", "drop", "pass", "tx"][value] ?? `${value}`;
-  const flood = ((target?.flags ?? 0n) & 8n) !== 0n;
-  return flood
-    ? "flood"
-    : `out ${target?.map === undefined ? target?.ifindex : target.key}`;
-}
-
-const words = (state: State, map: string): readonly string[] =>
-  state.entries(map).map(({ key, value }) => `${toHex(key)} ${toHex(value)}`);
 
 const client = { src: "10.0.0.1", dst: "192.168.0.9" };
 const options = new Uint8Array([1, 1, 1, 1]);
@@ -122,16 +33,18 @@ test("nop: the other port, unchanged; a stranger is dropped", () => {
 test("static-bridge: hit, filtered, miss floods, the port is part of the key", () => {
   const mac = [2, 0, 0, 0, 0, 7];
   const { run, state } = load("static-bridge", {
-    stations: [
-      [
-        [...mac, 0, 0],
-        [1, 0, 0, 0],
+    contents: {
+      stations: [
+        [
+          [...mac, 0, 0],
+          [1, 0, 0, 0],
+        ],
+        [
+          [...mac, 1, 0],
+          [0xfe, 0xff, 0xff, 0xff],
+        ],
       ],
-      [
-        [...mac, 1, 0],
-        [0xfe, 0xff, 0xff, 0xff],
-      ],
-    ],
+    },
   });
   const before = state.digest();
   const frame = { ...knock(80), eth: { dst: "02:00:00:00:00:07" } };
@@ -232,7 +145,9 @@ test("port-knock: options move the ports; fragments, UDP and short frames drop",
 test("ddos-mitigator: listed sources drop and count, nothing is inserted", () => {
   const zero = [0, 0, 0, 0, 0, 0, 0, 0];
   const { run, state } = load("ddos-mitigator", {
-    sources: [[[10, 0, 0, 1], zero]],
+    contents: {
+      sources: [[[10, 0, 0, 1], zero]],
+    },
   });
   equal(verdict(run(knock(80))), "drop");
   equal(verdict(run({ ipv4: { ...client, protocol: 0 } })), "drop");
@@ -295,7 +210,7 @@ test("policer: the bucket, to the byte and the nanosecond", () => {
 });
 
 test("policer: a full table drops new destinations only", () => {
-  const { run } = load("policer", {}, { buckets: 1 });
+  const { run } = load("policer", { capacity: { buckets: 1 } });
   const from = { ifindex: wan };
   equal(verdict(run(knock(80), from)), "out 0");
   equal(
@@ -351,7 +266,7 @@ test("firewall: answers only to what the LAN began, until it expires", () => {
 });
 
 test("firewall: full table forwards untracked; what is not L4 drops", () => {
-  const { run, state } = load("firewall", {}, { flows: 1 });
+  const { run, state } = load("firewall", { capacity: { flows: 1 } });
   equal(verdict(run(knock(80))), "out 1");
   equal(verdict(run(knock(81))), "out 1");
   equal(words(state, "flows").length, 1);

@@ -76,6 +76,11 @@ const wanted: Readonly<Record<string, { readonly maps: readonly string[]; readon
   "ddos-mitigator": { maps: ["sources"],     verdicts: ["pass", "drop"] },
   "policer":        { maps: ["buckets"], verdicts: ["redirect", "drop"] },
   "firewall":       { maps: ["flows"],       verdicts: ["redirect", "drop"] },
+  "fwd":            { maps: [],              verdicts: ["redirect", "drop"] },
+  "dynamic-bridge": { maps: ["stations"],    verdicts: ["redirect", "drop"] },
+  "nat":            { maps: ["flows"],       verdicts: ["redirect", "drop"] },
+  "allow":          { maps: ["allowed"],     verdicts: ["redirect", "drop"] },
+  "proxy":          { maps: ["services"],    verdicts: ["redirect", "drop"] },
 };
 
 test("the table names the programs of nfs/c", () => {

@@ -17,25 +17,11 @@
  * an expired flow that nobody asks for keeps its place in the table.
  */
 #define NF_PORTS
+#define NF_MACS
 #include "nf.h"
 
 /* Nanoseconds: 100 s. */
 volatile const __u64 expiry = 100000000000ULL;
-
-/* Indexed by out port: LAN, WAN. */
-struct mac_pair {
-	__u8 next_hop[6];
-	__u8 own[6];
-};
-
-volatile const struct mac_pair lan_macs = {
-	.next_hop = { 0x02, 0, 0, 0, 0, 0x11 },
-	.own = { 0x02, 0, 0, 0, 0, 0x01 },
-};
-volatile const struct mac_pair wan_macs = {
-	.next_hop = { 0x02, 0, 0, 0, 0, 0x12 },
-	.own = { 0x02, 0, 0, 0, 0, 0x02 },
-};
 
 struct flow {
 	__u64 last;
@@ -49,18 +35,6 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
-
-ALWAYS_INLINE void set_macs(struct ethhdr *eth,
-			    const volatile struct mac_pair *macs)
-{
-	int i;
-
-#pragma unroll
-	for (i = 0; i < 6; i++) {
-		eth->h_dest[i] = macs->next_hop[i];
-		eth->h_source[i] = macs->own[i];
-	}
-}
 
 SEC("xdp")
 int firewall(struct xdp_md *ctx)
@@ -97,7 +71,7 @@ int firewall(struct xdp_md *ctx)
 
 			bpf_map_update_elem(&flows, &key, &first, BPF_ANY);
 		}
-		set_macs(eth, &wan_macs);
+		set_macs(eth, wan_next_hop, wan_mac);
 		return out(WAN);
 	}
 	if (ifindex != wan_ifindex)
@@ -115,7 +89,7 @@ int firewall(struct xdp_md *ctx)
 		return XDP_DROP;
 	}
 	flow->last = now;
-	set_macs(eth, &lan_macs);
+	set_macs(eth, lan_next_hop, lan_mac);
 	return out(flow->port);
 }
 

@@ -12,6 +12,11 @@
  * read-only variables lan_ifindex and wan_ifindex (set them before loading) and
  * speaks of ports 0 (LAN) and 1 (WAN) otherwise. out(p) redirects through the
  * device map `ports`, which user space fills: ports[0] = lan, ports[1] = wan.
+ *
+ * Define before including: NF_PORTS for ports, NF_MACS for the read-only variables
+ * lan_mac, wan_mac (our own), lan_next_hop, wan_next_hop and set_macs. A MAC is a
+ * 48-bit number, its first byte the most significant: 02:00:00:00:00:01 is
+ * 0x020000000001, so that it can be set as one number.
  */
 #ifndef NF_H
 #define NF_H
@@ -33,6 +38,12 @@
 /* TCP flags in byte 13 of the header. */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* Bytes of the headers that parse_l4 finds whole. */
+#define TCP_SIZE 20
+#define UDP_SIZE 8
 
 /* The part that TCP and UDP headers have in common. */
 struct l4hdr {
@@ -79,10 +90,10 @@ ALWAYS_INLINE struct l4hdr *parse_l4(struct xdp_md *ctx, struct iphdr *ip)
 	if (is_fragment(ip))
 		return 0;
 	if (ip->protocol == IPPROTO_TCP) {
-		if (l4 + 20 > end)
+		if (l4 + TCP_SIZE > end)
 			return 0;
 	} else if (ip->protocol == IPPROTO_UDP) {
-		if (l4 + 8 > end)
+		if (l4 + UDP_SIZE > end)
 			return 0;
 	} else {
 		return 0;
@@ -99,6 +110,64 @@ struct flow_key {
 	__u8 protocol;
 	__u8 zero[3];
 };
+
+/* The key of the packet's own direction, and of the other one. */
+ALWAYS_INLINE struct flow_key flow_of(const struct iphdr *ip,
+				      const struct l4hdr *l4)
+{
+	struct flow_key key = {
+		.source = ip->saddr,
+		.destination = ip->daddr,
+		.source_port = l4->source,
+		.destination_port = l4->dest,
+		.protocol = ip->protocol,
+	};
+
+	return key;
+}
+
+ALWAYS_INLINE struct flow_key swapped_flow_of(const struct iphdr *ip,
+					      const struct l4hdr *l4)
+{
+	struct flow_key key = {
+		.source = ip->daddr,
+		.destination = ip->saddr,
+		.source_port = l4->dest,
+		.destination_port = l4->source,
+		.protocol = ip->protocol,
+	};
+
+	return key;
+}
+
+/* A MAC as a number, into six bytes; and both addresses of a frame. */
+ALWAYS_INLINE void put_mac(void *to, __u64 mac)
+{
+	*(__u16 *)to = bpf_htons(mac >> 32);
+	*(__u32 *)(to + 2) = bpf_htonl(mac);
+}
+
+ALWAYS_INLINE void set_macs(struct ethhdr *eth, __u64 destination, __u64 source)
+{
+	put_mac(eth->h_dest, destination);
+	put_mac(eth->h_source, source);
+}
+
+/* The frame goes back whence it came: its two MACs change places. */
+ALWAYS_INLINE int bounce(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	__u8 mac[ETH_ALEN];
+
+	if ((void *)(eth + 1) > end)
+		return XDP_DROP;
+	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	return XDP_TX;
+}
 
 #ifdef NF_PORTS
 
@@ -128,4 +197,14 @@ ALWAYS_INLINE int flood(void)
 }
 
 #endif
+
+#ifdef NF_MACS
+
+volatile const __u64 lan_mac = 0x020000000001;
+volatile const __u64 wan_mac = 0x020000000002;
+volatile const __u64 lan_next_hop = 0x020000000011;
+volatile const __u64 wan_next_hop = 0x020000000012;
+
+#endif
+
 #endif

@@ -14,13 +14,24 @@ const object = readObject(
 const rodata = (changed: typeof object): Uint8Array | undefined =>
   changed.maps.find(({ name }) => name === ".rodata")?.data;
 
+/** The same bytes as a struct. */
+const withMember = {
+  ...object,
+  maps: object.maps.map((map) => ({
+    ...map,
+    valueFields: [
+      { path: "pair.own[5]", bitOffset: 27 * 8, bits: 8, kind: "int" as const },
+    ],
+  })),
+};
+
 test("a variable and a member are set, all else stays", () => {
   const before = rodata(object) ?? new Uint8Array();
   const after = rodata(setVariable(object, "wan_ifindex", "0x0102"));
   const want = before.slice();
   want.set([2, 1, 0, 0], 4);
   deepEqual(after, want);
-  const member = rodata(setVariable(object, "lan_macs.own[5]", "255"));
+  const member = rodata(setVariable(withMember, "pair.own[5]", "255"));
   equal(member?.[27], 255);
   deepEqual(rodata(object), before);
 });
@@ -30,7 +41,7 @@ test("what cannot be set is refused", () => {
     ["wan_ifindx", "1", /no read-only variable wan_ifindx/],
     ["wan_ifindex", "one", /whole number/],
     ["wan_ifindex", "4294967296", /32 bits/],
-    ["lan_macs", "1", /no read-only variable/],
+    ["lan_mac[0]", "1", /no read-only variable/],
   ];
   for (const [name, value, says] of cases)
     throws(() => setVariable(object, name, value), says);

@@ -2,7 +2,7 @@
  * `--set NAME=VALUE`: the first contents of a variable in a data section, changed
  * in the object itself, so that what is analysed is what is emitted.
  *
- * NAME is a variable (`expiry`) or a member of one (`lan_macs.own[0]`), as BTF
+ * NAME is a variable (`expiry`) or a member of one (`macs.own[0]`), as BTF
  * tells the layout; VALUE a whole number (0x… too), true or false.
  */
 import { InputError, nearest } from "../base/index.ts";
