@@ -9,7 +9,7 @@ const steps = [
   ["types", process.execPath, [tsc, "-p", "tsconfig.json"]],
   ["types (dev)", process.execPath, [tsc, "-p", "tsconfig.dev.json"]],
   // prettier-ignore
-  ["lint", bin("oxlint"), ["--type-aware", "--deny-warnings", "src", "test", "bench", "scripts"]],
+  ["lint", bin("oxlint"), ["--type-aware", "--deny-warnings", "src", "test", "bench", "scripts", "nfs"]],
   ["format", bin("prettier"), ["--check", "--log-level", "warn", "."]],
   ["unused", bin("knip"), []],
   ["package", bin("publint"), ["--strict"]],

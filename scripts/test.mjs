@@ -1,6 +1,6 @@
 // Finds the compiled tests and runs them with node:test.
 //   node scripts/test.mjs [PLACE…] [--name PATTERN]
-// PLACE: a folder or file under src/, test/ or bench/; default: all.
+// PLACE: a folder or file under src/, test/, bench/ or nfs/; default: all.
 // Fails when it finds no test, and, with CI or DIVISI_NO_SKIP set, on any skip.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -52,7 +52,9 @@ const places = words.length > 0 ? words.map(compiled) : [];
 const files = (
   places.length > 0
     ? places.flatMap(collect)
-    : [...collect(join(root, "dist")), ...collect(join(root, "dist-dev/test"))]
+    : ["dist", "dist-dev/test", "dist-dev/nfs"].flatMap((folder) =>
+        collect(join(root, folder)),
+      )
 ).filter((file) => existsSync(sourceOf(file)));
 if (files.length === 0) {
   console.error("no test files found");

@@ -213,6 +213,7 @@ const faults: Readonly<Record<string, string>> = {
 
 const wordsOf: Readonly<Record<string, readonly string[]>> = {
   split: ["nfs/c/port-knock.o", "-o", join(folder, "bug")],
+  new: [join(folder, "bug-nf")],
   build: ["nfs/c/port-knock.o", "-o", join(folder, "bug.o")],
   check: [folder],
   analyze: ["nfs/c/nop.o"],

@@ -20,6 +20,7 @@ _divisi() {
     "doctor") words="--iface --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --map-size --asm --ir --dot --json --quiet --verbose" ;;
     "run") words="--entry --type --set --map-size --trace --inside --maps --port --out --engine --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
+    "new") words="--force --json --quiet --verbose" ;;
     "build") words="--output --set --map-size --json --quiet --verbose" ;;
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
     "status") words="--json --quiet --verbose" ;;
@@ -40,7 +41,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run build attach status detach upgrade map undo bench compare rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run new build attach status detach upgrade map undo bench compare rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       map) COMPREPLY=($(compgen -W "get set dump load" -- "$current")) ;;

@@ -69,6 +69,8 @@ complete -c divisi -n '__fish_seen_subcommand_from run' -l apply-nic -d 'set que
 complete -c divisi -n '__fish_seen_subcommand_from run' -l replace -d 'take the place of an XDP program that belongs to no link; it comes back'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l pin-root -r -d 'where a replaced program is kept meanwhile (default /sys/fs/bpf)'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l seed -r -d 'seed of everything random (default 1)'
+complete -c divisi -n __fish_use_subcommand -a new -d 'Writes a starter network function in TypeScript, with its test.'
+complete -c divisi -n '__fish_seen_subcommand_from new' -l force -d 'write it again where nothing in the folder was changed'
 complete -c divisi -n __fish_use_subcommand -a build -d 'Compiles a program to an object that any loader takes.'
 complete -c divisi -n '__fish_seen_subcommand_from build' -l output -s o -r -d 'object to write; `-` to stdout'
 complete -c divisi -n '__fish_seen_subcommand_from build' -l set -r -d 'value of an NF\'s configuration, or of a .rodata variable'

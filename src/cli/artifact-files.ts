@@ -1,5 +1,4 @@
 /** Everything that goes into DIR, and the certificate over it. */
-import { readFileSync } from "node:fs";
 import {
   certify,
   demandOf,
@@ -12,6 +11,7 @@ import { planJson } from "../strategy/index.ts";
 import { sha256, type OutputFile } from "./files.ts";
 import type { ObjectFile } from "./object-file.ts";
 import { readmeText } from "./split-text.ts";
+import { version } from "./version.ts";
 
 export interface ArtifactInput {
   readonly file: ObjectFile;
@@ -99,12 +99,4 @@ function inputOf({ file, analysed }: ArtifactInput): object {
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
-}
-
-function version(): string {
-  const text = readFileSync(
-    new URL("../../package.json", import.meta.url),
-    "utf8",
-  );
-  return (JSON.parse(text) as { version: string }).version;
 }

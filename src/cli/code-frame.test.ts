@@ -8,7 +8,7 @@ const plain: SourceDiagnostic = {
   code: "nf-product",
   severity: "error",
   message: "the product may pass 2^53",
-  fix: "write mul32(a, b)",
+  fix: "mul32(a, b)",
   file: "limiter.ts",
   start: { line: 12, column: 15 },
   end: { line: 12, column: 20 },
@@ -27,7 +27,7 @@ const cases: readonly (readonly [
       "limiter.ts:12:15: error: the product may pass 2^53 [nf-product]",
       "  12 |     const x = a * b;",
       "     |               ^^^^^",
-      "  write mul32(a, b)",
+      "  write: mul32(a, b)",
     ],
   ],
   [
@@ -41,7 +41,7 @@ const cases: readonly (readonly [
       "limiter.ts:12:12: error: the product may pass 2^53 [nf-product]",
       '  12 |   log("😀", a * b);',
       "     |             ^^^^^",
-      "  write mul32(a, b)",
+      "  write: mul32(a, b)",
     ],
   ],
   [
@@ -51,7 +51,7 @@ const cases: readonly (readonly [
       "limiter.ts:12:15: error: the product may pass 2^53 [nf-product]",
       "  12 |     const x = a * b;",
       "     |               ^^^^^^",
-      "  write mul32(a, b)",
+      "  write: mul32(a, b)",
     ],
   ],
   [
@@ -59,7 +59,7 @@ const cases: readonly (readonly [
     { text: "", start: { line: 1, column: 1 }, end: { line: 1, column: 1 } },
     [
       "limiter.ts:1:1: error: the product may pass 2^53 [nf-product]",
-      "  write mul32(a, b)",
+      "  write: mul32(a, b)",
     ],
   ],
   [
@@ -69,7 +69,7 @@ const cases: readonly (readonly [
       "limiter.ts:12:21: error: the product may pass 2^53 [nf-product]",
       "  12 |     const x = a * b;",
       "     |                     ^",
-      "  write mul32(a, b)",
+      "  write: mul32(a, b)",
     ],
   ],
 ];
@@ -108,6 +108,6 @@ test("as JSON", () => {
     column: 15,
     endLine: 12,
     endColumn: 20,
-    fix: "write mul32(a, b)",
+    fix: "mul32(a, b)",
   });
 });

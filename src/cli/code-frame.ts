@@ -5,7 +5,7 @@
  *     limiter.ts:12:17: error: the product may pass 2^53 [nf-product]
  *       12 |     const x = a * b;
  *          |               ^^^^^
- *       write mul32(a, b)
+ *       write: mul32(a, b)
  *
  * A line that is too long for the terminal is cut around what is meant.
  */
@@ -18,7 +18,7 @@ export function codeFrame(diagnostic: SourceDiagnostic): string {
   return [
     ...wrapped(head, 2),
     ...frame(diagnostic),
-    ...(fix === undefined ? [] : wrapped(`  ${fix}`, 2)),
+    ...(fix === undefined ? [] : wrapped(`  write: ${fix}`, 9)),
   ].join("\n");
 }
 

@@ -2,7 +2,6 @@
  * The command line itself: builds the parser from the table of commands, runs
  * the one that was named, renders its answer. Started by main.ts.
  */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command as Parser, CommanderError, Option } from "commander";
 import { InputError, nearest } from "../base/index.ts";
@@ -13,6 +12,7 @@ import { commonFlags } from "./flags.ts";
 import { crashCapture } from "./crash-capture.ts";
 import { renderFailure } from "./failure.ts";
 import { renderAnswer, type Rendering } from "./render.ts";
+import { version } from "./version.ts";
 import { wrapped } from "./wrap.ts";
 
 const words = process.argv.slice(2);
@@ -212,13 +212,4 @@ function usageError(error: CommanderError): InputError {
     kind: "usage",
     fix: hint === "" ? "--help shows what it takes" : hint,
   });
-}
-
-function version(): string {
-  const text = readFileSync(
-    new URL("../../package.json", import.meta.url),
-    "utf8",
-  );
-  const { version: found } = JSON.parse(text) as { version: string };
-  return found;
 }

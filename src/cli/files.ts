@@ -63,25 +63,39 @@ export interface OutputFile {
   readonly executable?: true;
 }
 
-/** Refuses an existing target unless forced; call before the long work starts. */
-export function checkTarget(directory: string, force: boolean): void {
+/**
+ * Refuses an existing target unless forced; call before the long work starts.
+ * `foreign` says of a folder why it is not ours to replace.
+ */
+export function checkTarget(
+  directory: string,
+  force: boolean,
+  foreign: (directory: string) => string | undefined = withoutPlan,
+): void {
   checkParent(directory);
   if (!existsSync(directory)) return;
-  const ours =
-    statSync(directory).isDirectory() &&
-    (readdirSync(directory).length === 0 ||
-      existsSync(join(directory, "plan.json")));
   if (!force)
     throw new InputError(`${directory} exists`, {
       code: "output-exists",
       kind: "usage",
       fix: "--force replaces it",
     });
-  if (!ours)
+  const reason = statSync(directory).isDirectory()
+    ? foreign(directory)
+    : "it is no folder";
+  if (reason !== undefined)
     throw new InputError(
-      `${directory} was not written by divisi (it has no plan.json): not replaced`,
+      `${directory} was not written by divisi (${reason}): not replaced`,
       { code: "output-foreign", kind: "usage" },
     );
+}
+
+/** Of what split writes. */
+function withoutPlan(directory: string): string | undefined {
+  return readdirSync(directory).length === 0 ||
+    existsSync(join(directory, "plan.json"))
+    ? undefined
+    : "it has no plan.json";
 }
 
 /** Something is about to be created beside `path`: can it be? */

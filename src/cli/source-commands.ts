@@ -4,6 +4,25 @@ import { mapSize, programText, set } from "./flags.ts";
 
 export const sourceCommands: readonly Command[] = [
   {
+    name: "new",
+    summary: "Writes a starter network function in TypeScript, with its test.",
+    args: [
+      { name: "NAME", text: "folder to write, and name of the function in it" },
+    ],
+    flags: [
+      {
+        name: "force",
+        text: "write it again where nothing in the folder was changed",
+      },
+    ],
+    examples: [
+      ["divisi new limiter", "limiter/limiter.ts and what belongs to it"],
+      ["cd limiter && npm install && npm test", "then this runs its test"],
+    ],
+    run: async (words, rendering) =>
+      (await import("./new.ts")).newProject(words, rendering),
+  },
+  {
     name: "build",
     summary: "Compiles a program to an object that any loader takes.",
     args: [{ name: "PROG", text: programText }],

@@ -4,7 +4,7 @@
  * Layouts are given (offsets, sizes), never computed here; gaps are padding.
  */
 
-/** Names of the source language; `be` is network order, `mac` a 48-bit number in eight bytes. */
+/** Names of the source language; `be` is network order, `mac` six bytes. */
 export type ScalarName =
   | "u8"
   | "u16"

@@ -205,7 +205,7 @@ test("keys and values have members with names", () => {
       ["key.ports[0]", 192, 16],
       ["key.ports[1]", 208, 16],
       ["key.protocol", 224, 8],
-      ["station", 256, 64],
+      ["station[0]", 256, 8],
     ],
   );
 });
@@ -243,7 +243,7 @@ test("bpftool lists it as it would a compiler's", { skip }, () => {
     "typedef __u32 __be32;",
     "struct flow_key { __be32 source; __be32 destination; __be16 ports[2]; __u8 protocol; };",
     "struct flow { __u64 last; bool is_new; };",
-    "struct flows_chain_cell { __u64 last; __u32 next; __u32 previous; struct flow_key key; __u64 station; };",
+    "struct flows_chain_cell { __u64 last; __u32 next; __u32 previous; struct flow_key key; __u8 station[6]; };",
     "struct xdp_md { __u32 data; __u32 data_end; __u32 data_meta; __u32 ingress_ifindex; __u32 rx_queue_index; __u32 egress_ifindex; };",
   ])
     ok(flat.includes(piece), `${piece}\n${dump}`);

@@ -19,7 +19,7 @@ interface Scalar {
 }
 
 // prettier-ignore
-const scalars: Readonly<Record<ScalarName, Scalar>> = {
+const scalars: Readonly<Record<Exclude<ScalarName, "mac">, Scalar>> = {
   u8:   { base: "unsigned char",      size: 1, encoding: 0, names: ["__u8"] },
   u16:  { base: "unsigned short",     size: 2, encoding: 0, names: ["__u16"] },
   u32:  { base: "unsigned int",       size: 4, encoding: 0, names: ["__u32"] },
@@ -31,7 +31,6 @@ const scalars: Readonly<Record<ScalarName, Scalar>> = {
   be16: { base: "unsigned short",     size: 2, encoding: 0, names: ["__be16", "__u16"] },
   be32: { base: "unsigned int",       size: 4, encoding: 0, names: ["__be32", "__u32"] },
   be64: { base: "unsigned long long", size: 8, encoding: 0, names: ["__be64", "__u64"] },
-  mac:  { base: "unsigned long long", size: 8, encoding: 0, names: ["__u64"] },
   bool: { base: "_Bool",              size: 1, encoding: 4, names: ["bool"] },
 };
 
@@ -68,7 +67,9 @@ export class TypeDescriber {
     const builder = this.#builder;
     switch (type.kind) {
       case "scalar":
-        return this.#scalar(scalars[type.name]);
+        return type.name === "mac"
+          ? builder.array(this.id({ kind: "scalar", name: "u8" }), 6)
+          : this.#scalar(scalars[type.name]);
       case "array":
         return builder.array(this.id(type.element), type.count);
       case "pointer":
