@@ -50,3 +50,8 @@ export {
 } from "./wasm/map-layout.ts";
 export { hashConstants } from "./wasm/table-lookup.ts";
 export type { Control } from "./wasm/translate.ts";
+export {
+  lowerProgram,
+  type FunctionFacts,
+  type LowerOptions,
+} from "./bpf/lower/lower-program.ts";

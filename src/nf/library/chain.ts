@@ -97,6 +97,10 @@ export class Chain<K extends Type> {
     if (index >= this.capacity) return;
     const cell = this.cells.at(index + 1);
     if (index >= u32(this.cells.at(0).last) || cell.previous === FREE) return;
+    if (cell.next === 0) {
+      cell.last = now;
+      return;
+    }
     this.unlink(cell);
     this.append(index + 1, cell, now);
   }

@@ -96,18 +96,17 @@ export class ExpiringMap<K extends Type, V extends Type> {
     const entry = zero(this.entries.value);
     copy(this.value, entry, value);
     entry.index = number - 1;
-    return this.entries.set(key, entry);
+    if (this.entries.set(key, entry)) return true;
+    this.chain.free(number - 1);
+    return false;
   }
 
-  /** False where the key was not there, or had expired. */
+  /** False where the key was not there; an expired entry may still be there. */
   delete(key: ValueOf<K>): boolean {
     const entry = this.entries.get(key);
     if (entry === undefined) return false;
-    const { index } = entry;
-    if (!this.chain.isAlive(index, now())) return false;
-    this.entries.delete(key);
-    this.chain.free(index);
-    return true;
+    this.chain.free(entry.index);
+    return this.entries.delete(key);
   }
 
   /** The entry's index: 0 … capacity − 1, of no other live entry. */

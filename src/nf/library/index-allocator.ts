@@ -2,7 +2,8 @@
  * `indexAllocator`: hands out indices 0 … capacity − 1 that live while they are
  * used. Written in the subset.
  *
- * Representation: a chain `NAME_chain` (see `chain.ts`) whose cells have no key.
+ * Representation: the cells of a chain (see `chain.ts`) without keys, an ARRAY
+ * `NAME`; the chain's functions are called NAME_chain_allocate and so on.
  * Not promised: which free index is handed out.
  */
 import { Chain } from "./chain.ts";
@@ -63,7 +64,11 @@ export class IndexAllocator {
   }
 
   parts(name: string): readonly Part[] {
-    return [{ name, declaration: this }, ...this.chain.parts(`${name}_chain`)];
+    return [
+      { name, declaration: this },
+      { name: `${name}_chain`, declaration: this.chain },
+      ...this.chain.cells.parts(name),
+    ];
   }
 
   renew(): IndexAllocator {

@@ -4,11 +4,7 @@
  * Declare configuration, state and a handler with `nf`; run it as plain JavaScript
  * with `open`; `divisi` compiles the same file.
  */
-export {
-  buildFrame as frame,
-  tcpFlags,
-  type FrameSpec,
-} from "../../packet/index.ts";
+export { buildFrame as frame, type FrameSpec } from "../../packet/index.ts";
 export { div, max, min, mul32 } from "./arithmetic.ts";
 export { ArrayMap, array, type ArrayOptions } from "./array-map.ts";
 export { BloomFilter, bloomFilter, type BloomOptions } from "./bloom-filter.ts";
@@ -141,6 +137,7 @@ export {
   etherTypes,
   headerSizes,
   protocols,
+  tcpFlags,
   viewFields,
   type Fix,
   type ViewField,

@@ -4,7 +4,11 @@
  * they are in JavaScript, whether they may be assigned, and which checksum an
  * assignment keeps right. The runtime and the compiler both derive from it.
  */
-import { fields, type FieldName } from "../../packet/index.ts";
+import {
+  fields,
+  tcpFlags as flags,
+  type FieldName,
+} from "../../packet/index.ts";
 
 export type ViewName = "eth" | "vlan" | "ipv4" | "ipv6" | "tcp" | "udp" | "icmp" | "l4"; // prettier-ignore
 
@@ -140,3 +144,15 @@ export const etherTypes = {
 
 /** IP protocol numbers. */
 export const protocols = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 } as const;
+
+/** The bits of `tcp.flags`. Written out: the compiler sees this folder only. */
+export const tcpFlags: {
+  readonly fin: number;
+  readonly syn: number;
+  readonly rst: number;
+  readonly psh: number;
+  readonly ack: number;
+  readonly urg: number;
+  readonly ece: number;
+  readonly cwr: number;
+} = flags;
