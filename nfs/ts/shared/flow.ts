@@ -1,0 +1,49 @@
+/**
+ * A flow: one direction of one TCP or UDP conversation. 16 bytes in memory;
+ * the three bytes behind the protocol are padding, always zero.
+ */
+import { be16, be32, struct, tcpFlags, u8 } from "divisi/nf";
+import type { Ipv4Header, Ports, ValueOf } from "divisi/nf";
+
+export const FlowKey = struct("flow_key", {
+  source: be32,
+  destination: be32,
+  source_port: be16,
+  destination_port: be16,
+  protocol: u8,
+});
+export type FlowKey = ValueOf<typeof FlowKey>;
+
+/** The flow a packet belongs to. */
+export function flowOf(ip: Ipv4Header, l4: Ports): FlowKey {
+  return FlowKey({
+    source: ip.src,
+    destination: ip.dst,
+    source_port: l4.sport,
+    destination_port: l4.dport,
+    protocol: ip.protocol,
+  });
+}
+
+/** The flow a packet answers: source and destination swapped. */
+export function swappedFlowOf(ip: Ipv4Header, l4: Ports): FlowKey {
+  return FlowKey({
+    source: ip.dst,
+    destination: ip.src,
+    source_port: l4.dport,
+    destination_port: l4.sport,
+    protocol: ip.protocol,
+  });
+}
+
+/** May the packet begin a flow? A TCP SYN, and any UDP. */
+export function mayBegin(ip: Ipv4Header): boolean {
+  const tcp = ip.tcp;
+  return tcp === undefined || (tcp.flags & tcpFlags.syn) !== 0;
+}
+
+/** Does the packet carry one of the TCP flags `flags`? */
+export function hasFlag(ip: Ipv4Header, flags: number): boolean {
+  const tcp = ip.tcp;
+  return tcp !== undefined && (tcp.flags & flags) !== 0;
+}
