@@ -1,117 +1,43 @@
 /**
- * The C network functions with ports that keep, look up or rewrite addresses: hit, miss,
- * full, expired, both directions and what they do not understand, by tables of packets
- * and verdicts worked out by hand from the headers of the sources.
+ * The C network functions that forward, bridge and translate: hit, miss, full, expired,
+ * both directions and what they do not understand, by tables of packets and verdicts
+ * worked out by hand from the headers of the sources.
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "#base";
+import { buildFrame, checkChecksums, type FrameSpec } from "#packet";
 import {
-  buildFrame,
-  checkChecksums,
-  parseFrame,
-  printIpv4,
-  readField,
-  tcpFlags,
-  type FrameSpec,
-} from "#packet";
-import {
+  arp,
+  back,
+  changed,
+  endsOf,
+  expectRun,
   lan,
   load,
+  notL4,
+  options,
+  second,
   stranger,
+  tcp,
+  there,
+  udp,
   verdict,
   wan,
   words,
   type Entries,
-  type Running,
 } from "./support/network-function.ts";
-
-const second = 1_000_000_000n;
-
-/** `udp("10.0.0.1:4000 10.0.0.2:80")` */
-function udp(text: string, more: Partial<FrameSpec> = {}): FrameSpec {
-  const { ipv4, sport, dport } = ends(text);
-  return { ipv4, udp: { sport, dport }, ...more };
-}
-
-function tcp(text: string, flags: number = tcpFlags.ack): FrameSpec {
-  const { ipv4, sport, dport } = ends(text);
-  return { ipv4, tcp: { sport, dport, flags } };
-}
-
-function ends(text: string) {
-  const [src = "", sport = "", dst = "", dport = ""] = text.split(/[: ]/);
-  return { ipv4: { src, dst }, sport: Number(sport), dport: Number(dport) };
-}
-
-/** `10.0.0.1:4000 10.0.0.2:80` of a frame, and that its checksums are good. */
-function endsOf(data: Uint8Array): string {
-  const frame = parseFrame(data);
-  deepEqual(checkChecksums(data), { ipv4: "good", transport: "good" });
-  const read = (field: "l4.sport" | "l4.dport"): string =>
-    String(readField(frame, field));
-  const address = (field: "ipv4.src" | "ipv4.dst"): string =>
-    printIpv4(readField(frame, field) ?? 0n);
-  return `${address("ipv4.src")}:${read("l4.sport")} ${address("ipv4.dst")}:${read("l4.dport")}`;
-}
-
-/** From where, when (in nanoseconds), what, and the verdict it must get. */
-type Step = readonly [number, bigint, FrameSpec | Uint8Array, string];
-
-function expectRun({ run }: Running, steps: readonly Step[]): void {
-  const have = steps.map(([ifindex, time, frame]) =>
-    verdict(run(frame, { ifindex, time })),
-  );
-  deepEqual(
-    have.map((word, at) => `${at}: ${word}`),
-    steps.map(([, , , want], at) => `${at}: ${want}`),
-  );
-}
-
-const there = "10.0.0.1:4000 192.168.0.9:80";
-const back = "192.168.0.9:80 10.0.0.1:4000";
-const arp: FrameSpec = {
-  arp: { op: 1, senderIp: "10.0.0.1", targetIp: "10.0.0.2" },
-};
-const options = new Uint8Array([1, 1, 1, 1]);
-
-/** What is no whole, unfragmented TCP or UDP packet directly behind Ethernet. */
-const notL4: Readonly<Record<string, FrameSpec | Uint8Array>> = {
-  arp,
-  icmp: { ipv4: ends(there).ipv4, icmp: { type: 8 } },
-  "first fragment": {
-    ...udp(there),
-    ipv4: { ...ends(there).ipv4, moreFragments: true },
-  },
-  "last fragment": {
-    ...udp(there),
-    ipv4: { ...ends(there).ipv4, fragmentOffset: 3 },
-  },
-  "UDP header cut": buildFrame(udp(there)).subarray(0, 41),
-  "TCP header cut": buildFrame(tcp(there)).subarray(0, 53),
-  "IPv4 header cut": buildFrame(udp(there)).subarray(0, 33),
-  "IPv4 options cut": buildFrame({
-    ...udp(there),
-    ipv4: { ...ends(there).ipv4, options },
-  }).subarray(0, 37),
-  ipv6: { ipv6: { src: "::1", dst: "::2" }, udp: { sport: 1, dport: 2 } },
-  vlan: { ...udp(there), vlans: [7] },
-  "version 5": changed(buildFrame(udp(there)), 14, 0x55),
-  "IHL 4": changed(buildFrame(udp(there)), 14, 0x44),
-};
-
-function changed(data: Uint8Array, at: number, byte: number): Uint8Array {
-  const copy = data.slice();
-  copy[at] = byte;
-  return copy;
-}
 
 // Verdicts on what is not L4, from lan and from wan.
 // prettier-ignore
 const unread: Readonly<Record<string, readonly [string, string]>> = {
-  nat:   ["drop", "drop"],
-  allow: ["drop", "drop"],
-  proxy: ["drop", "drop"],
+  "nat":                ["drop", "drop"],
+  "allow":              ["drop", "drop"],
+  "proxy":              ["drop", "drop"],
+  "connection-limiter": ["drop", "drop"],
+  "port-scan-detector": ["drop", "drop"],
+  "load-balancer":      ["drop", "drop"],
+  "hash-lb":            ["drop", "drop"],
 };
 
 for (const [name, [fromLan, fromWan]] of Object.entries(unread))

@@ -35,7 +35,8 @@
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
 
-/* TCP flags in byte 13 of the header. */
+/* Where the TCP header has its flags, and some of them. */
+#define TCP_FLAGS 13
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
