@@ -12,10 +12,11 @@ import nat from "../nfs/ts/nat.ts";
 import proxy from "../nfs/ts/proxy.ts";
 import {
   answer,
+  dropped,
+  expectFrame,
   expectVerdicts,
   inside,
   lan,
-  notL4,
   second,
   server,
   session,
@@ -23,27 +24,12 @@ import {
   udp,
   wan,
   withOptions,
-  type Sender,
   type Step,
 } from "./support/nf.ts";
 
 const external = "203.0.113.1";
 const toWan = { dst: "02:00:00:00:00:12", src: "02:00:00:00:00:02" };
 const toLan = { dst: "02:00:00:00:00:11", src: "02:00:00:00:00:01" };
-
-/** The frame leaves with `verdict` as `want`, whose checksums are computed anew. */
-function expectFrame(
-  to: Sender,
-  [what, frame, verdict, port, now]: Step,
-  want: FrameSpec,
-): void {
-  const sent = to.send(frame, port, now);
-  equal(sent.verdict, verdict, what);
-  deepEqual(sent.frame, buildFrame(want), what);
-}
-
-const dropped = (port: number): readonly Step[] =>
-  notL4.map(([what, frame]) => [what, frame, "drop", port]);
 
 test("firewall: answers only to what the LAN began, until it expires", () => {
   const flow = tcp(4000, 80);

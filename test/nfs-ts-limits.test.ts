@@ -5,14 +5,14 @@
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { toHex } from "#base";
-import { tcpFlags, type FrameSpec } from "#packet";
-import heavyHitter from "../nfs/ts/heavy-hitter.ts";
+import { printIpv4, type FrameSpec } from "#packet";
+import connectionLimiter from "../nfs/ts/connection-limiter.ts";
+import hhh from "../nfs/ts/hhh.ts";
 import policer from "../nfs/ts/policer.ts";
-import portKnock from "../nfs/ts/port-knock.ts";
-import tokenBucket from "../nfs/ts/token-bucket.ts";
+import portScanDetector from "../nfs/ts/port-scan-detector.ts";
 import {
   arp,
+  dropped,
   expectVerdicts,
   icmp,
   inside,
@@ -24,11 +24,9 @@ import {
   udp,
   wan,
   withOptions,
-  type Sender,
   type Step,
 } from "./support/nf.ts";
 
-const { syn, ack, fin } = tcpFlags;
 const sized = (size: number, frame = tcp(4000, 80)): FrameSpec => ({
   ...frame,
   size,
@@ -89,141 +87,212 @@ test("policer: expiry, frames above the burst, a full table", () => {
   expectVerdicts(full, [["a place", sized(100), "out 0", wan, 1_000_000n]]);
 });
 
-test("heavy-hitter: 1023 bytes pass, 1024 drop; FIN forgets", () => {
-  const flow = (flags: number, size: number): FrameSpec =>
-    sized(size, tcp(4000, 80, flags));
-  const to = session(heavyHitter);
-  expectVerdicts(to, [
-    ["not begun: its own length", flow(ack, 1023), "pass"],
-    ["not begun, too long", flow(ack, 1024), "drop"],
-    ["SYN: 500", flow(syn, 500), "pass"],
-    ["1023", flow(ack, 523), "pass"],
-    ["1083", flow(ack, 60), "drop"],
-    ["1143, and forgotten", flow(ack | fin, 60), "drop"],
-    ["unknown", flow(ack, 60), "pass"],
-    ["SYN and FIN begin", flow(syn | fin, 1000), "pass"],
-    ["1060", flow(ack, 60), "drop"],
-  ]);
-  deepEqual(to.words("flows"), [
-    "0a000001c0a800090fa0005006000000 2404000000000000",
-  ]);
-  expectVerdicts(session(heavyHitter, { limit: 100n }), [
-    ["UDP begins", sized(60, udp(1, 2)), "pass"],
-    ["120", sized(60, udp(1, 2)), "drop"],
-    ...notL4.map(([what, frame]): Step => [what, frame, "drop"]),
-  ]);
-});
+/** The i-th flow of one pair of addresses. */
+const flowNumber = (i: number): FrameSpec => tcp(10_000 + i, 80);
 
-test("token-bucket: 16 at once, then one per 1024 ns", () => {
-  const packet = udp(4000, 53);
-  const burst = (start: bigint): readonly Step[] =>
-    Array.from({ length: 17 }, (_, sent) => [
-      `${sent}`,
-      packet,
-      sent < 16 ? "pass" : "drop",
-      lan,
-      start,
-    ]);
-  const to = session(tokenBucket);
-  expectVerdicts(to, burst(0n));
+test("connection-limiter: max_clients + 2 flows of a pair get in", () => {
+  const to = session(connectionLimiter, {
+    max_clients: 5,
+    bucket_capacity: 1024,
+  });
+  const steps = Array.from({ length: 9 }, (_, i): Step => [
+    `flow ${i}`,
+    flowNumber(i),
+    i < 7 ? "out 0" : "drop",
+    wan,
+    BigInt(i),
+  ]);
+  expectVerdicts(to, steps);
   expectVerdicts(to, [
-    ["1023 ns earn nothing", packet, "drop", lan, 1023n],
-    ["nor do 1023 more", packet, "drop", lan, 2046n],
-    ["1024 ns earn one", packet, "pass", lan, 3070n],
-    ["which is spent", packet, "drop", lan, 3070n],
-  ]);
-  deepEqual(to.words("flows"), [
-    "0a000001c0a800090fa0003511000000 0000000000000000fe0b000000000000",
-  ]);
-  // Longer than 2^32 ns, and longer than 2^42 ns, whose thousandths wrap 32 bits.
-  expectVerdicts(to, burst(5_000_000_000n));
-  const wraps = 5_000_000_000n + (1n << 42n);
-  expectVerdicts(to, [
-    ["2^32 intervals are none", packet, "drop", lan, wraps],
-    ["an interval more", packet, "pass", lan, wraps + 1024n],
-  ]);
-});
-
-test("token-bucket: who begins, who ends", () => {
-  const flow = (flags: number): FrameSpec => tcp(4000, 80, flags);
-  const to = session(tokenBucket);
-  expectVerdicts(to, [
-    ["not begun", flow(ack), "pass"],
-    ...notL4.map(([what, frame]): Step => [what, frame, "drop"]),
-  ]);
-  deepEqual(to.words("flows"), []);
-  expectVerdicts(to, [
-    ["begun, FIN is not looked at", flow(syn | fin), "pass"],
-    ["with options", withOptions(flow(ack)), "pass"],
-  ]);
-  deepEqual(to.words("flows"), [
-    "0a000001c0a800090fa0005006000000 0e000000000000000000000000000000",
-  ]);
-  expectVerdicts(to, [["FIN forgets", flow(fin), "pass"]]);
-  deepEqual(to.words("flows"), []);
-});
-
-test("port-knock: the sequence, and what resets it", () => {
-  // prettier-ignore
-  const cases: readonly (readonly [string, readonly (readonly [number, number])[], string])[] = [
-    ["in order, then reset", [[100, syn], [101, ack], [102, ack], [100, ack], [100, ack], [100, ack], [100, ack]], "--P----"],
-    ["no SYN: unknown", [[100, ack], [101, ack], [102, ack]], "---"],
-    ["SYN elsewhere: known, closed", [[7, syn], [100, ack], [101, ack], [102, ack]], "---P"],
-    ["a wrong port resets", [[100, syn], [101, ack], [7, ack], [102, ack], [100, ack], [101, ack], [102, ack]], "------P"],
-    ["SYN+FIN on a miss creates", [[100, syn | fin], [101, ack], [102, ack]], "--P"],
-    ["FIN forgets after the update", [[100, syn], [101, ack], [102, ack | fin], [100, ack], [101, ack], [102, ack]], "--P---"],
-    ["FIN in the middle", [[100, syn], [101, ack | fin], [102, ack]], "---"],
-  ];
-  for (const [what, packets, verdicts] of cases) {
-    const to = session(portKnock);
-    const got = packets.map(([dport, flags]) =>
-      to.send(tcp(4000, dport, flags)).verdict === "pass" ? "P" : "-",
-    );
-    equal(got.join(""), verdicts, what);
-  }
-});
-
-test("port-knock: options move the ports; what is no whole TCP packet drops", () => {
-  const to = session(portKnock);
-  expectVerdicts(to, [
-    ["100", withOptions(tcp(1, 100, syn)), "drop"],
-    ["101", tcp(1, 101), "drop"],
-    ["UDP", udp(1, 102), "drop"],
-    ...notL4.map(([what, frame]): Step => [what, frame, "drop"]),
+    ["a refused flow stays", flowNumber(8), "out 0", wan, 9n],
+    ["a known one", withOptions(flowNumber(1)), "out 0", wan, 9n],
     [
-      "another source",
-      { ...tcp(1, 102), ipv4: { src: server, dst: inside } },
-      "drop",
+      "another pair",
+      { ...flowNumber(1), ipv4: { src: server, dst: inside } },
+      "out 0",
+      wan,
+      9n,
     ],
-    ["102", withOptions(tcp(1, 102)), "pass"],
+    ["another protocol is a flow", udp(1, 80), "drop", wan, 9n],
+    ["from lan", flowNumber(99), "out 1", lan, 9n],
+    ...notL4.map(([what, frame]): Step => [what, frame, "drop", wan, 9n]),
   ]);
-  deepEqual(to.words("sources"), ["0a000001 03000000"]);
+  equal(to.words("flows").length, 11);
+  // Four rows for each of two pairs: last, count, used.
+  const cells = to.words("clients").filter((word) => !/ 0+$/.test(word));
+  deepEqual(
+    cells.map((word) => word.slice(9)),
+    cells.map((word) =>
+      word.slice(25, 33) === "00000000"
+        ? "09000000000000000000000001000000"
+        : "09000000000000000600000001000000",
+    ),
+  );
+  equal(cells.length, 8);
 });
 
-test("without enforce packets go back, and the state is the same", () => {
-  const packets = [
-    tcp(4000, 100, syn),
-    tcp(4000, 101),
-    tcp(4000, 102),
-    tcp(4000, 9),
-  ];
-  const back = (to: Sender): void => {
-    for (const packet of packets) {
-      const sent = to.send(packet);
-      equal(sent.verdict, "tx");
-      equal(toHex(sent.frame.subarray(0, 12)), "020000000001020000000002");
-    }
-    equal(to.send(arp).verdict, "drop");
+test("connection-limiter: strict forgets what it refuses", () => {
+  const to = session(connectionLimiter, {
+    max_clients: 0,
+    strict: true,
+    bucket_capacity: 1024,
+  });
+  expectVerdicts(to, [
+    ["first", flowNumber(0), "out 0", wan],
+    ["second", flowNumber(1), "out 0", wan],
+    ["third", flowNumber(2), "drop", wan],
+    ["and again", flowNumber(2), "drop", wan],
+  ]);
+  equal(to.words("flows").length, 2);
+});
+
+test("connection-limiter: flows, then counters end; a full table does not limit", () => {
+  const to = session(connectionLimiter, {
+    max_clients: 0,
+    flow_capacity: 2,
+    bucket_capacity: 1024,
+    flow_expiry: 10n,
+    bucket_expiry: 100n,
+  });
+  expectVerdicts(to, [
+    ["first", flowNumber(0), "out 0", wan, 0n],
+    ["second", flowNumber(1), "out 0", wan, 0n],
+    ["full: unlimited", flowNumber(2), "out 0", wan, 10n],
+    ["again", flowNumber(3), "out 0", wan, 10n],
+    ["place, but above the limit", flowNumber(2), "drop", wan, 11n],
+    ["it was remembered", flowNumber(2), "out 0", wan, 12n],
+    ["that kept the counters", flowNumber(3), "drop", wan, 112n],
+    ["they end", flowNumber(4), "out 0", wan, 213n],
+  ]);
+  const counts = to.words("clients").filter((word) => !/ 0+$/.test(word));
+  deepEqual(
+    counts.map((word) => word.slice(9)),
+    Array.from({ length: 4 }, () => "d5000000000000000000000001000000"),
+  );
+});
+
+test("port-scan-detector: max_ports of a source, and it forgets", () => {
+  const probe = (dport: number, src = inside): FrameSpec => ({
+    ipv4: { src, dst: server },
+    udp: { sport: 1, dport },
+  });
+  const to = session(portScanDetector, { max_ports: 3, expiry: 100n });
+  expectVerdicts(to, [
+    ["1", probe(1), "out 0", wan, 0n],
+    ["2", probe(2), "out 0", wan, 0n],
+    ["2 again", withOptions(probe(2)), "out 0", wan, 0n],
+    ["3, by TCP", tcp(9, 3), "out 0", wan, 0n],
+    ["4", probe(4), "drop", wan, 50n],
+    ["1 is known", probe(1), "out 0", wan, 50n],
+    ["another source", probe(4, "10.0.0.2"), "out 0", wan, 50n],
+    ["from lan", probe(4), "out 1", lan, 50n],
+    ["dropped ones refresh too", probe(4), "drop", wan, 150n],
+    ["forgotten", probe(4), "out 0", wan, 251n],
+    ["its ports too", probe(3), "out 0", wan, 251n],
+    ["and so on", probe(2), "out 0", wan, 251n],
+    ["full again", probe(1), "drop", wan, 251n],
+    ...dropped(wan),
+  ]);
+  equal(to.words("sources").length, 2);
+});
+
+test("port-scan-detector: a source that takes an index does not take its ports", () => {
+  const probe = (dport: number, src: string): FrameSpec => ({
+    ipv4: { src, dst: server },
+    udp: { sport: 1, dport },
+  });
+  const to = session(portScanDetector, {
+    max_ports: 2,
+    expiry: 100n,
+    capacity: 1,
+  });
+  expectVerdicts(to, [
+    ["1 of a", probe(1, "10.0.0.1"), "out 0", wan, 0n],
+    ["2 of a", probe(2, "10.0.0.1"), "out 0", wan, 0n],
+    ["table full: unlimited", probe(1, "10.0.0.2"), "out 0", wan, 100n],
+    ["unlimited", probe(2, "10.0.0.2"), "out 0", wan, 100n],
+    ["unlimited", probe(3, "10.0.0.2"), "out 0", wan, 100n],
+    ["b takes the place", probe(5, "10.0.0.2"), "out 0", wan, 101n],
+    ["2 is new", probe(2, "10.0.0.2"), "out 0", wan, 101n],
+    ["1 is one more", probe(1, "10.0.0.2"), "drop", wan, 101n],
+    ["a finds no place", probe(9, "10.0.0.1"), "out 0", wan, 101n],
+  ]);
+  deepEqual(to.words("sources"), ["0a000002 0200000000000000"]);
+  deepEqual(
+    to.words("touched").map((word) => word.slice(9, 21)),
+    ["000500020000"],
+  );
+});
+
+test("port-scan-detector: at most 64 ports, whatever the setting", () => {
+  const to = session(portScanDetector, { max_ports: 100 });
+  const steps = Array.from({ length: 65 }, (_, port): Step => [
+    `port ${port}`,
+    udp(1, port),
+    port < 64 ? "out 0" : "drop",
+    wan,
+  ]);
+  expectVerdicts(to, steps);
+});
+
+test("hhh: reports prefixes above their share, drops nothing", () => {
+  // 1000 bytes a second; full after 0.1 s.
+  const to = session(hhh, { link_rate: 16_000n, burst: 100n });
+  const from = (src: string, size: number): FrameSpec => ({
+    ipv4: { src, dst: server },
+    icmp: { type: 8 },
+    size,
+  });
+  const reports = (src: string, size: number, now: bigint): string[] => {
+    const sent = to.send(from(src, size), wan, now);
+    equal(sent.verdict, "out 0");
+    return sent.events.map(({ ring, value }) => {
+      const { address, length } = value as { address: number; length: number };
+      return `${ring} ${printIpv4(BigInt(address))}/${length}`;
+    });
   };
-  const set = { enforce: false };
-  const cases: readonly (readonly [string, Sender, Sender])[] = [
-    ["sources", session(portKnock, set), session(portKnock)],
-    ["flows", session(heavyHitter, set), session(heavyHitter)],
-    ["flows", session(tokenBucket, set), session(tokenBucket)],
-  ];
-  for (const [map, bouncing, enforcing] of cases) {
-    back(bouncing);
-    for (const packet of packets) enforcing.send(packet);
-    deepEqual(bouncing.words(map), enforcing.words(map));
-  }
+  deepEqual(reports("10.1.1.1", 60, 0n), []);
+  deepEqual(reports("10.1.2.1", 60, 0n), [
+    "reports 10.0.0.0/8",
+    "reports 10.1.0.0/16",
+  ]);
+  deepEqual(reports("10.1.1.9", 42, 0n), [
+    "reports 10.0.0.0/8",
+    "reports 10.1.0.0/16",
+    "reports 10.1.1.0/24",
+  ]);
+  deepEqual(reports("11.0.0.1", 100, 0n), []);
+  deepEqual(reports("12.0.0.1", 101, 0n), [
+    "reports 12.0.0.0/8",
+    "reports 12.0.0.0/16",
+    "reports 12.0.0.0/24",
+  ]);
+  equal(to.words("sources").length, 7);
+  // 40 are left of 10/8: 21 ms later 61, which are enough for 60; 3 ms earlier not.
+  deepEqual(reports("10.9.9.9", 60, 18_000_000n), ["reports 10.0.0.0/8"]);
+  deepEqual(reports("10.9.9.9", 60, 21_000_000n), [
+    "reports 10.9.0.0/16",
+    "reports 10.9.9.0/24",
+  ]);
+  expectVerdicts(to, [
+    ["from lan", from("10.1.1.1", 100), "out 1", lan],
+    ["ARP", arp, "drop", wan],
+    ["ARP from lan", arp, "drop", lan],
+  ]);
+});
+
+test("hhh: a full table leaves the deeper levels out", () => {
+  const to = session(hhh, { capacity: 2, levels: 0x8080_8080 });
+  const source = { ipv4: { src: inside, dst: server }, icmp: { type: 8 } };
+  expectVerdicts(to, [["/8 and /16", source, "out 0", wan]]);
+  deepEqual(
+    to.words("sources").map((word) => word.slice(0, 16)),
+    ["0a00000008000000", "0a00000010000000"],
+  );
+  const all = session(hhh, { levels: 0xffff_ffff });
+  expectVerdicts(all, [["every level", source, "out 0", wan]]);
+  deepEqual(
+    all.words("sources").map((word) => word.slice(8, 10)),
+    Array.from({ length: 32 }, (_, i) => (i + 1).toString(16).padStart(2, "0")),
+  );
 });

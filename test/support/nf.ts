@@ -5,12 +5,13 @@
  * `flood`, `drop`) and the frame as it left; `words(map)` are the contents of a
  * map as `KEY VALUE` in hexadecimal, the bytes that the BPF map would hold.
  */
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { toHex } from "#base";
 import { buildFrame, tcpFlags, type FrameSpec } from "#packet";
 import {
   open,
   type Config,
+  type Emitted,
   type Instance,
   type Nf,
   type State,
@@ -36,7 +37,7 @@ export interface Session<C extends Config, S extends State> extends Sender {
 export interface Sent {
   readonly verdict: string;
   readonly frame: Uint8Array;
-  readonly events: readonly unknown[];
+  readonly events: readonly Emitted[];
 }
 
 export function session<C extends Config, S extends State>(
@@ -158,3 +159,18 @@ export const notL4: readonly (readonly [string, FrameSpec | Uint8Array])[] = [
   ["TCP header cut", buildFrame(tcp(1, 2)).subarray(0, 53)],
   ["UDP header cut", buildFrame(udp(1, 2)).subarray(0, 41)],
 ];
+
+/** The frame leaves with `verdict` as `want`, whose checksums are computed anew. */
+export function expectFrame(
+  to: Sender,
+  [what, frame, verdict, port, now]: Step,
+  want: FrameSpec,
+): void {
+  const sent = to.send(frame, port, now);
+  equal(sent.verdict, verdict, what);
+  deepEqual(sent.frame, buildFrame(want), what);
+}
+
+/** What is no whole TCP or UDP packet is dropped. */
+export const dropped = (port: number): readonly Step[] =>
+  notL4.map(([what, frame]) => [what, frame, "drop", port]);
