@@ -1,88 +1,74 @@
 /**
- * `maglev`: for each of `height` slots, all backends in an order of preference.
- * Flows hash to slots; the first live backend of a slot's list serves it, so that
- * the loss of one backend moves its own flows only. Written in the subset.
+ * `maglev`: a flow's backend, chosen so that the loss of one backend moves its own
+ * flows only, without a table. Written in the subset; it keeps nothing itself.
  *
  * Backend b proposes slots (offset + step × j) mod height for j = 0, 1, … with
- * offset = 31 b mod height and step = 1 + b mod (height − 1); in the order of j,
- * then b, it is appended to the list of the slot. A prime height gives every list
- * every backend once.
+ * offset = 31 b mod height and step = 1 + b mod (height − 1). A slot prefers the
+ * backend that proposes it in the earliest turn j, and of those the lowest b. As
+ * the height is prime, b reaches each slot in exactly one turn:
  *
- * Representation: an ARRAY of height × backends u32, slot after slot, which never
- * changes. Its contents are initial contents: the object needs them loaded.
+ *   j = (slot − offset) × step⁻¹ mod height,  slot = hash mod height
  *
- * Source: Eisenbud and others, "Maglev", NSDI 2016, section 3.4.
+ * A network function asks each live backend for its turn and takes the least. The
+ * inverse costs a loop: keep it beside the backend's address when it registers.
+ *
+ * Source: Eisenbud and others, "Maglev", NSDI 2016, section 3.4, whose table this
+ * answers from without building it.
  */
 import { InputError } from "../../base/index.ts";
-import { ArrayMap } from "./array-map.ts";
-import { checkCapacity, type Part } from "./declaration.ts";
-import { u32 } from "./scalar.ts";
+import type { Part } from "./declaration.ts";
 
 export interface MaglevOptions {
-  /** Slots; a prime. */
+  /** Slots: a prime below 65536, some times the number of backends. */
   readonly height: number;
-  readonly backends: number;
 }
 
 export class Maglev {
   readonly kind = "composite";
   readonly height: number;
-  readonly backends: number;
-  readonly table: ArrayMap<typeof u32>;
-  readonly options: MaglevOptions;
 
-  constructor(options: MaglevOptions) {
-    const { height, backends } = options;
-    checkCapacity("maglev", height * backends);
-    if (!isPrime(height))
+  constructor({ height }: MaglevOptions) {
+    if (height >= 65_536 || !isPrime(height))
       throw new InputError(`maglev with a height of ${height}`, {
         code: "nf-maglev-height",
-        fix: "give a prime, such as 97",
+        fix: "give a prime below 65536, such as 97",
       });
     this.height = height;
-    this.backends = backends;
-    this.options = options;
-    this.table = new ArrayMap({
-      value: u32,
-      capacity: height * backends,
-      initial: preferences(height, backends),
-    });
   }
 
-  /** The backend in place `rank` (proved to be less than `backends`) of the list. */
-  backend(hash: number, rank: number): number {
-    return this.table.at((hash % this.height) * this.backends + rank).value;
+  /** The inverse of the backend's step: what `turn` wants to be told. */
+  inverse(backend: number): number {
+    // step to the power of height − 2 (Fermat), bit by bit.
+    let square = 1 + (backend % (this.height - 1));
+    let power = 1;
+    for (let bit = 0; bit < 16; bit++) {
+      if ((((this.height - 2) >>> bit) & 1) !== 0)
+        power = (power * square) % this.height;
+      square = (square * square) % this.height;
+    }
+    return power;
+  }
+
+  /** When the backend's turn at the slot of `hash` comes; the least is preferred. */
+  turn(hash: number, backend: number, inverse: number): number {
+    const offset = (31 * backend) % this.height;
+    const distance =
+      ((hash % this.height) + (this.height - offset)) % this.height;
+    return (distance * inverse) % this.height;
   }
 
   parts(name: string): readonly Part[] {
-    return [{ name, declaration: this }, ...this.table.parts(name)];
+    return [{ name, declaration: this }];
   }
 
   renew(): Maglev {
-    return new Maglev(this.options);
+    return new Maglev(this);
   }
 }
 
-/** All backends in an order of preference, for each slot. */
+/** How flows choose among backends: see `turn`. */
 export function maglev(options: MaglevOptions): Maglev {
   return new Maglev(options);
-}
-
-function preferences(
-  height: number,
-  backends: number,
-): readonly (readonly [number, number])[] {
-  const lengths = Array.from({ length: height }, () => 0);
-  const entries: (readonly [number, number])[] = [];
-  for (let j = 0; j < height; j++)
-    for (let b = 0; b < backends; b++) {
-      const step = 1 + (b % (height - 1));
-      const slot = (((31 * b) % height) + step * j) % height;
-      const rank = lengths[slot] ?? 0;
-      lengths[slot] = rank + 1;
-      entries.push([slot * backends + rank, b]);
-    }
-  return entries;
 }
 
 function isPrime(value: number): boolean {

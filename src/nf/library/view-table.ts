@@ -10,7 +10,8 @@ import {
   type FieldName,
 } from "../../packet/index.ts";
 
-export type ViewName = "eth" | "vlan" | "ipv4" | "ipv6" | "tcp" | "udp" | "icmp" | "l4"; // prettier-ignore
+export type ViewName =
+  "eth" | "vlan" | "ipv4" | "ipv6" | "tcp" | "udp" | "icmp" | "l4";
 
 /**
  * What an assignment keeps right: nothing; the IPv4 header's checksum; that and

@@ -73,10 +73,11 @@ class EthernetView extends View {
 }
 
 class TransportView extends View {
-  checksum: ChecksumPlace = { at: 0, udp: false };
+  /** Not `checksum`: that is a field. */
+  sum: ChecksumPlace = { at: 0, udp: false };
 
   override fix(_fix: Fix, place: number, next: number): void {
-    this.adjust(this.checksum, u16(this.frame.data, place), next);
+    this.adjust(this.sum, u16(this.frame.data, place), next);
   }
 }
 
@@ -139,7 +140,7 @@ abstract class NetworkView extends View {
     const checksum = this.behind;
     if (checksum === undefined) return undefined;
     this.#l4.at = this.end;
-    this.#l4.checksum = checksum;
+    this.#l4.sum = checksum;
     return this.#l4 as unknown as Ports;
   }
 
@@ -148,10 +149,8 @@ abstract class NetworkView extends View {
     const { end } = this;
     if (end + size > this.frame.data.length) return undefined;
     view.at = end;
-    if (protocol === protocols.tcp)
-      view.checksum = { at: end + 16, udp: false };
-    else if (protocol === protocols.udp)
-      view.checksum = { at: end + 6, udp: true };
+    if (protocol === protocols.tcp) view.sum = { at: end + 16, udp: false };
+    else if (protocol === protocols.udp) view.sum = { at: end + 6, udp: true };
     return view;
   }
 
