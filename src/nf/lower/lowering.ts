@@ -1,0 +1,227 @@
+/**
+ * What the files of this folder share while one function is lowered: the place
+ * that is written to (`Cursor`) and the doors between them (`Lowering`), which
+ * lower-function.ts joins, so that no file imports in a circle.
+ *
+ * A cursor has one or several open paths. Several stay open behind a statement
+ * that ended them differently (`const ip = pkt.ipv4`: one path where the header
+ * is there, one where it is not), and the test that follows is decided on each
+ * for itself; whoever needs one place joins them (`path`).
+ */
+import { InputError, type Place } from "../../base/index.ts";
+import type { IrFunction, ValueId } from "../../ir/index.ts";
+import type { DataType, MapSpec } from "../../isa/index.ts";
+import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
+import type { ts, Ts } from "../front/typescript-api.ts";
+import type { Type } from "../library/struct.ts";
+import {
+  copyEnvironment,
+  emptyEnvironment,
+  type Environment,
+  type Path,
+} from "./environment.ts";
+import {
+  joinOutcomes,
+  joinPaths,
+  scalarWord,
+  type ObjectNumbers,
+  type Outcome,
+} from "./join.ts";
+import { type Value } from "./value.ts";
+import type { Writer } from "./writer.ts";
+
+/** Ranges that the checker proved; `rangeOf` of a node over all calls. */
+export interface Facts {
+  readonly rangeOf: (
+    node: ts.Node,
+  ) => { readonly low: bigint; readonly high: bigint } | undefined;
+}
+
+/** A map of the object, and what the compiler knows of its types. */
+export interface LoweredMap {
+  readonly spec: MapSpec;
+  readonly key: Type | undefined;
+  readonly value: Type;
+}
+
+/** What the functions of one program share. */
+export interface ProgramLowering {
+  readonly loaded: LoadedNf;
+  readonly facts: Facts;
+  /** The map that a primitive declaration became. */
+  readonly mapOf: (declaration: object) => LoweredMap | undefined;
+  /** Offset in `.rodata` of the interface number of a port. */
+  readonly portVariable: (port: number) => number;
+  /** Offset in `.rodata` of these bytes. */
+  readonly table: (bytes: Uint8Array, name: string) => number;
+  /** A function of its own in the program; made at the first call. */
+  readonly subprogram: (
+    node: FunctionNode,
+    self: object | undefined,
+    scope: Scope,
+  ) => Subprogram;
+}
+
+export interface Subprogram {
+  readonly name: string;
+  /** Which parameters are words; the others are constants of the scope. */
+  readonly words: readonly number[];
+  readonly result:
+    | { readonly js: "number" | "bigint" | "boolean"; readonly low: bigint; readonly high: bigint }
+    | undefined;
+}
+
+export interface FinishedFunction {
+  readonly fn: IrFunction;
+  readonly parameters: readonly { readonly name: string; readonly type: DataType }[];
+  readonly result: DataType | undefined;
+}
+
+/** The paths on which a condition holds, and the others. */
+export interface Branches {
+  readonly yes: readonly Path[];
+  readonly no: readonly Path[];
+}
+
+export interface Target {
+  /** A statement's label. */
+  readonly label: string | undefined;
+  readonly breaks: Path[];
+  /** Undefined for `switch`. */
+  readonly continues: Path[] | undefined;
+}
+
+/** Where `return` leads: the end of an inlined call, or of the function. */
+export interface Frame {
+  readonly node: FunctionNode;
+  readonly scope: Scope;
+  readonly returns: Outcome[];
+  readonly targets: Target[];
+}
+
+export interface Lowering {
+  readonly ts: Ts;
+  readonly program: ProgramLowering;
+  readonly cursor: Cursor;
+  readonly writer: Writer;
+  /** Undefined in subprograms. */
+  readonly packet: PacketWords | undefined;
+  frame: Frame;
+  /** Loops may have to be lowered again when they turn out to need the time. */
+  clockWanted: boolean;
+  readonly value: (node: ts.Expression) => Value;
+  readonly outcomes: (node: ts.Expression) => readonly Outcome[];
+  readonly branch: (node: ts.Expression) => Branches;
+  readonly statement: (node: ts.Statement) => void;
+  readonly call: (node: ts.CallExpression) => readonly Outcome[];
+}
+
+/** The words that every path of the entry function has. */
+export interface PacketWords {
+  readonly context: ValueId;
+  readonly start: ValueId;
+  readonly end: ValueId;
+  readonly port: Value | undefined;
+}
+
+export class Cursor {
+  readonly writer: Writer;
+  readonly numbers: ObjectNumbers = { next: 0 };
+  #paths: readonly Path[] = [];
+
+  constructor(writer: Writer) {
+    this.writer = writer;
+  }
+
+  get paths(): readonly Path[] {
+    return this.#paths;
+  }
+
+  set paths(paths: readonly Path[]) {
+    this.#paths = paths;
+  }
+
+  /** No path is open: what follows is not reached. */
+  get isClosed(): boolean {
+    return this.#paths.length === 0;
+  }
+
+  /** The one open path; several are joined. */
+  get path(): Path {
+    const [first] = this.#paths;
+    if (first === undefined) {
+      // Code that nothing reaches still has a place; it is dropped in the end.
+      const dead = { block: this.writer.newBlock(), env: emptyEnvironment() };
+      this.#paths = [dead];
+      return dead;
+    }
+    if (this.#paths.length === 1) return first;
+    const joined = joinPaths(this.writer, this.numbers, this.#paths);
+    this.#paths = [joined];
+    return joined;
+  }
+
+  get block(): number {
+    return this.path.block;
+  }
+
+  get env(): Environment {
+    return this.path.env;
+  }
+
+  /** One value where several outcomes meet; the cursor stands behind the join. */
+  join(outcomes: readonly Outcome[]): Value {
+    const { path, value } = joinOutcomes(this.writer, this.numbers, outcomes);
+    this.#paths = [path];
+    return value;
+  }
+
+  /** A new block, entered from here with what is known here. */
+  fork(): Path {
+    return {
+      block: this.writer.newBlock(),
+      env: copyEnvironment(this.env),
+    };
+  }
+
+  constant(value: bigint | number): ValueId {
+    return this.writer.constant(this.block, value);
+  }
+
+  word(value: Value): ValueId {
+    return scalarWord(this.writer, this.block, value);
+  }
+}
+
+/** Place of a node in its file, as instructions carry it. */
+export function placeOf(ts: Ts, node: ts.Node, fn: string): Place {
+  const file = node.getSourceFile();
+  const start = node.getStart(file);
+  const { line, character } = file.getLineAndCharacterOfPosition(start);
+  const starts = file.getLineStarts();
+  const text = file.text.slice(starts[line], starts[line + 1]);
+  return {
+    function: fn,
+    instruction: 0,
+    file: file.fileName,
+    line: line + 1,
+    column: character + 1,
+    text: text.trim(),
+  };
+}
+
+/** What the checker lets through and the lowering cannot do. */
+export function cannotLower(
+  lowering: { readonly ts: Ts },
+  node: ts.Node,
+  what: string,
+  fix?: string,
+): InputError {
+  const { file, line } = placeOf(lowering.ts, node, "");
+  return new InputError(what, {
+    code: "nf-lowering",
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    ...(fix === undefined ? {} : { fix }),
+  });
+}
