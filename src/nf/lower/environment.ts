@@ -33,11 +33,13 @@ export type Clock =
 
 export interface StoredPart {
   readonly size: number;
-  readonly word: ValueId;
+  /** A word, or bytes known to the compiler. */
+  readonly word: ValueId | bigint;
 }
 
 export interface Environment {
-  readonly variables: Map<ts.Symbol, Value>;
+  /** Of the function that is being walked; a caller's are kept aside. */
+  variables: Map<ts.Symbol, Value>;
   readonly heap: Map<number, HeapObject>;
   /** Words in memory, by address and size (see `loadKey`). */
   readonly loads: Map<string, LoadedWord>;

@@ -9,8 +9,8 @@
  * for itself; whoever needs one place joins them (`path`).
  */
 import { InputError, type Place } from "../../base/index.ts";
-import type { IrFunction, ValueId } from "../../ir/index.ts";
-import type { DataType, MapSpec } from "../../isa/index.ts";
+import type { IrFunction, SlotId, ValueId } from "../../ir/index.ts";
+import type { DataType, MapSpec, Size } from "../../isa/index.ts";
 import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
 import type { ts, Ts } from "../front/typescript-api.ts";
 import type { Type } from "../library/struct.ts";
@@ -48,12 +48,16 @@ export interface LoweredMap {
 export interface ProgramLowering {
   readonly loaded: LoadedNf;
   readonly facts: Facts;
+  /** The variable that an identifier names. */
+  readonly symbolOf: (node: ts.Identifier) => ts.Symbol | undefined;
+  /** What `ctx` has besides time, port and random numbers. */
+  readonly context: unknown;
   /** The map that a primitive declaration became. */
   readonly mapOf: (declaration: object) => LoweredMap | undefined;
   /** Offset in `.rodata` of the interface number of a port. */
   readonly portVariable: (port: number) => number;
-  /** Offset in `.rodata` of these bytes. */
-  readonly table: (bytes: Uint8Array, name: string) => number;
+  /** Offset in `.rodata` of a constant array: elements of so many bytes. */
+  readonly table: (values: readonly bigint[], size: Size) => number;
   /** A function of its own in the program; made at the first call. */
   readonly subprogram: (
     node: FunctionNode,
@@ -94,9 +98,11 @@ export interface Target {
 /** Where `return` leads: the end of an inlined call, or of the function. */
 export interface Frame {
   readonly node: FunctionNode;
-  readonly scope: Scope;
+  /** In an unrolled loop also what its variable is. */
+  scope: Scope;
   readonly returns: Outcome[];
   readonly targets: Target[];
+  readonly caller: Frame | undefined;
 }
 
 export interface Lowering {
@@ -107,12 +113,19 @@ export interface Lowering {
   /** Undefined in subprograms. */
   readonly packet: PacketWords | undefined;
   frame: Frame;
+  /** Buffers for keys and values, by what they are for. */
+  readonly slots: Map<string, SlotId>;
   /** Loops may have to be lowered again when they turn out to need the time. */
   clockWanted: boolean;
+  /** Goes on where it holds; elsewhere the run ends as a broken promise. */
+  readonly abort: (branches: Branches) => void;
   readonly value: (node: ts.Expression) => Value;
   readonly outcomes: (node: ts.Expression) => readonly Outcome[];
   readonly branch: (node: ts.Expression) => Branches;
   readonly statement: (node: ts.Statement) => void;
+  readonly declare: (node: ts.VariableDeclaration) => void;
+  /** Two values of a `switch`. */
+  readonly equal: (node: ts.Node, left: Value, right: Value) => Branches;
   readonly call: (node: ts.CallExpression) => readonly Outcome[];
 }
 
@@ -194,7 +207,7 @@ export class Cursor {
 }
 
 /** Place of a node in its file, as instructions carry it. */
-export function placeOf(ts: Ts, node: ts.Node, fn: string): Place {
+export function placeOf(node: ts.Node, fn: string): Place {
   const file = node.getSourceFile();
   const start = node.getStart(file);
   const { line, character } = file.getLineAndCharacterOfPosition(start);
@@ -212,12 +225,11 @@ export function placeOf(ts: Ts, node: ts.Node, fn: string): Place {
 
 /** What the checker lets through and the lowering cannot do. */
 export function cannotLower(
-  lowering: { readonly ts: Ts },
   node: ts.Node,
   what: string,
   fix?: string,
 ): InputError {
-  const { file, line } = placeOf(lowering.ts, node, "");
+  const { file, line } = placeOf(node, "");
   return new InputError(what, {
     code: "nf-lowering",
     ...(file === undefined ? {} : { file }),

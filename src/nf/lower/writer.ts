@@ -337,12 +337,18 @@ export class Writer {
         edge.args.push(...to.args);
       }
     };
-    for (const { terminator } of this.#blocks) {
+    for (const block of this.#blocks) {
+      const { terminator } = block;
       if (terminator?.kind === "jump") skip(terminator.to);
-      if (terminator?.kind === "branch") {
-        skip(terminator.then);
-        skip(terminator.otherwise);
-      }
+      if (terminator?.kind !== "branch") continue;
+      const { then, otherwise, at } = terminator;
+      skip(then);
+      skip(otherwise);
+      // Both ways lead to the same: nothing was asked.
+      const same =
+        then.block === otherwise.block &&
+        then.args.every((arg, index) => arg === otherwise.args[index]);
+      if (same) block.terminator = { kind: "jump", to: then, at };
     }
   }
 
