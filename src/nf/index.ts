@@ -19,3 +19,5 @@ export type {
   TextPlace,
 } from "./front/loaded.ts";
 export type { ts, Ts } from "./front/typescript-api.ts";
+export { lowerNf } from "./lower/lower-nf.ts";
+export type { LoweredNf } from "./lower/lowered.ts";

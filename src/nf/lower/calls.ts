@@ -73,10 +73,7 @@ function calls(
   }
 }
 
-function isNoinline(
-  ts: Lowering["ts"],
-  node: FunctionNode,
-): boolean {
+function isNoinline(ts: Lowering["ts"], node: FunctionNode): boolean {
   return ts.getJSDocTags(node).some((tag) => tag.tagName.text === "noinline");
 }
 
@@ -223,8 +220,6 @@ function callSubprogram(
   forgetLoads(cursor);
   const { result } = target;
   const value: Value =
-    result === undefined
-      ? undefinedValue
-      : { kind: "scalar", word, ...result };
+    result === undefined ? undefinedValue : { kind: "scalar", word, ...result };
   return [{ value, path: cursor.path }];
 }

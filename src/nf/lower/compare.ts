@@ -36,12 +36,7 @@ export function branchOn(
 ): Branches {
   const yes = cursor.fork();
   const no = cursor.fork();
-  cursor.writer.branch(
-    cursor.block,
-    { op, left, right },
-    yes.block,
-    no.block,
-  );
+  cursor.writer.branch(cursor.block, { op, left, right }, yes.block, no.block);
   return { yes: [yes], no: [no] };
 }
 
@@ -78,8 +73,18 @@ export function compare(
   );
 }
 
-const unsignedOps = { "<": "jlt", "<=": "jle", ">": "jgt", ">=": "jge" } as const;
-const signedOps = { "<": "jslt", "<=": "jsle", ">": "jsgt", ">=": "jsge" } as const;
+const unsignedOps = {
+  "<": "jlt",
+  "<=": "jle",
+  ">": "jgt",
+  ">=": "jge",
+} as const;
+const signedOps = {
+  "<": "jslt",
+  "<=": "jsle",
+  ">": "jsgt",
+  ">=": "jsge",
+} as const;
 
 interface Range {
   readonly low: bigint;
@@ -113,7 +118,8 @@ function mixedSigns(
   left: Value,
   right: Value,
 ): Branches | undefined {
-  const isWide = (value: Value): boolean => scalarRange(value).high >= 2n ** 63n;
+  const isWide = (value: Value): boolean =>
+    scalarRange(value).high >= 2n ** 63n;
   const isNegative = (value: Value): boolean => scalarRange(value).low < 0n;
   const leftNegative = isNegative(left) && isWide(right);
   if (!leftNegative && !(isNegative(right) && isWide(left))) return undefined;

@@ -12,13 +12,14 @@ import {
   type Comparison,
 } from "./compare.ts";
 import type { Path } from "./environment.ts";
-import { constantWord, joinOutcomes, scalarRange, type Outcome } from "./join.ts";
-import { cannotLower, type Branches, type Lowering } from "./lowering.ts";
 import {
-  undefinedValue,
-  within,
-  type Value,
-} from "./value.ts";
+  constantWord,
+  joinOutcomes,
+  scalarRange,
+  type Outcome,
+} from "./join.ts";
+import { cannotLower, type Branches, type Lowering } from "./lowering.ts";
+import { undefinedValue, within, type Value } from "./value.ts";
 
 export function branch(lowering: Lowering, node: ts.Expression): Branches {
   const { ts, cursor } = lowering;
@@ -337,7 +338,8 @@ function narrowBy(
         env.variables.set(symbol, within(now, low, high));
     }
   };
-  const [yes, no] = op === "!==" ? [answer.no, answer.yes] : [answer.yes, answer.no];
+  const [yes, no] =
+    op === "!==" ? [answer.no, answer.yes] : [answer.yes, answer.no];
   switch (op) {
     case "===":
     case "!==":

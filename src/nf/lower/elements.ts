@@ -13,7 +13,6 @@ import { constantWord } from "./join.ts";
 import type { Lowering } from "./lowering.ts";
 import {
   addressOf,
-
   loadScalar,
   partsOf,
   sizeOf,
@@ -112,7 +111,11 @@ export function writeLocalElement(
   forgetStack(lowering);
   for (let at = 0; at < count; at++) {
     const offset = at * element.size;
-    const read = loadScalar(cursor, { pointer: start, offset, memory }, element);
+    const read = loadScalar(
+      cursor,
+      { pointer: start, offset, memory },
+      element,
+    );
     setField(cursor, vector.object, String(at), read);
   }
   forgetStack(lowering);
@@ -164,4 +167,3 @@ export function readTable(
   const word = writer.load(cursor.block, pointer, 0, size);
   return { kind: "scalar", js, word, low, high };
 }
-

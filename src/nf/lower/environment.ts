@@ -27,7 +27,10 @@ export type Clock =
   | {
       readonly kind: "partly";
       readonly block: number;
-      readonly from: readonly { readonly block: number; readonly clock: Clock }[];
+      readonly from: readonly {
+        readonly block: number;
+        readonly clock: Clock;
+      }[];
       word: ValueId | undefined;
     };
 

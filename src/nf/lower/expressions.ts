@@ -24,12 +24,7 @@ import {
 } from "./operators.ts";
 import { flood, out, redirect } from "./primitives.ts";
 import { booleans } from "./state-operations.ts";
-import {
-  constantValue,
-  undefinedValue,
-  within,
-  type Value,
-} from "./value.ts";
+import { constantValue, undefinedValue, within, type Value } from "./value.ts";
 import { calledVerdict } from "./verdicts.ts";
 
 export function outcomes(
@@ -51,10 +46,7 @@ export function value(lowering: Lowering, node: ts.Expression): Value {
   return lowering.cursor.join(lowering.outcomes(node));
 }
 
-function dispatch(
-  lowering: Lowering,
-  node: ts.Expression,
-): readonly Outcome[] {
+function dispatch(lowering: Lowering, node: ts.Expression): readonly Outcome[] {
   const { ts, cursor, writer } = lowering;
   if (ts.isIdentifier(node))
     return namedVerdict(lowering, identifier(lowering, node));
@@ -346,10 +338,7 @@ function conditional(
   return found;
 }
 
-function literal(
-  lowering: Lowering,
-  node: ts.ObjectLiteralExpression,
-): Value {
+function literal(lowering: Lowering, node: ts.ObjectLiteralExpression): Value {
   const { ts, cursor } = lowering;
   const fields = new Map<string, Value>();
   for (const property of node.properties) {
@@ -357,8 +346,7 @@ function literal(
       fields.set(property.name.text, lowering.value(property.name));
     else if (
       ts.isPropertyAssignment(property) &&
-      (ts.isIdentifier(property.name) ||
-        ts.isStringLiteralLike(property.name))
+      (ts.isIdentifier(property.name) || ts.isStringLiteralLike(property.name))
     )
       fields.set(property.name.text, lowering.value(property.initializer));
     else if (ts.isSpreadAssignment(property)) {

@@ -18,15 +18,9 @@ export function branchInFrame(
   bytes: number,
 ): Branches {
   const { env, writer } = cursor;
-  const known =
-    base === packet.start ? env.frame : (env.behind.get(base) ?? 0);
+  const known = base === packet.start ? env.frame : (env.behind.get(base) ?? 0);
   if (bytes <= known) return decided(cursor, true);
-  const end = writer.binary(
-    cursor.block,
-    "add",
-    base,
-    cursor.constant(bytes),
-  );
+  const end = writer.binary(cursor.block, "add", base, cursor.constant(bytes));
   const beyond = branchOn(cursor, "jgt", end, packet.end);
   for (const { env: inside } of beyond.no)
     if (base === packet.start) inside.frame = bytes;

@@ -31,12 +31,7 @@ export function payloadOf(cursor: Cursor, header: HeaderValue): HeaderValue {
   const { writer } = cursor;
   const place = { pointer: base, offset: offset + 12, memory: "packet" };
   const raw = loadRaw(cursor, place, 1);
-  const quarter = writer.binary(
-    cursor.block,
-    "rsh",
-    raw,
-    cursor.constant(2),
-  );
+  const quarter = writer.binary(cursor.block, "rsh", raw, cursor.constant(2));
   const size = writer.binary(
     cursor.block,
     "and",
@@ -77,11 +72,7 @@ export function lengthOf(
           cursor.constant(bytes.offset),
         );
   const rest = (): Value =>
-    word(
-      writer.binary(cursor.block, "sub", packet.end, place),
-      0n,
-      0xffffn,
-    );
+    word(writer.binary(cursor.block, "sub", packet.end, place), 0n, 0xffffn);
   const known =
     bytes.base === packet.start
       ? cursor.env.frame
@@ -133,9 +124,7 @@ export function readBytes(
       size,
     );
     const value =
-      size === 1
-        ? raw
-        : cursor.writer.unary(cursor.block, swapOf(size), raw);
+      size === 1 ? raw : cursor.writer.unary(cursor.block, swapOf(size), raw);
     const high = 2n ** BigInt(8 * size) - 1n;
     outcomes.push({ path: cursor.path, value: word(value, 0n, high) });
   }

@@ -83,8 +83,7 @@ export function readField(
     ];
   }
   const { writer } = cursor;
-  let word =
-    size === 1 ? raw : writer.unary(cursor.block, swapOf(size), raw);
+  let word = size === 1 ? raw : writer.unary(cursor.block, swapOf(size), raw);
   if (shift > 0)
     word = writer.binary(cursor.block, "rsh", word, cursor.constant(shift));
   if (bits + shift < 8 * size)
@@ -282,19 +281,12 @@ function fixBehind(
     const inside = branchInFrame(cursor, packet, place.base, end);
     done.push(...inside.no);
     cursor.paths = inside.yes;
-    fixOwn(cursor, { kind: "header", header: name, ...basis(place) }, delta);
+    fixOwn(cursor, { kind: "header", header: name, ...place }, delta);
     done.push(...cursor.paths);
     cursor.paths = is.no;
   }
   cursor.paths = [...done, ...cursor.paths];
   void cursor.path;
-}
-
-function basis(place: { readonly base: ValueId; readonly offset: number }): {
-  readonly base: ValueId;
-  readonly offset: number;
-} {
-  return { base: place.base, offset: place.offset };
 }
 
 function adjust(cursor: Cursor, at: Address, delta: ValueId): void {

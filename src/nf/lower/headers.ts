@@ -14,11 +14,7 @@
  */
 import { Bug } from "../../base/index.ts";
 import type { ValueId } from "../../ir/index.ts";
-import {
-  etherTypes,
-  headerSizes,
-  protocols,
-} from "../library/view-table.ts";
+import { etherTypes, headerSizes, protocols } from "../library/view-table.ts";
 import { branchOn } from "./compare.ts";
 import type { Path } from "./environment.ts";
 import { branchInFrame } from "./frame-bounds.ts";
@@ -171,20 +167,17 @@ export function behind(
     return { base: ip.base, offset: ip.offset + headerSizes.ipv6 };
   const key = `end@${ip.base}+${ip.offset}`;
   const known = cursor.env.headers.get(key);
-  if (known?.kind === "header") return known;
+  if (known?.kind === "header")
+    return { base: known.base, offset: known.offset };
   const { writer } = cursor;
   const first = loadRaw(cursor, at(ip, 0), 1);
   const four = writer.binary(cursor.block, "lsh", first, cursor.constant(2));
   const length = writer.binary(cursor.block, "and", four, cursor.constant(60));
   const base = writer.binary(cursor.block, "add", ip.base, length);
-  const place: HeaderValue = {
-    kind: "header",
-    header: "bytes",
-    base,
-    offset: ip.offset,
-  };
+  const { offset } = ip;
+  const place: HeaderValue = { kind: "header", header: "bytes", base, offset };
   cursor.env.headers.set(key, place);
-  return place;
+  return { base, offset };
 }
 
 /** No offset, and with `mask` 0x3fff no more fragments either. */
@@ -332,16 +325,11 @@ function vlanTag(cursor: Cursor, packet: PacketWords): Branches {
   const size = headerSizes.eth + headerSizes.vlan;
   return all(cursor, [
     () => branchInFrame(cursor, packet, packet.start, size),
-    () =>
-      typeIs(cursor, packet, 12, [etherTypes.vlan, etherTypes.serviceVlan]),
+    () => typeIs(cursor, packet, 12, [etherTypes.vlan, etherTypes.serviceVlan]),
   ]);
 }
 
-function ipv4At(
-  cursor: Cursor,
-  packet: PacketWords,
-  offset: number,
-): Branches {
+function ipv4At(cursor: Cursor, packet: PacketWords, offset: number): Branches {
   const { writer } = cursor;
   const ip: HeaderValue = {
     kind: "header",
@@ -365,11 +353,7 @@ function ipv4At(
   ]);
 }
 
-function ipv6At(
-  cursor: Cursor,
-  packet: PacketWords,
-  offset: number,
-): Branches {
+function ipv6At(cursor: Cursor, packet: PacketWords, offset: number): Branches {
   const { writer } = cursor;
   const pointer = packet.start;
   return all(cursor, [

@@ -237,10 +237,16 @@ function mergeOptionals(
         value.payload.offset === 0
       );
     });
-  if (own && payload.offset === 0 && !paths.some((_, at) => {
-    const each = payloads[at];
-    return each !== undefined && each.kind === "reference" && each.offset !== 0;
-  }))
+  if (
+    own &&
+    payload.offset === 0 &&
+    !paths.some((_, at) => {
+      const each = payloads[at];
+      return (
+        each !== undefined && each.kind === "reference" && each.offset !== 0
+      );
+    })
+  )
     return { kind: "optional", present: payload.pointer, payload };
   const present = mergeWords(
     joining,
@@ -372,7 +378,9 @@ function mergeScalars(
     joining,
     values.map((value, at) => scalarWord(writer, paths[at]?.block ?? 0, value)),
   );
-  const low = ranges.map((range) => range.low).reduce((a, b) => (a < b ? a : b));
+  const low = ranges
+    .map((range) => range.low)
+    .reduce((a, b) => (a < b ? a : b));
   const high = ranges
     .map((range) => range.high)
     .reduce((a, b) => (a > b ? a : b));

@@ -25,12 +25,7 @@ import {
   type Target,
 } from "./lowering.ts";
 import { getField } from "./objects.ts";
-import {
-  constantValue,
-  sameValue,
-  type Scalar,
-  type Value,
-} from "./value.ts";
+import { constantValue, sameValue, type Scalar, type Value } from "./value.ts";
 import { constantWord, scalarRange } from "./join.ts";
 
 /** A loop of at most so many rounds over a body of at most so many nodes is unrolled. */
@@ -155,7 +150,10 @@ function unroll(
   const counter = counterOf(lowering, node);
   if (counter === undefined) return false;
   const { symbol, rounds } = counter;
-  if (rounds > mostRounds || rounds * sizeOf(lowering, node.statement) > mostNodes * 4)
+  if (
+    rounds > mostRounds ||
+    rounds * sizeOf(lowering, node.statement) > mostNodes * 4
+  )
     return false;
   const target: Target = { label, breaks: [], continues: [] };
   frame.targets.push(target);
@@ -351,21 +349,12 @@ interface Changes {
   clock: boolean;
 }
 
-function lowerLoop(
-  lowering: Lowering,
-  node: ts.Node,
-  parts: LoopParts,
-): void {
+function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
   const { cursor, writer } = lowering;
   settleClock(lowering);
   const before = cursor.path;
   const changes: Changes = {
-    variables: assigned(
-      lowering,
-      parts.condition,
-      parts.body,
-      parts.step,
-    ),
+    variables: assigned(lowering, parts.condition, parts.body, parts.step),
     objects: new Set(),
     ranges: new Map(),
     loads: new Set(),
@@ -387,7 +376,10 @@ function lowerLoop(
       if (attempt(lowering, parts, changes)) return;
     } catch (error) {
       if (!(error instanceof Unfollowed)) throw error;
-      throw cannotLower(node, `what ${error.message} becomes in this loop cannot be followed`);
+      throw cannotLower(
+        node,
+        `what ${error.message} becomes in this loop cannot be followed`,
+      );
     }
     writer.reset(mark);
     kept();
@@ -511,16 +503,9 @@ function headParameters(
 ): readonly Parameter[] {
   const { writer } = lowering;
   const parameters: Parameter[] = [];
-  const make = (
-    name: string,
-    value: Value,
-    read: Parameter["read"],
-  ): Value => {
+  const make = (name: string, value: Value, read: Parameter["read"]): Value => {
     if (value.kind !== "scalar" && value.kind !== "reference") {
-      if (
-        value.kind !== "constant" ||
-        constantWord(value.value) === undefined
-      )
+      if (value.kind !== "constant" || constantWord(value.value) === undefined)
         return value;
     }
     const word = writer.parameter(head);
@@ -668,11 +653,7 @@ function same(now: Value, then: Value, words: ReadonlySet<ValueId>): boolean {
     return now.kind === "scalar" || now.kind === "constant";
   if (then.kind === "reference" && words.has(then.pointer))
     return now.kind === "reference" && now.offset === then.offset;
-  if (
-    now.kind === "scalar" &&
-    then.kind === "scalar" &&
-    now.word === then.word
-  )
+  if (now.kind === "scalar" && then.kind === "scalar" && now.word === then.word)
     return true;
   return sameValue(now, then);
 }

@@ -45,7 +45,8 @@ function begin(
   packet?: PacketWords,
   existing?: { readonly writer: Writer; readonly cursor: Cursor },
 ): Lowering {
-  const writer = existing?.writer ?? new Writer(name, placeOf(frame.node, name));
+  const writer =
+    existing?.writer ?? new Writer(name, placeOf(frame.node, name));
   const cursor = existing?.cursor ?? new Cursor(writer);
   const lowering: Lowering = {
     ts: program.loaded.ts,
@@ -213,7 +214,10 @@ export function lowerSubprogram(
     params.push(word);
     words.push(index);
     if (symbol !== undefined)
-      cursor.env.variables.set(symbol, parameterValue(program, parameter, word));
+      cursor.env.variables.set(
+        symbol,
+        parameterValue(program, parameter, word),
+      );
   }
   if (params.length > 5)
     throw cannotLower(node, "a @noinline function takes at most five numbers");
@@ -287,4 +291,3 @@ function returnWords({ writer, frame }: Lowering): Subprogram["result"] {
   }
   return result;
 }
-

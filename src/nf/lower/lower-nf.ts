@@ -125,8 +125,7 @@ function subprogramName(
   self: object | undefined,
   composites: ReadonlyMap<object, string>,
 ): string {
-  const own =
-    node.name === undefined ? "function" : node.name.getText();
+  const own = node.name === undefined ? "function" : node.name.getText();
   const owner = self === undefined ? undefined : composites.get(self);
   return owner === undefined ? own : `${owner}_${own}`;
 }

@@ -71,13 +71,20 @@ export interface Subprogram {
   /** Which parameters are words; the others are constants of the scope. */
   readonly words: readonly number[];
   readonly result:
-    | { readonly js: "number" | "bigint" | "boolean"; readonly low: bigint; readonly high: bigint }
+    | {
+        readonly js: "number" | "bigint" | "boolean";
+        readonly low: bigint;
+        readonly high: bigint;
+      }
     | undefined;
 }
 
 export interface FinishedFunction {
   readonly fn: IrFunction;
-  readonly parameters: readonly { readonly name: string; readonly type: DataType }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly type: DataType;
+  }[];
   readonly result: DataType | undefined;
 }
 

@@ -14,20 +14,12 @@ import {
 } from "./elements.ts";
 import { frameBytes, lengthOf, payloadOf } from "./frame-bytes.ts";
 import { assignField, fieldOf, readField } from "./header-fields.ts";
-import {
-  networkHeader,
-  packetHeader,
-  transportHeader,
-} from "./headers.ts";
+import { networkHeader, packetHeader, transportHeader } from "./headers.ts";
 import { scalarRange, type Outcome } from "./join.ts";
 import { cannotLower, type Lowering, type PacketWords } from "./lowering.ts";
 import { addressOf, storeValue } from "./memory.ts";
 import { getField, setField } from "./objects.ts";
-import {
-  constantValue,
-  type HeaderValue,
-  type Value,
-} from "./value.ts";
+import { constantValue, type HeaderValue, type Value } from "./value.ts";
 
 /** bpf_get_prandom_u32. */
 const randomHelper = 7;
@@ -52,7 +44,8 @@ export function readMember(
         return one(constantValue(owner.type.count));
       return one(getField(cursor, owner, name));
     case "object":
-      if (name === "length") return one(constantValue(lengthIn(lowering, owner)));
+      if (name === "length")
+        return one(constantValue(lengthIn(lowering, owner)));
       return one(getField(cursor, owner, name));
     case "packet":
       return packetMember(lowering, node, name);
@@ -152,11 +145,7 @@ function headerMember(
   }
 }
 
-function contextMember(
-  lowering: Lowering,
-  node: ts.Node,
-  name: string,
-): Value {
+function contextMember(lowering: Lowering, node: ts.Node, name: string): Value {
   const { cursor, writer, program } = lowering;
   switch (name) {
     case "now":

@@ -67,9 +67,7 @@ export function storeRaw(
 export function forgetLoads(cursor: Cursor, memory?: string): void {
   for (const [key, load] of cursor.env.loads)
     if (
-      memory === undefined
-        ? load.memory !== "packet"
-        : load.memory === memory
+      memory === undefined ? load.memory !== "packet" : load.memory === memory
     )
       cursor.env.loads.delete(key);
 }
@@ -177,12 +175,7 @@ export function scalarParts(
         { offset, size: 4, word: known[0] },
         { offset: offset + 4, size: 2, word: known[1] },
       ];
-    const upper = writer.binary(
-      cursor.block,
-      "rsh",
-      word,
-      cursor.constant(16),
-    );
+    const upper = writer.binary(cursor.block, "rsh", word, cursor.constant(16));
     const high = writer.unary(cursor.block, "swap32", upper);
     const low = writer.unary(cursor.block, "swap16", word);
     return [
@@ -203,8 +196,7 @@ function constantParts(
 ): Part[] {
   const bits = 8 * type.size;
   const low = BigInt.asUintN(bits, word);
-  const bytes =
-    type.order === "network" ? reversed(low, type.size) : low;
+  const bytes = type.order === "network" ? reversed(low, type.size) : low;
   if (type.size === 6)
     return [
       { offset, size: 4, word: BigInt.asUintN(32, bytes) },
@@ -277,11 +269,7 @@ export function addressOf(reference: {
 }
 
 /** A field of a struct, vector or plain object that is no memory; absent is 0. */
-export function fieldValue(
-  cursor: Cursor,
-  value: Value,
-  name: string,
-): Value {
+export function fieldValue(cursor: Cursor, value: Value, name: string): Value {
   if (value.kind === "object")
     return (
       cursor.env.heap.get(value.object)?.fields.get(name) ?? constantValue(0)
@@ -303,7 +291,7 @@ function copiedParts(
   offset: number,
 ): Part[] {
   const parts: Part[] = [];
-  for (let at = 0; at < size; ) {
+  for (let at = 0; at < size;) {
     const step = widest(offset + at, size - at);
     const word = loadRaw(cursor, { ...from, offset: from.offset + at }, step);
     parts.push({ offset: offset + at, size: step, word });
@@ -320,7 +308,7 @@ function widest(offset: number, room: number): Size {
 
 export function zeroParts(from: number, to: number): Part[] {
   const parts: Part[] = [];
-  for (let at = from; at < to; ) {
+  for (let at = from; at < to;) {
     const size = widest(at, to - at);
     parts.push({ offset: at, size, word: 0n });
     at += size;
@@ -338,7 +326,7 @@ export function coalesce(
 ): Part[] {
   const sorted = [...parts].sort((a, b) => a.offset - b.offset);
   const result: Part[] = [];
-  for (let at = 0; at < sorted.length; ) {
+  for (let at = 0; at < sorted.length;) {
     const [part, taken] = widestPart(sorted, at, isShort);
     result.push(part);
     at += taken;
@@ -410,7 +398,5 @@ export function merged(cursor: Cursor, parts: readonly Part[]): Part[] {
 }
 
 export function wordOf(cursor: Cursor, part: Part): ValueId {
-  return typeof part.word === "bigint"
-    ? cursor.constant(part.word)
-    : part.word;
+  return typeof part.word === "bigint" ? cursor.constant(part.word) : part.word;
 }

@@ -109,4 +109,3 @@ export function fieldsOf(type: Type): readonly (readonly [string, Type])[] {
       );
   }
 }
-

@@ -249,7 +249,10 @@ function bitwise32(words: Words, op: "&" | "|" | "^"): Scalar {
   const name = op === "&" ? "and" : op === "|" ? "or" : "xor";
   const sides = [a, b];
   if (sides.every(({ low, high }) => low >= 0n && high <= int32.high))
-    return words.emit(name, { low: 0n, high: ones(greatest([a.high, b.high])) });
+    return words.emit(name, {
+      low: 0n,
+      high: ones(greatest([a.high, b.high])),
+    });
   const whole = words.emit(name, int32);
   if (sides.every(({ low, high }) => low >= int32.low && high <= int32.high))
     return whole;
@@ -277,21 +280,16 @@ function shift32(words: Words, op: "<<" | ">>" | ">>>"): Scalar {
     }
     case ">>": {
       const signed = a.low >= int32.low && a.high <= int32.high;
-      const word = signed
-        ? left
-        : writer.unary(cursor.block, "sext32", left);
+      const word = signed ? left : writer.unary(cursor.block, "sext32", left);
       const range = signed ? a : int32;
       const by =
         count === undefined
           ? writer.binary(cursor.block, "and", right, cursor.constant(31n))
           : cursor.constant(count);
-      return words.scalar(
-        writer.binary(cursor.block, "arsh", word, by),
-        {
-          low: range.low < 0n ? range.low >> least : range.low >> most,
-          high: range.high < 0n ? range.high >> most : range.high >> least,
-        },
-      );
+      return words.scalar(writer.binary(cursor.block, "arsh", word, by), {
+        low: range.low < 0n ? range.low >> least : range.low >> most,
+        high: range.high < 0n ? range.high >> most : range.high >> least,
+      });
     }
     case ">>>": {
       const whole = a.low >= 0n && a.high < 2n ** 32n;
@@ -420,7 +418,9 @@ export function narrow(cursor: Cursor, value: Value, to: Narrowing): Value {
   if (value.kind === "constant") {
     const word = constantWord(value.value);
     if (word === undefined) return value;
-    const kept = signed ? BigInt.asIntN(bits, word) : BigInt.asUintN(bits, word);
+    const kept = signed
+      ? BigInt.asIntN(bits, word)
+      : BigInt.asUintN(bits, word);
     return constantValue(js === "number" ? Number(kept) : kept);
   }
   const { low, high } = scalarRange(value);

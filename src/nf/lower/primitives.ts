@@ -166,8 +166,7 @@ function lesser(
   const { yes, no } = compare(cursor, isMin ? "<" : ">", left, right);
   const [a, b] = [scalarRange(left), scalarRange(right)];
   // The range of what is answered, whichever it is.
-  const pick = (x: bigint, y: bigint): bigint =>
-    isMin === x < y ? x : y;
+  const pick = (x: bigint, y: bigint): bigint => (isMin === x < y ? x : y);
   const low = pick(a.low, b.low);
   const high = pick(a.high, b.high);
   const value = cursor.join([
@@ -246,7 +245,11 @@ function hash(
 ): Scalar {
   const { cursor, writer } = lowering;
   const { block } = cursor;
-  const words = littleWords(lowering, partsOf(cursor, present(value), type), type.size);
+  const words = littleWords(
+    lowering,
+    partsOf(cursor, present(value), type),
+    type.size,
+  );
   const binary = (
     op: "xor" | "mul" | "rsh",
     left: ValueId,
@@ -295,8 +298,7 @@ function littleWords(
       if (part.size < 4)
         word = writer.unary(block, part.size === 1 ? "zext8" : "zext16", word);
       const by = 8 * (offset - at);
-      if (by > 0)
-        word = writer.binary(block, "lsh", word, cursor.constant(by));
+      if (by > 0) word = writer.binary(block, "lsh", word, cursor.constant(by));
       if (by < 0)
         word = writer.binary(block, "rsh", word, cursor.constant(-by));
       whole =

@@ -74,4 +74,3 @@ export class Rodata {
 }
 
 const names = { 1: "u8", 2: "u16", 4: "u32", 8: "u64" } as const;
-

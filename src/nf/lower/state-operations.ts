@@ -80,13 +80,15 @@ function get(
   key: Value,
 ): readonly Outcome[] {
   const { cursor } = lowering;
-  const isIndexed = map.spec.type === "array" || map.spec.type === "percpu_array";
+  const isIndexed =
+    map.spec.type === "array" || map.spec.type === "percpu_array";
   const outside: Outcome[] = [];
   if (isIndexed) {
     const { low, high } = scalarRange(key);
     // An index beyond 32 bits would be another one in the key.
     if (low < 0n || high >= 2n ** 32n) {
-      const first = low < 0n ? compare(cursor, ">=", key, constantValue(0)) : undefined;
+      const first =
+        low < 0n ? compare(cursor, ">=", key, constantValue(0)) : undefined;
       if (first !== undefined) {
         outside.push(...absent(first.no));
         cursor.paths = first.yes;

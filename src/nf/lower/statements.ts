@@ -7,7 +7,12 @@ import { bind } from "./bindings.ts";
 import { branch } from "./conditions.ts";
 import type { Path } from "./environment.ts";
 import { lowerFor, lowerForOf, lowerWhile } from "./loops.ts";
-import { cannotLower, placeOf, type Lowering, type Target } from "./lowering.ts";
+import {
+  cannotLower,
+  placeOf,
+  type Lowering,
+  type Target,
+} from "./lowering.ts";
 import { undefinedValue } from "./value.ts";
 
 /** More open paths than this are joined before the next statement. */
@@ -156,8 +161,7 @@ function switchStatement(
   const missed = cursor.paths;
   let through: readonly Path[] = [];
   for (const clause of clauses) {
-    const entered =
-      clause === fallback ? missed : (entries.get(clause) ?? []);
+    const entered = clause === fallback ? missed : (entries.get(clause) ?? []);
     cursor.paths = [...through, ...entered];
     if (cursor.isClosed) continue;
     void cursor.path;
@@ -190,4 +194,3 @@ function leave(
   list.push(...cursor.paths);
   cursor.paths = [];
 }
-

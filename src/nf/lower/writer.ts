@@ -373,7 +373,10 @@ export class Writer {
 }
 
 function closed(open: OpenTerminator | undefined, at: Place): Terminator {
-  const edge = ({ block, args }: OpenEdge): Edge => ({ block: id(block), args });
+  const edge = ({ block, args }: OpenEdge): Edge => ({
+    block: id(block),
+    args,
+  });
   switch (open?.kind) {
     case undefined:
       return { kind: "trap", reason: "nothing leads here", at };
