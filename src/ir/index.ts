@@ -4,7 +4,12 @@ export { edgesOf, predecessors, reversePostorder } from "./graph.ts";
 export { inferTypes } from "./infer.ts";
 export { lift } from "./lift.ts";
 export { loops, type Loop, type LoopForest } from "./loops.ts";
-export { operandsOf, terminatorOperands } from "./operands.ts";
+export {
+  mapInstruction,
+  mapTerminator,
+  operandsOf,
+  terminatorOperands,
+} from "./operands.ts";
 export { parseIr } from "./parse.ts";
 export {
   printIr,

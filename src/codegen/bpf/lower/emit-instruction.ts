@@ -17,6 +17,9 @@ export interface Writer {
   readonly put: (...instructions: readonly Instruction[]) => void;
   /** All at once. */
   readonly copy: (copies: readonly Copy[], free: readonly Register[]) => void;
+  readonly call: (call: Instruction, args: number) => void;
+  /** Together with the copies in front of the next instruction. */
+  readonly later: (copies: readonly Copy[]) => void;
 }
 
 export function emitInstruction(
@@ -43,12 +46,16 @@ class InstructionEmitter {
     if (group.isSpilled) this.#writer.put(storeWord(group.slot, register));
   }
 
-  /** A result that the machine leaves in r0. */
+  /**
+   * A result that the machine leaves in r0. It appears where the next instruction
+   * begins, together with what moves there.
+   */
   #result(dst: Virtual | undefined, position: number): void {
     if (dst === undefined) return;
     const from = { kind: "register", register: 0 } as const;
-    for (const to of this.#places.homes(dst, position + 2).toReversed())
-      this.#writer.copy([{ to, from }], []);
+    this.#writer.later(
+      this.#places.homes(dst, position + 2).map((to) => ({ to, from })),
+    );
   }
 
   emit(instruction: LowInstruction, position: number): void {
@@ -124,7 +131,8 @@ class InstructionEmitter {
           return [{ to: { kind: "register", register }, from }];
         });
         this.#writer.copy(copies, [0]);
-        this.#writer.put({ kind: "call", callee: instruction.callee });
+        const { callee, args } = instruction;
+        this.#writer.call({ kind: "call", callee }, args.length);
         this.#result(instruction.dst, position);
         return;
       }

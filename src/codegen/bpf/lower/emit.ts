@@ -47,6 +47,19 @@ export type PlacedEnd = { readonly at: Place } & (
   | { readonly kind: "trap" }
 );
 
+export function endTargets(end: PlacedEnd): readonly number[] {
+  switch (end.kind) {
+    case "jump":
+      return [end.to];
+    case "branch":
+    case "may-goto":
+      return [end.then, end.otherwise];
+    case "exit":
+    case "trap":
+      return [];
+  }
+}
+
 export interface PlacedBlock {
   readonly code: readonly Placed[];
   readonly end: PlacedEnd;
@@ -78,7 +91,15 @@ class Emitter {
     copy: (copies, free) => {
       this.#copies(copies, free);
     },
+    call: (instruction, args) => {
+      this.#out.push({ instruction, at: this.#at, args });
+    },
+    later: (copies) => {
+      this.#later = copies;
+    },
   };
+  /** Results of the call before. */
+  #later: readonly Copy[] = [];
   #out: Placed[] = [];
   #at: Place = { function: "", instruction: 0 };
 
@@ -159,8 +180,9 @@ class Emitter {
   }
 
   #gap(position: number): void {
-    const copies = this.#gaps.get(position);
-    if (copies !== undefined) this.#copies(copies, []);
+    const copies = [...this.#later, ...(this.#gaps.get(position) ?? [])];
+    this.#later = [];
+    if (copies.length > 0) this.#copies(copies, []);
   }
 
   /** Parameters leave the registers in which they come. */

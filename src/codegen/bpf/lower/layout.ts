@@ -8,7 +8,7 @@ import {
   type BranchOp,
   type Instruction,
 } from "../../../isa/index.ts";
-import type { PlacedBlock } from "./emit.ts";
+import { endTargets, type PlacedBlock } from "./emit.ts";
 import type { Placed } from "./parallel-copy.ts";
 
 const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
@@ -54,7 +54,7 @@ export function layOut(given: readonly PlacedBlock[]): LaidOut {
         return { code, end };
     }
   });
-  const kept = reached(blocks);
+  const kept = inOrder(blocks);
   const out: Placed[] = [];
   const starts: number[] = [];
   for (const [index, at] of kept.entries()) {
@@ -89,19 +89,32 @@ function threads(blocks: readonly PlacedBlock[]): (block: number) => number {
   };
 }
 
-/** Blocks that something leads to, in order. */
-function reached(blocks: readonly PlacedBlock[]): number[] {
+/**
+ * Blocks that something leads to, in order; those that only `then` of a branch in
+ * front leads to, and that only jump on, come last: the branch falls through.
+ */
+function inOrder(blocks: readonly PlacedBlock[]): number[] {
   const seen = new Uint8Array(blocks.length);
   const work = [0];
   for (let at = work.pop(); at !== undefined; at = work.pop()) {
     if (seen[at] !== 0) continue;
     seen[at] = 1;
     const end = blocks[at]?.end;
-    if (end?.kind === "jump") work.push(end.to);
-    if (end?.kind === "branch" || end?.kind === "may-goto")
-      work.push(end.then, end.otherwise);
+    if (end !== undefined) work.push(...endTargets(end));
   }
-  return blocks.flatMap((_, at) => (seen[at] === 0 ? [] : [at]));
+  const main: number[] = [];
+  const aside: number[] = [];
+  for (const [at, block] of blocks.entries()) {
+    if (seen[at] === 0) continue;
+    const { end } = blocks[at - 1] ?? block;
+    const isAside =
+      end.kind === "branch" &&
+      end.then === at &&
+      block.end.kind === "jump" &&
+      block.end.to > at;
+    (isAside ? aside : main).push(at);
+  }
+  return [...main, ...aside];
 }
 
 /** Targets are blocks still. */

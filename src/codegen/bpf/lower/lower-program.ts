@@ -1,11 +1,13 @@
 /**
  * Lowering: IR to functions of instructions, with registers and a stack frame.
  *
+ *   wholeWords  words that travel in parts are put together
  *   select      low code: instructions over virtual registers
  *   findLives   when each virtual register is wanted
  *   groups      parameters of blocks joined with their arguments
  *   allocate    registers, or the stack
  *   emit        instructions, moves, loads and stores of the allocation
+ *   tidy        dead moves go, equal blocks become one
  *   layOut      one list, with jumps
  *
  * Law: running the functions gives what interpreting the IR gives. And what the
@@ -22,6 +24,8 @@ import { layOut } from "./layout.ts";
 import { allocate } from "./linear-scan.ts";
 import { select } from "./select.ts";
 import { StackSlots } from "./stack-slots.ts";
+import { tidy } from "./tidy.ts";
+import { wholeWords } from "./whole-words.ts";
 
 /** What the program does not say of its functions. */
 export type FunctionFacts = Pick<FunctionSpec, "section" | "linkage"> &
@@ -52,13 +56,14 @@ function lowerFunction(
   fn: IrFunction,
   { instructionSet = "v3" }: LowerOptions,
 ): Omit<FunctionSpec, keyof FunctionFacts> {
-  const low = select(fn, { isV4: instructionSet === "v4" });
+  const low = select(wholeWords(fn), { isV4: instructionSet === "v4" });
   const lives = findLives(low);
   const shared = groups(low, lives);
   allocate(low, lives, shared);
   const slots = new StackSlots(low);
   slots.place(shared);
-  const { instructions, places } = layOut(emit(low, lives, shared, slots));
+  const placed = emit(low, lives, shared, slots);
+  const { instructions, places } = layOut(tidy(placed, slots.offsets));
   return {
     name: fn.name,
     instructions,

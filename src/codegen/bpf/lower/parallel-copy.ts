@@ -32,6 +32,8 @@ export interface CopyOptions {
 export interface Placed {
   readonly instruction: Instruction;
   readonly at: SourcePlace;
+  /** How many argument registers a call reads. */
+  readonly args?: number;
 }
 
 export function sameLocation(

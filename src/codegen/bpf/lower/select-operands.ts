@@ -3,12 +3,7 @@
  * where they are needed, which are other values, and which distances fit an access.
  */
 import type { Place } from "../../../base/index.ts";
-import type {
-  IrFunction,
-  IrInstruction,
-  SlotId,
-  ValueId,
-} from "../../../ir/index.ts";
+import type { IrFunction, SlotId, ValueId } from "../../../ir/index.ts";
 import type { Width } from "../../../isa/index.ts";
 import type {
   Base,
@@ -22,8 +17,8 @@ import type { ValueFacts } from "./value-facts.ts";
 
 export interface Surroundings {
   readonly slotOffset: (slot: SlotId) => number;
-  /** The one argument that a parameter ever gets. */
-  readonly argument: (param: ValueId) => ValueId | undefined;
+  /** The value that stands for a value. */
+  readonly same: (value: ValueId) => ValueId;
 }
 
 /** Instructions that an operand needs in front, and their place. */
@@ -82,7 +77,7 @@ export class Operands {
   }
 
   source(value: ValueId): Source {
-    const same = this.#resolve(value);
+    const same = this.#surroundings.same(value);
     return (
       this.#fresh(same) ?? { kind: "virtual", virtual: this.virtualOf(same) }
     );
@@ -114,7 +109,7 @@ export class Operands {
   }
 
   constant(value: ValueId): bigint | undefined {
-    const source = this.#fresh(this.#resolve(value));
+    const source = this.#fresh(this.#surroundings.same(value));
     return source?.kind === "constant" ? source.value : undefined;
   }
 
@@ -127,7 +122,7 @@ export class Operands {
     offset: number,
     front: Front,
   ): { readonly base: Base; readonly offset: number } {
-    const same = this.#resolve(value);
+    const same = this.#surroundings.same(value);
     const fresh = this.#fresh(same);
     if (fresh?.kind === "frame")
       return { base: { kind: "frame-pointer" }, offset: fresh.offset + offset };
@@ -178,20 +173,6 @@ export class Operands {
     return this.#far[value] ?? 0;
   }
 
-  /** The value that it always equals. */
-  #resolve(value: ValueId): ValueId {
-    let at = value;
-    for (let next = this.#equal(at); next !== undefined; next = this.#equal(at))
-      at = next;
-    return at;
-  }
-
-  #equal(value: ValueId): ValueId | undefined {
-    const definition = this.facts.definition(value);
-    if (definition === undefined) return this.#surroundings.argument(value);
-    return aliasOf(definition, this.facts);
-  }
-
   #fresh(value: ValueId): Fresh | undefined {
     const definition = this.facts.definition(value);
     switch (definition?.kind) {
@@ -240,26 +221,11 @@ export class Operands {
   }
 
   isUndefined(value: ValueId): boolean {
-    return this.facts.definition(this.#resolve(value))?.kind === "undefined";
+    return (
+      this.facts.definition(this.#surroundings.same(value))?.kind ===
+      "undefined"
+    );
   }
-}
-
-/** The operand that the result equals, for extensions of narrow words. */
-function aliasOf(
-  definition: IrInstruction,
-  facts: ValueFacts,
-): ValueId | undefined {
-  if (definition.kind === "unary") {
-    const { op, value } = definition;
-    const width = Number(/\d+$/.exec(op)?.[0] ?? 64);
-    const bits = facts.bits(value);
-    if (op.startsWith("zext")) return bits <= width ? value : undefined;
-    if (op.startsWith("sext")) return bits < width ? value : undefined;
-    return undefined;
-  }
-  if (definition.kind !== "extract") return undefined;
-  const { value, start, size } = definition;
-  return start === 0 && facts.bits(value) <= 8 * size ? value : undefined;
 }
 
 export function isOffset(offset: number): boolean {

@@ -4,7 +4,7 @@
  *
  *   - Constants go into immediates, constant distances into offsets of accesses.
  *   - A zero extension of a word that is narrow enough is the word.
- *   - Parameters of a block with one way in are what that way gives.
+ *   - Parameters that always equal another value are that value.
  *   - Edges that leave a branch and meet others get a block of their own, so that
  *     arguments stand at jumps only.
  */
@@ -20,6 +20,7 @@ import {
 } from "../../../ir/index.ts";
 import type { Register } from "../../../isa/index.ts";
 import { blockOrder } from "./block-order.ts";
+import { equalValues } from "./equal-values.ts";
 import type {
   LowBlock,
   LowFunction,
@@ -31,7 +32,7 @@ import type {
 import { selectInstruction, type SelectOptions } from "./select-instruction.ts";
 import { selectBranch } from "./select-branch.ts";
 import { Operands } from "./select-operands.ts";
-import { placeSlots } from "./slot-places.ts";
+import { placeSlots, type SlotPlaces } from "./slot-places.ts";
 import { valueFacts } from "./value-facts.ts";
 
 export function select(fn: IrFunction, options: SelectOptions): LowFunction {
@@ -44,7 +45,8 @@ class Selection {
   readonly #operands: Operands;
   /** Ways into each block. */
   readonly #incoming: readonly Edge[][];
-  readonly #places;
+  readonly #places: SlotPlaces;
+  readonly #same: (value: ValueId) => ValueId;
 
   constructor(fn: IrFunction, options: SelectOptions) {
     this.#fn = fn;
@@ -52,24 +54,15 @@ class Selection {
     this.#incoming = fn.blocks.map(() => []);
     this.#places = placeSlots(fn);
     const facts = valueFacts(fn);
+    this.#same = equalValues(fn, facts);
     for (const block of facts.order)
       for (const edge of edgesOf(block.terminator))
         this.#incoming[edge.block]?.push(edge);
     this.#operands = new Operands(fn, facts, {
       slotOffset: this.#places.offsetOf,
-      argument: (param) => this.#onlyArgument.get(param),
+      same: this.#same,
     });
-    for (const block of facts.order) {
-      const [edge, second] = this.#incoming[block.id] ?? [];
-      if (edge === undefined || second !== undefined) continue;
-      for (const [index, param] of block.params.entries()) {
-        const argument = edge.args[index];
-        if (argument !== undefined) this.#onlyArgument.set(param, argument);
-      }
-    }
   }
-
-  readonly #onlyArgument = new Map<ValueId, ValueId>();
 
   run(): LowFunction {
     const order = blockOrder(this.#fn);
@@ -148,10 +141,15 @@ class Selection {
     };
   }
 
+  /** For the parameters that no other value stands for. */
   #arguments(edge: Edge): readonly Source[] {
-    // The one way in has no moves: parameters are their arguments.
-    if ((this.#incoming[edge.block]?.length ?? 0) < 2) return [];
-    return edge.args.map((value) => this.#operands.source(value));
+    const params = this.#fn.blocks[edge.block]?.params ?? [];
+    return edge.args.flatMap((value, index) => {
+      const param = params[index];
+      return param === undefined || this.#same(param) !== param
+        ? []
+        : [this.#operands.source(value)];
+    });
   }
 
   #block(draft: Draft, target: (block: BlockId) => number): LowBlock {
@@ -176,11 +174,10 @@ class Selection {
         }),
       );
     }
-    const isMerged = (this.#incoming[block.id]?.length ?? 0) > 1;
     return {
-      params: isMerged
-        ? block.params.map((param) => this.#operands.virtualOf(param))
-        : [],
+      params: block.params
+        .filter((param) => this.#same(param) === param)
+        .map((param) => this.#operands.virtualOf(param)),
       instructions: instructions.reverse(),
       terminator: end.terminator,
       depth,

@@ -13,6 +13,7 @@ export class StackSlots {
   readonly #fn: LowFunction;
   readonly #free: number[] = [];
   readonly #scratch: (number | undefined)[] = [undefined, undefined];
+  readonly #all: number[] = [];
   #next = -8;
 
   constructor(fn: LowFunction) {
@@ -39,6 +40,11 @@ export class StackSlots {
     this.#free.length = 0;
   }
 
+  /** All of them. */
+  get offsets(): readonly number[] {
+    return this.#all;
+  }
+
   /** For copies that need a word put aside. */
   scratch(index: 0 | 1): number {
     return (this.#scratch[index] ??= this.#fresh());
@@ -57,6 +63,7 @@ export class StackSlots {
         },
       );
     this.#next = at - 8;
+    this.#all.push(at);
     return at;
   }
 }
