@@ -7,6 +7,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { buildFrame, type FrameSpec } from "#packet";
 import { ipv4 } from "divisi/nf";
+import ctrnat from "../nfs/ts/ctrnat.ts";
 import firewall from "../nfs/ts/firewall.ts";
 import nat from "../nfs/ts/nat.ts";
 import proxy from "../nfs/ts/proxy.ts";
@@ -246,4 +247,53 @@ test("proxy: listed ports go to their server, answers pass unchanged", () => {
     ...dropped(wan),
   ]);
   deepEqual(to.words("services"), ["0050 0a0100051f900000"]);
+});
+
+test("ctrnat: numbers come from the counter, and are never given back", () => {
+  const to = session(ctrnat, { start_port: 65_533 });
+  const flow = withOptions(tcp(4000, 80));
+  const back = (dport: number): FrameSpec => ({
+    ipv4: { src: server, dst: external },
+    tcp: { sport: 80, dport },
+  });
+  expectFrame(to, ["the first", flow, "out 1", lan], {
+    ...flow,
+    eth: toWan,
+    ipv4: { ...flow.ipv4, src: external, dst: server },
+    tcp: { sport: 65_533, dport: 80 },
+  });
+  expectVerdicts(to, [
+    ["known", flow, "out 1", lan],
+    ["the second", tcp(4001, 80), "out 1", lan],
+    ["not given out yet", back(65_535), "drop", wan],
+    ["the third", udp(4002, 80), "out 1", lan],
+    ["none left", tcp(4003, 80), "drop", lan],
+    ["another protocol", back(65_535), "drop", wan],
+    [
+      "another server port",
+      { ...back(0), tcp: { sport: 81, dport: 65_533 } },
+      "drop",
+      wan,
+    ],
+    [
+      "another server",
+      { ...back(65_533), ipv4: { src: inside, dst: external } },
+      "drop",
+      wan,
+    ],
+    ["below start_port", back(65_532), "drop", wan],
+    ...dropped(lan),
+    ...dropped(wan),
+  ]);
+  expectFrame(to, ["its answer", back(65_534), "out 0", wan, 1_000n * second], {
+    eth: toLan,
+    ipv4: { src: server, dst: inside },
+    tcp: { sport: 80, dport: 4001 },
+  });
+  deepEqual(to.words("allocated"), ["00000000 0400000000000000"]);
+  deepEqual(
+    to.words("flows").map((word) => word.slice(33)),
+    ["00000000", "01000000", "02000000"],
+  );
+  deepEqual(to.words("tuples")[2], "02000000 0a000001c0a800090fa2005011000000");
 });

@@ -5,8 +5,9 @@
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
-import { toHex } from "#base";
+import { fromHex, toHex } from "#base";
 import { tcpFlags, type FrameSpec } from "#packet";
+import conntrack from "../nfs/ts/conntrack.ts";
 import heavyHitter from "../nfs/ts/heavy-hitter.ts";
 import portKnock from "../nfs/ts/port-knock.ts";
 import tokenBucket from "../nfs/ts/token-bucket.ts";
@@ -25,7 +26,7 @@ import {
   type Step,
 } from "./support/nf.ts";
 
-const { syn, ack, fin } = tcpFlags;
+const { syn, ack, fin, rst, psh } = tcpFlags;
 const sized = (size: number, frame = tcp(4000, 80)): FrameSpec => ({
   ...frame,
   size,
@@ -165,4 +166,132 @@ test("without enforce packets go back, and the state is the same", () => {
     for (const packet of packets) enforcing.send(packet);
     deepEqual(bouncing.words(map), enforcing.words(map));
   }
+});
+
+/** A segment of the connection under test, from its creator (">") or peer ("<"). */
+function segment(
+  from: ">" | "<",
+  flags: number,
+  seq: number,
+  acknowledged = 0,
+): FrameSpec {
+  const ends = { creator: "10.0.0.9", peer: "10.0.0.5" };
+  const [src, dst] =
+    from === ">" ? [ends.creator, ends.peer] : [ends.peer, ends.creator];
+  const [sport, dport] = from === ">" ? [4000, 80] : [80, 4000];
+  return {
+    ipv4: { src, dst },
+    tcp: { sport, dport, flags, seq, ack: acknowledged },
+  };
+}
+
+/** What conntrack keeps of it: state, seconds to live at time 0, sequence. */
+function kept(to: Sender): string {
+  const [word] = to.words("connections");
+  if (word === undefined) return "unknown";
+  const value = fromHex(word.slice(33));
+  const view = new DataView(value.buffer);
+  const names = [
+    "",
+    "SYN_SENT",
+    "SYN_RECV",
+    "ESTABLISHED",
+    "FIN_WAIT_1",
+    "FIN_WAIT_2",
+    "LAST_ACK",
+  ];
+  const ttl = view.getBigUint64(0, true) / 1_000_000_000n;
+  return `${names[value[8] ?? 0]} ${ttl} ${view.getUint32(12).toString(16)}`;
+}
+
+const opened = [
+  [segment(">", syn, 0x100), "pass", "SYN_SENT 120 101"],
+  [segment("<", syn | ack, 0x200, 0x101), "pass", "SYN_RECV 60 201"],
+  [segment(">", ack, 0x101, 0x201), "pass", "ESTABLISHED 432000 201"],
+] as const;
+const closing = [
+  ...opened,
+  [segment(">", fin | ack, 0x101, 0x201), "pass", "FIN_WAIT_1 120 201"],
+  [segment("<", ack, 0x201, 0x102), "pass", "FIN_WAIT_2 120 201"],
+  [segment("<", fin | ack, 0x201, 0x102), "pass", "LAST_ACK 30 102"],
+] as const;
+
+test("conntrack: every row of the table", () => {
+  // prettier-ignore
+  const cases: readonly (readonly [string, number, readonly (readonly [FrameSpec, string, string])[]])[] = [
+    ["unknown: no SYN", 0, [[segment(">", ack, 1), "pass", "unknown"]]],
+    ["unknown: more than SYN", 0, [[segment(">", syn | ack, 1), "pass", "unknown"]]],
+    ["unknown: RST", 0, [[segment(">", syn | rst, 1), "pass", "unknown"]]],
+    ["SYN_SENT: SYN again", 1, [[segment(">", syn, 0x900), "pass", "SYN_SENT 120 101"]]],
+    ["SYN_SENT: something else", 1, [[segment(">", ack, 0x101), "drop", "SYN_SENT 120 101"]]],
+    ["SYN_SENT: peer's SYN alone", 1, [[segment("<", syn, 0x200), "drop", "SYN_SENT 120 101"]]],
+    ["SYN_SENT: peer acknowledges another", 1, [[segment("<", syn | ack, 0x200, 0x102), "drop", "SYN_SENT 120 101"]]],
+    ["SYN_SENT: peer's PSH too", 1, [[segment("<", syn | ack | psh, 0x200, 0x101), "drop", "SYN_SENT 120 101"]]],
+    ["SYN_RECV: another number", 2, [[segment(">", ack, 0x101, 0x202), "drop", "SYN_RECV 60 201"]]],
+    ["SYN_RECV: ACK and PSH", 2, [[segment(">", ack | psh, 0x101, 0x201), "drop", "SYN_RECV 60 201"]]],
+    ["SYN_RECV: peer again, its own number", 2, [[segment("<", syn | ack, 0x200, 0x201), "pass", "SYN_RECV 60 201"]]],
+    ["SYN_RECV: peer again, ours", 2, [[segment("<", syn | ack, 0x200, 0x101), "drop", "SYN_RECV 60 201"]]],
+    ["ESTABLISHED: data, either way", 3, [[segment(">", ack | psh, 9, 9), "pass", "ESTABLISHED 432000 201"], [segment("<", ack, 9, 9), "pass", "ESTABLISHED 432000 201"], [segment("<", syn, 9, 9), "pass", "ESTABLISHED 432000 201"]]],
+    ["ESTABLISHED: RST changes nothing", 3, [[segment(">", rst, 9), "pass", "ESTABLISHED 432000 201"], [segment("<", rst | fin, 9), "pass", "ESTABLISHED 432000 201"]]],
+    ["ESTABLISHED: peer closes first", 3, [[segment("<", fin | ack, 0x201, 0x101), "pass", "FIN_WAIT_1 120 101"]]],
+    ["FIN_WAIT_1: creator", 4, [[segment(">", ack, 1, 1), "pass", "FIN_WAIT_1 120 201"]]],
+    ["FIN_WAIT_1: no ACK", 4, [[segment("<", fin, 0x201), "drop", "FIN_WAIT_1 120 201"]]],
+    ["FIN_WAIT_1: another number", 4, [[segment("<", ack, 0x202), "drop", "FIN_WAIT_1 120 201"]]],
+    ["FIN_WAIT_1: ACK with FIN goes on at once", 4, [[segment("<", fin | ack, 0x201, 0x102), "pass", "LAST_ACK 30 102"]]],
+    ["FIN_WAIT_2: no FIN", 5, [[segment("<", ack, 7), "pass", "FIN_WAIT_2 120 201"], [segment(">", fin, 7), "pass", "FIN_WAIT_2 120 201"]]],
+    ["LAST_ACK: another number", 6, [[segment(">", ack, 0x103), "pass", "LAST_ACK 30 102"]]],
+    ["LAST_ACK: no ACK", 6, [[segment(">", fin, 0x102), "pass", "LAST_ACK 30 102"]]],
+    ["LAST_ACK: by the peer", 6, [[segment("<", ack, 0x102), "pass", "unknown"]]],
+    ["LAST_ACK: the end", 6, [[segment(">", ack, 0x102, 0x202), "pass", "unknown"]]],
+  ];
+  for (const [what, steps, packets] of cases) {
+    const to = session(conntrack);
+    for (const [frame, verdict, state] of [
+      ...closing.slice(0, steps),
+      ...packets,
+    ])
+      deepEqual([to.send(frame).verdict, kept(to)], [verdict, state], what);
+  }
+});
+
+test("conntrack: between equal addresses only the creator is known", () => {
+  const self = (sport: number, dport: number, flags: number): FrameSpec => ({
+    ipv4: { src: inside, dst: inside },
+    tcp: { sport, dport, flags, seq: 1, ack: 2 },
+  });
+  const to = session(conntrack);
+  expectVerdicts(to, [
+    ["SYN", self(80, 4000, syn), "pass"],
+    ["its answer is unknown", self(4000, 80, syn | ack), "pass"],
+    ["the creator's is not expected", self(80, 4000, ack), "drop"],
+  ]);
+  const key = "0a0000010a00000100500fa006000000";
+  deepEqual(to.words("connections"), [
+    `${key} 00b08ef01b0000000100000000000002`,
+  ]);
+  expectVerdicts(to, [["a SYN begins anew", self(4000, 80, syn), "pass"]]);
+  deepEqual(to.words("connections"), [
+    `${key} 00b08ef01b0000000100010000000002`,
+  ]);
+});
+
+test("conntrack: numbers count in their lowest byte", () => {
+  const to = session(conntrack);
+  to.send(segment(">", syn, 0x1234_56ff));
+  equal(kept(to), "SYN_SENT 120 12345600");
+  to.send(segment("<", syn | ack, 0xffff_ffff, 0x1234_5600));
+  equal(kept(to), "SYN_RECV 60 ffffff00");
+});
+
+test("conntrack: what no connection is kept of", () => {
+  const to = session(conntrack);
+  expectVerdicts(to, [["UDP", udp(1, 2), "pass"], ...dropped(lan)]);
+  equal(kept(to), "unknown");
+  const second = session(conntrack);
+  second.send(segment(">", syn, 1), lan, 5_000_000_000n);
+  equal(kept(second), "SYN_SENT 125 2");
+  deepEqual(
+    second.words("connections")[0]?.slice(0, 32),
+    "0a0000050a00000900500fa006000000",
+  );
 });

@@ -5,7 +5,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { toHex } from "#base";
-import { buildFrame } from "#packet";
+import { buildFrame, type FrameSpec } from "#packet";
 import { ipv4, mac } from "divisi/nf";
 import allow from "../nfs/ts/allow.ts";
 import arr from "../nfs/ts/arr.ts";
@@ -14,10 +14,12 @@ import dynamicBridge from "../nfs/ts/dynamic-bridge.ts";
 import flowCounter from "../nfs/ts/flow-counter.ts";
 import fwd from "../nfs/ts/fwd.ts";
 import gcount from "../nfs/ts/gcount.ts";
+import ids from "../nfs/ts/ids.ts";
 import nop from "../nfs/ts/nop.ts";
 import r3 from "../nfs/ts/r3.ts";
 import sourceCounter from "../nfs/ts/source-counter.ts";
 import staticBridge from "../nfs/ts/static-bridge.ts";
+import wanDedup from "../nfs/ts/wan-dedup.ts";
 import {
   answer,
   arp,
@@ -33,6 +35,7 @@ import {
   udp,
   wan,
   withOptions,
+  type Step,
 } from "./support/nf.ts";
 
 const station = (dst: string, src = "02:00:00:00:00:01") => ({
@@ -271,4 +274,108 @@ test("arr: cells by the low byte of the destination port", () => {
   ]);
   const counts = to.words("counts").filter((word) => !/ 0+$/.test(word));
   deepEqual(counts, ["01000000 0200000000000000", "ff000000 0100000000000000"]);
+});
+
+const withTcpOptions: FrameSpec = {
+  ipv4: { src: inside, dst: server },
+  tcp: { sport: 1, dport: 2, options: new Uint8Array([1, 1, 1, 1]) },
+};
+
+test("ids: the first signature in the order of the list, anywhere in depth bytes", () => {
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const number = (text: string): bigint =>
+    bytes(text).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const to = session(ids, { depth: 16 });
+  const { signatures } = to.instance.state;
+  const list = (place: number, text: string, mask: bigint): void => {
+    const cell = signatures.at(place);
+    cell.value = number(text) & mask;
+    cell.mask = mask;
+    cell.length = bytes(text).length;
+  };
+  list(1, "attackXY", (1n << 64n) - 1n);
+  list(3, "ev1l", 0xffff_00ffn);
+  list(5, "z", 0xffn);
+  const held = (text: string, frame = udp(1, 2)): FrameSpec => ({
+    ...frame,
+    payload: bytes(text),
+  });
+  expectVerdicts(to, [
+    ["nothing", held("........"), "pass"],
+    ["no payload", held(""), "pass"],
+    ["at the start", held("attackXY"), "drop"],
+    ["at the end of depth", held("........attackXY"), "drop"],
+    ["one byte later", held(".........attackXY"), "pass"],
+    ["with a gap", held("..evil", withOptions(tcp(1, 2))), "drop"],
+    ["behind TCP options", held("ev.l", withTcpOptions), "drop"],
+    ["the first of the list, not of the payload", held("z.ev.l.."), "drop"],
+    ["shorter than it is long", held("ttackXY"), "pass"],
+    ["only the last", held("......z"), "drop"],
+    ...notL4.map(([what, frame]): Step => [what, frame, "pass"]),
+  ]);
+  deepEqual(to.words("matches"), [
+    "00000000 0000000000000000",
+    "01000000 0200000000000000",
+    "02000000 0000000000000000",
+    "03000000 0300000000000000",
+    "04000000 0000000000000000",
+    "05000000 0100000000000000",
+    "06000000 0000000000000000",
+    "07000000 0000000000000000",
+  ]);
+});
+
+test("wan-dedup: one of equal payloads per window", () => {
+  const held = (size: number, fill: number, frame = udp(1, 2)): FrameSpec => ({
+    ...frame,
+    payload: new Uint8Array(size).fill(fill),
+  });
+  const segment = (seq: number): FrameSpec => ({
+    ipv4: { src: inside, dst: server },
+    tcp: { sport: 1, dport: 2, seq },
+    payload: new Uint8Array(100).fill(1),
+  });
+  const to = session(wanDedup, { expiry: 100n });
+  expectVerdicts(to, [
+    ["new", held(100, 1), "out 1", lan, 0n],
+    ["again", held(100, 1), "drop", lan, 0n],
+    ["by another port", held(100, 1), "drop", wan, 100n],
+    ["the window is over", held(100, 1), "out 1", lan, 101n],
+    ["and another begins", held(100, 1), "drop", lan, 102n],
+    ["back", answer(held(100, 1)), "out 0", wan, 102n],
+    ["another byte", held(100, 2), "out 1", lan, 102n],
+    ["another length", held(99, 1), "out 1", lan, 102n],
+    ["98", held(98, 1), "out 1", lan, 102n],
+    ["97", held(97, 1), "out 1", lan, 102n],
+    ["97 again", withOptions(held(97, 1)), "drop", lan, 102n],
+    ["another port of theirs", held(100, 1, udp(1, 3)), "out 1", lan, 102n],
+    ["a segment", segment(7), "out 1", lan, 102n],
+    ["that arrives twice", segment(7), "drop", lan, 102n],
+    ["the same bytes once more", segment(107), "out 1", lan, 102n],
+    ["512 bytes", held(512, 1), "out 1", lan, 102n],
+    ["512 again", held(512, 1), "drop", lan, 102n],
+    ["513 bytes", held(513, 1), "out 1", lan, 102n],
+    ["513 again", held(513, 1), "out 1", lan, 102n],
+    ["no payload", held(0, 1), "out 1", lan, 102n],
+    ["no payload again", held(0, 1), "out 1", lan, 102n],
+    ...notL4.flatMap(([what, frame]): Step[] => [
+      [what, frame, "out 0", wan, 102n],
+      [what, frame, "out 0", wan, 102n],
+    ]),
+  ]);
+  deepEqual(to.words("dropped"), ["00000000 0600000000000000"]);
+});
+
+test("wan-dedup: a full table remembers nothing new, and forwards", () => {
+  const held = (fill: number): FrameSpec => ({
+    ...udp(1, 2),
+    payload: new Uint8Array(8).fill(fill),
+  });
+  const to = session(wanDedup, { capacity: 1 });
+  expectVerdicts(to, [
+    ["first", held(1), "out 1"],
+    ["second", held(2), "out 1"],
+    ["second again", held(2), "out 1"],
+    ["first again", held(1), "drop"],
+  ]);
 });

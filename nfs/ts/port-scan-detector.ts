@@ -75,7 +75,8 @@ export default nf({
     const set = touched.get(sources.indexOf(source));
     if (set === undefined) return drop;
     const { count } = source;
-    for (let at = 0; at < most && at < count; at++) {
+    for (let at = 0; at < most; at++) {
+      if (at >= count) break;
       if (set.ports[at] === l4.dport) return out(lan);
     }
     if (count >= max_ports || count >= most) return drop;
