@@ -101,8 +101,9 @@ export function struct<const Name extends string, F extends Fields>(
 ): StructType<F> {
   const { layout, size, align } = layOut(name, fields);
   // A copy, so that a value made of parts of another shares none of them.
+  const isFlat = layout.every(({ type }) => type.kind === "scalar");
   const make = (value: StructValue<F>): StructValue<F> =>
-    structuredCopy(value) as StructValue<F>;
+    isFlat ? { ...value } : (deepCopy(value) as StructValue<F>);
   Object.defineProperty(make, "name", { value: name, enumerable: true });
   const rest = { kind: "struct", size, align, fields: layout, shape: fields };
   return Object.freeze(Object.assign(make, rest)) as unknown as StructType<F>;
@@ -192,11 +193,11 @@ function roundUp(value: number, to: number): number {
   return Math.ceil(value / to) * to;
 }
 
-function structuredCopy(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(structuredCopy);
+function deepCopy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(deepCopy);
   if (typeof value !== "object" || value === null) return value;
   const copy: Record<string, unknown> = {};
   for (const [name, part] of Object.entries(value))
-    copy[name] = structuredCopy(part);
+    copy[name] = deepCopy(part);
   return copy;
 }
