@@ -1,3 +1,4 @@
+export { checkNf, type CheckedNf, type Facts } from "./check/check.ts";
 export {
   diagnosticAt,
   printDiagnostic,

@@ -99,8 +99,10 @@ export function callees(options: CalleesOptions): Callees {
   function method(owner: object, name: string): Callee {
     const isComposite = "kind" in owner && owner.kind === "composite";
     for (
-      let prototype: unknown = Object.getPrototypeOf(owner);
-      isComposite && typeof prototype === "object" && prototype !== null;
+      let prototype: unknown = isComposite
+        ? Object.getPrototypeOf(owner)
+        : null;
+      typeof prototype === "object" && prototype !== null;
       prototype = Object.getPrototypeOf(prototype)
     ) {
       const found = classes
