@@ -6,15 +6,17 @@
  *   lan  a heartbeat: the source address is a backend, refreshed if it is known,
  *        else registered with its MAC (table full: ignored). Always dropped.
  *   wan  flow known and its backend alive: refresh the flow, use the backend; its
- *        backend not alive: forget the flow, treat it as new. New: the first live
- *        backend of list[hash of the flow mod height]; none: drop; remember it
+ *        backend not alive: forget the flow, treat it as new. New: the live backend
+ *        that is the first in the flow's order; none: drop; remember it
  *        (table full: not). The destination becomes the backend's address, checksums
  *        are kept right, source MAC lan_mac, destination MAC the backend's; out(the
  *        backend's port).
  *
- * The lists are those of `shared/consistent.ts`. Flows are forgotten after
- * `flow_expiry` without a packet, backends after `backend_expiry` without a heartbeat;
- * one whose index went to another backend by then leaves its flows to that one.
+ * The order is Maglev's: the hash of the flow chooses one of `height` slots, each of
+ * which prefers the backends in another order; when a backend dies, only its own flows
+ * move. Flows are forgotten after `flow_expiry` without a packet, backends after
+ * `backend_expiry` without a heartbeat; one whose index went to another backend by then
+ * leaves its flows to that one.
  */
 import {
   array,
@@ -23,6 +25,7 @@ import {
   hash,
   hashMap,
   mac,
+  maglev,
   nf,
   out,
   struct,
@@ -30,8 +33,7 @@ import {
   u32,
   u64,
 } from "divisi/nf";
-import type { ArrayMap, ExpiringMap } from "divisi/nf";
-import { inverseStep, turnOf } from "./shared/consistent.ts";
+import type { ArrayMap, ExpiringMap, Maglev } from "divisi/nf";
 import { sendOn } from "./shared/ethernet.ts";
 import { FlowKey, flowOf } from "./shared/flow.ts";
 import { lan } from "./shared/ports.ts";
@@ -64,18 +66,18 @@ function isAlive(backends: Backends, backend: number): boolean {
   return backends.keyAt(backend) !== undefined;
 }
 
-/** The first live backend of list[row], or nobody. */
+/** The live backend whose turn comes first, or nobody. */
 function firstAlive(
   backends: Backends,
   slots: Slots,
-  row: number,
-  height: number,
+  choice: Maglev,
+  flow: number,
 ): number {
   let first = nobody;
-  let least = height;
+  let least = choice.height;
   for (let backend = 0; backend < most; backend++) {
     if (!isAlive(backends, backend)) continue;
-    const turn = turnOf(row, backend, slots.at(backend).inverse, height);
+    const turn = choice.turn(flow, backend, slots.at(backend).inverse);
     if (turn < least) {
       least = turn;
       first = backend;
@@ -112,10 +114,10 @@ export default nf({
       expireAfter: config.backend_expiry,
     }),
     slots: array({ value: Slot, capacity: most }),
+    choice: maglev({ height: config.height }),
   }),
   handle(pkt, ctx) {
-    const { flows, backends, slots } = ctx.state;
-    const { height, lan_mac } = ctx.config;
+    const { flows, backends, slots, choice } = ctx.state;
     const eth = pkt.eth;
     const ip = pkt.ipv4;
     if (eth === undefined || ip === undefined) return drop;
@@ -129,7 +131,7 @@ export default nf({
       slot.address = ip.src;
       slot.mac = eth.src;
       slot.port = lan;
-      slot.inverse = inverseStep(index, height);
+      slot.inverse = choice.inverse(index);
       return drop;
     }
 
@@ -145,8 +147,8 @@ export default nf({
       }
     }
     if (backend === nobody) {
-      const row = hash(FlowKey, key, 0) % height;
-      backend = firstAlive(backends, slots, row, height);
+      const number = hash(FlowKey, key, 0);
+      backend = firstAlive(backends, slots, choice, number);
       if (backend === nobody) return drop;
       flows.insert(key, { backend });
     }
@@ -154,7 +156,7 @@ export default nf({
     const slot = slots.get(backend);
     if (slot === undefined) return drop;
     ip.dst = slot.address;
-    sendOn(eth, lan_mac, slot.mac);
+    sendOn(eth, ctx.config.lan_mac, slot.mac);
     return out(slot.port);
   },
 });
