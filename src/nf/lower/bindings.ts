@@ -1,6 +1,6 @@
 /** Names and patterns that take a value: `x`, `{ a, b: c }`, `[a, b]`. */
 import type { ts } from "../front/typescript-api.ts";
-import { cannotLower, type Lowering } from "./lowering.ts";
+import { type Lowering, cannotLower } from "./lowering.ts";
 import { readMember } from "./members.ts";
 import type { Value } from "./value.ts";
 

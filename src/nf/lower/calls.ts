@@ -6,15 +6,15 @@
 import type { Callee, FunctionNode } from "../front/loaded.ts";
 import type { ts } from "../front/typescript-api.ts";
 import { bind } from "./bindings.ts";
-import { readBytes, frameBytes } from "./frame-bytes.ts";
-import { type Outcome } from "./join.ts";
-import { cannotLower, placeOf, type Frame, type Lowering } from "./lowering.ts";
+import { frameBytes, readBytes } from "./frame-bytes.ts";
+import type { Outcome } from "./join.ts";
+import { type Frame, type Lowering, cannotLower, placeOf } from "./lowering.ts";
 import { needPacket, splitPresence } from "./members.ts";
 import { forgetLoads } from "./memory.ts";
 import { copied } from "./objects.ts";
 import { isType, primitive } from "./primitives.ts";
 import { stateOperation } from "./state-operations.ts";
-import { constantValue, undefinedValue, type Value } from "./value.ts";
+import { type Value, constantValue, undefinedValue } from "./value.ts";
 
 export function call(
   lowering: Lowering,

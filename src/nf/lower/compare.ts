@@ -7,10 +7,10 @@
  */
 import type { ValueId } from "../../ir/index.ts";
 import type { BranchOp } from "../../isa/index.ts";
-import { constantWord, scalarRange } from "./join.ts";
-import type { Branches, Cursor } from "./lowering.ts";
+import { type Branches, type Cursor } from "./lowering.ts";
 import { reversed } from "./memory.ts";
 import { isBigint } from "./operators.ts";
+import { constantWord, scalarRange } from "./scalars.ts";
 import type { Value } from "./value.ts";
 import { bitsOf } from "./word-bits.ts";
 

@@ -5,21 +5,17 @@
  */
 import type { ts } from "../front/typescript-api.ts";
 import {
+  type Comparison,
   branchNonZero,
   compare,
   decided,
   isComparison,
-  type Comparison,
 } from "./compare.ts";
 import type { Path } from "./environment.ts";
-import {
-  constantWord,
-  joinOutcomes,
-  scalarRange,
-  type Outcome,
-} from "./join.ts";
-import { cannotLower, type Branches, type Lowering } from "./lowering.ts";
-import { undefinedValue, within, type Value } from "./value.ts";
+import { type Outcome, joinOutcomes } from "./join.ts";
+import { type Branches, type Lowering, cannotLower } from "./lowering.ts";
+import { constantWord, scalarRange } from "./scalars.ts";
+import { type Value, undefinedValue, within } from "./value.ts";
 
 export function branch(lowering: Lowering, node: ts.Expression): Branches {
   const { ts, cursor } = lowering;

@@ -9,7 +9,6 @@
 import type { ValueId } from "../../ir/index.ts";
 import type { Type } from "../library/struct.ts";
 import { branchOn } from "./compare.ts";
-import { constantWord } from "./join.ts";
 import type { Lowering } from "./lowering.ts";
 import {
   addressOf,
@@ -19,6 +18,7 @@ import {
   storeValue,
 } from "./memory.ts";
 import { partOf, setField } from "./objects.ts";
+import { constantWord } from "./scalars.ts";
 import { buffer } from "./slots.ts";
 import type { Reference, Value } from "./value.ts";
 import { bitsOf } from "./word-bits.ts";

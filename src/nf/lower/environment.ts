@@ -96,3 +96,8 @@ export function copyEnvironment(env: Environment): Environment {
     clock: env.clock,
   };
 }
+
+/** Numbers of new objects. */
+export interface ObjectNumbers {
+  next: number;
+}

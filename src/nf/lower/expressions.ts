@@ -6,7 +6,7 @@ import type { ts } from "../front/typescript-api.ts";
 import { isComparison } from "./compare.ts";
 import { branch, unwrapped } from "./conditions.ts";
 import type { Outcome } from "./join.ts";
-import { cannotLower, placeOf, type Lowering } from "./lowering.ts";
+import { type Lowering, cannotLower, placeOf } from "./lowering.ts";
 import {
   assignIndex,
   assignMember,
@@ -24,7 +24,7 @@ import {
 } from "./operators.ts";
 import { flood, out, redirect } from "./primitives.ts";
 import { booleans } from "./state-operations.ts";
-import { constantValue, undefinedValue, within, type Value } from "./value.ts";
+import { type Value, constantValue, undefinedValue, within } from "./value.ts";
 import { calledVerdict } from "./verdicts.ts";
 
 export function outcomes(

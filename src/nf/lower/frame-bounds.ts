@@ -8,7 +8,7 @@
  */
 import type { ValueId } from "../../ir/index.ts";
 import { branchOn, decided } from "./compare.ts";
-import type { Branches, Cursor, PacketWords } from "./lowering.ts";
+import { type Branches, type Cursor, type PacketWords } from "./lowering.ts";
 
 /** Are `bytes` bytes from `base` on in the frame? */
 export function branchInFrame(

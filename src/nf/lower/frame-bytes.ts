@@ -10,10 +10,11 @@ import type { ValueId } from "../../ir/index.ts";
 import { branchOn } from "./compare.ts";
 import type { Path } from "./environment.ts";
 import { branchInFrame } from "./frame-bounds.ts";
-import { scalarRange, type Outcome } from "./join.ts";
-import type { Cursor, PacketWords } from "./lowering.ts";
+import type { Outcome } from "./join.ts";
+import { type Cursor, type PacketWords } from "./lowering.ts";
 import { loadRaw, swapOf } from "./memory.ts";
-import { undefinedValue, type HeaderValue, type Value } from "./value.ts";
+import { scalarRange } from "./scalars.ts";
+import { type HeaderValue, type Value, undefinedValue } from "./value.ts";
 import { bitsOf } from "./word-bits.ts";
 
 const furthest = 0xff00;

@@ -10,11 +10,11 @@
  */
 import type { ValueId } from "../../ir/index.ts";
 import {
+  type Fix,
+  type ViewField,
   headerSizes,
   protocols,
   viewFields,
-  type Fix,
-  type ViewField,
 } from "../library/view-table.ts";
 import { branchOn } from "./compare.ts";
 import type { Path } from "./environment.ts";
@@ -27,8 +27,9 @@ import {
   unfragmented,
 } from "./headers.ts";
 import type { Outcome } from "./join.ts";
-import type { Cursor, PacketWords } from "./lowering.ts";
+import { type Cursor, type PacketWords } from "./lowering.ts";
 import {
+  type Address,
   loadRaw,
   loadScalar,
   reversed,
@@ -36,9 +37,8 @@ import {
   storeRaw,
   swapOf,
   wordOf,
-  type Address,
 } from "./memory.ts";
-import { constantValue, type HeaderValue, type Value } from "./value.ts";
+import { type HeaderValue, type Value, constantValue } from "./value.ts";
 
 export function fieldOf(
   header: HeaderValue,

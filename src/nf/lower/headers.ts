@@ -18,10 +18,10 @@ import { etherTypes, headerSizes, protocols } from "../library/view-table.ts";
 import { branchOn } from "./compare.ts";
 import type { Path } from "./environment.ts";
 import { branchInFrame } from "./frame-bounds.ts";
-import { joinPaths, type Outcome } from "./join.ts";
-import type { Branches, Cursor, PacketWords } from "./lowering.ts";
+import { type Outcome, joinPaths } from "./join.ts";
+import { type Branches, type Cursor, type PacketWords } from "./lowering.ts";
 import { loadRaw, reversed } from "./memory.ts";
-import { undefinedValue, type HeaderValue, type Value } from "./value.ts";
+import { type HeaderValue, type Value, undefinedValue } from "./value.ts";
 
 export type NetworkName = "ipv4" | "ipv6";
 export type TransportName = "tcp" | "udp" | "icmp" | "l4";

@@ -8,40 +8,23 @@
 import { Bug } from "../../base/index.ts";
 import type { ValueId } from "../../ir/index.ts";
 import type { ts } from "../front/typescript-api.ts";
+import type { HeapObject, ObjectNumbers, Path } from "./environment.ts";
+import { type Joining, mergeFacts } from "./join-facts.ts";
+import { scalarRange, scalarWord } from "./scalars.ts";
 import {
-  copyEnvironment,
-  type Clock,
-  type Environment,
-  type HeapObject,
-  type Path,
-} from "./environment.ts";
-import { verdictNumber } from "./verdicts.ts";
-import {
-  undefinedValue,
-  sameValue,
   type HeaderValue,
   type Scalar,
   type Value,
+  sameValue,
+  undefinedValue,
 } from "./value.ts";
+import { verdictNumber } from "./verdicts.ts";
 import type { Writer } from "./writer.ts";
 
 /** A path with the value that an expression has on it. */
 export interface Outcome {
   readonly path: Path;
   readonly value: Value;
-}
-
-/** Numbers of new objects. */
-export interface ObjectNumbers {
-  next: number;
-}
-
-interface Joining {
-  readonly writer: Writer;
-  readonly numbers: ObjectNumbers;
-  readonly block: number;
-  readonly paths: readonly Path[];
-  readonly heap: Map<number, HeapObject>;
 }
 
 export function joinPaths(
@@ -143,55 +126,6 @@ function mergeHeaders(joining: Joining): Map<string, Value> {
       headers.set(name, merge(joining, values));
   }
   return headers;
-}
-
-function mergeFacts({ block, paths }: Joining): Environment {
-  const [first, ...others] = paths;
-  if (first === undefined) throw new Bug("nothing to join");
-  const env = copyEnvironment(first.env);
-  for (const [key, load] of env.loads)
-    if (others.some((path) => path.env.loads.get(key)?.word !== load.word))
-      env.loads.delete(key);
-  for (const [slot, parts] of env.slots) {
-    const kept = [...parts].filter(([offset, { size, word }]) =>
-      others.every((path) => {
-        const other = path.env.slots.get(slot)?.get(offset);
-        return other?.size === size && other.word === word;
-      }),
-    );
-    env.slots.set(slot, new Map(kept));
-  }
-  for (const [pointer, bytes] of env.behind) {
-    const least = Math.min(
-      bytes,
-      ...others.map((path) => path.env.behind.get(pointer) ?? 0),
-    );
-    if (least > 0) env.behind.set(pointer, least);
-    else env.behind.delete(pointer);
-  }
-  env.frame = Math.min(...paths.map((path) => path.env.frame));
-  env.clock = mergeClocks(
-    block,
-    paths.map((path) => ({ block: path.block, clock: path.env.clock })),
-  );
-  return env;
-}
-
-function mergeClocks(
-  block: number,
-  from: readonly { readonly block: number; readonly clock: Clock }[],
-): Clock {
-  const [first] = from;
-  if (from.every(({ clock }) => sameClock(clock, first?.clock)))
-    return first?.clock ?? { kind: "unread" };
-  return { kind: "partly", block, from, word: undefined };
-}
-
-function sameClock(left: Clock, right: Clock | undefined): boolean {
-  if (left === right) return true;
-  if (left.kind === "read" && right?.kind === "read")
-    return left.word === right.word;
-  return left.kind === "unread" && right?.kind === "unread";
 }
 
 /** One value for the join from one of each path; `undefined`: the path has none, and nobody asks. */
@@ -427,30 +361,4 @@ function verdictWord(
 }
 
 /** The range of a constant or scalar; constants are integers or booleans. */
-export function scalarRange(value: Value): { low: bigint; high: bigint } {
-  if (value.kind === "scalar") return value;
-  const word =
-    value.kind === "constant" ? constantWord(value.value) : undefined;
-  if (word === undefined) throw new Bug(`a ${value.kind} is no number`);
-  return { low: word, high: word };
-}
-
 /** A constant as the exact integer that its word stands for. */
-export function constantWord(value: unknown): bigint | undefined {
-  if (typeof value === "boolean") return value ? 1n : 0n;
-  if (typeof value === "bigint") return value;
-  return typeof value === "number" && Number.isInteger(value)
-    ? BigInt(value)
-    : undefined;
-}
-
-export function scalarWord(
-  writer: Writer,
-  block: number,
-  value: Value | undefined,
-): ValueId {
-  if (value?.kind === "scalar") return value.word;
-  const word =
-    value?.kind === "constant" ? constantWord(value.value) : undefined;
-  return writer.constant(block, word ?? 0n);
-}

@@ -14,22 +14,23 @@ import { bind } from "./bindings.ts";
 import { call } from "./calls.ts";
 import { branchOn } from "./compare.ts";
 import { branch, equal } from "./conditions.ts";
-import { emptyEnvironment, type Path } from "./environment.ts";
+import { type Path, emptyEnvironment } from "./environment.ts";
 import { outcomes, value } from "./expressions.ts";
-import { scalarRange, scalarWord, type Outcome } from "./join.ts";
+import type { Outcome } from "./join.ts";
 import {
-  Cursor,
-  cannotLower,
-  placeOf,
   type Branches,
+  Cursor,
   type Frame,
   type Lowering,
   type PacketWords,
   type ProgramLowering,
   type Subprogram,
+  cannotLower,
+  placeOf,
 } from "./lowering.ts";
+import { scalarRange, scalarWord } from "./scalars.ts";
 import { declare, statement } from "./statements.ts";
-import { constantValue, undefinedValue, type Value } from "./value.ts";
+import { type Value, constantValue, undefinedValue } from "./value.ts";
 import { verdictNumber } from "./verdicts.ts";
 import { Writer } from "./writer.ts";
 

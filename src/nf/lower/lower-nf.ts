@@ -5,21 +5,21 @@
  * Law: run on any packet, the program gives the verdict, the bytes and the contents
  * of maps that the function gives as plain JavaScript.
  */
+import { Bug } from "../../base/index.ts";
 import {
-  simplify,
-  verifyIr,
   type IrFunction,
   type IrProgram,
+  simplify,
+  verifyIr,
 } from "../../ir/index.ts";
 import type { DataType, ProgramDataTypes } from "../../isa/index.ts";
-import { Bug } from "../../base/index.ts";
 import type { FunctionNode, LoadedNf } from "../front/loaded.ts";
 import type { ts } from "../front/typescript-api.ts";
 import { dataType } from "./data-types.ts";
 import {
+  type LoweredSubprogram,
   lowerEntry,
   lowerSubprogram,
-  type LoweredSubprogram,
 } from "./lower-function.ts";
 import type { LoweredNf } from "./lowered.ts";
 import type { Facts, ProgramLowering } from "./lowering.ts";

@@ -12,22 +12,18 @@ import { InputError, type Place } from "../../base/index.ts";
 import type { IrFunction, SlotId, ValueId } from "../../ir/index.ts";
 import type { DataType, MapSpec, Size } from "../../isa/index.ts";
 import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
-import type { ts, Ts } from "../front/typescript-api.ts";
+import type { Ts, ts } from "../front/typescript-api.ts";
 import type { Type } from "../library/struct.ts";
 import {
+  type Environment,
+  type ObjectNumbers,
+  type Path,
   copyEnvironment,
   emptyEnvironment,
-  type Environment,
-  type Path,
 } from "./environment.ts";
-import {
-  joinOutcomes,
-  joinPaths,
-  scalarWord,
-  type ObjectNumbers,
-  type Outcome,
-} from "./join.ts";
-import { type Value } from "./value.ts";
+import { type Outcome, joinOutcomes, joinPaths } from "./join.ts";
+import { scalarWord } from "./scalars.ts";
+import type { Value } from "./value.ts";
 import type { Writer } from "./writer.ts";
 
 /** Ranges that the checker proved; `rangeOf` of a node over all calls. */

@@ -3,8 +3,8 @@
  * in maps, of structs that live in values, and what `pkt` and `ctx` have.
  */
 import type { ts } from "../front/typescript-api.ts";
-import { branchOn } from "./compare.ts";
 import { readClock } from "./clock.ts";
+import { branchOn } from "./compare.ts";
 import {
   readElement,
   readLocalElement,
@@ -15,11 +15,12 @@ import {
 import { frameBytes, lengthOf, payloadOf } from "./frame-bytes.ts";
 import { assignField, fieldOf, readField } from "./header-fields.ts";
 import { networkHeader, packetHeader, transportHeader } from "./headers.ts";
-import { scalarRange, type Outcome } from "./join.ts";
-import { cannotLower, type Lowering, type PacketWords } from "./lowering.ts";
+import type { Outcome } from "./join.ts";
+import { type Lowering, type PacketWords, cannotLower } from "./lowering.ts";
 import { addressOf, storeValue } from "./memory.ts";
 import { getField, setField } from "./objects.ts";
-import { constantValue, type HeaderValue, type Value } from "./value.ts";
+import { scalarRange } from "./scalars.ts";
+import { type HeaderValue, type Value, constantValue } from "./value.ts";
 
 /** bpf_get_prandom_u32. */
 const randomHelper = 7;

@@ -18,10 +18,10 @@ import type { Size } from "../../isa/index.ts";
 import type { ScalarDescription } from "../library/scalar.ts";
 import type { Type } from "../library/struct.ts";
 import type { LoadedWord } from "./environment.ts";
-import { constantWord } from "./join.ts";
 import type { Cursor } from "./lowering.ts";
-import { rangeOfType } from "./operators.ts";
-import { constantValue, type Value } from "./value.ts";
+import { rangeOfType } from "./narrowing.ts";
+import { constantWord } from "./scalars.ts";
+import { type Value, constantValue } from "./value.ts";
 import { bitsOf } from "./word-bits.ts";
 
 export interface Address {

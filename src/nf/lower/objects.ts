@@ -3,10 +3,10 @@
  * copied where JavaScript's library copies. Fields are found by name, so that a
  * literal needs no type; a vector's elements are named by their index.
  */
+import type { Type } from "../library/struct.ts";
 import type { Cursor } from "./lowering.ts";
 import { addressOf, fieldValue, loadScalar } from "./memory.ts";
-import type { Type } from "../library/struct.ts";
-import { constantValue, type Reference, type Value } from "./value.ts";
+import { type Reference, type Value, constantValue } from "./value.ts";
 
 export function newObject(
   cursor: Cursor,

@@ -7,10 +7,19 @@
  * not negative. bigint words are modulo 2^64; the ranges say how they are read.
  * Division and remainder are unsigned where neither operand can be negative.
  */
-import type { BinaryOp, ValueId } from "../../ir/index.ts";
-import { constantWord, scalarRange } from "./join.ts";
+import { bitwise32, int32, shift32, shift64 } from "./bit-operators.ts";
 import type { Cursor } from "./lowering.ts";
-import { constantValue, type Scalar, type Value } from "./value.ts";
+import { scalarRange } from "./scalars.ts";
+import { type Scalar, type Value, constantValue } from "./value.ts";
+import {
+  Words,
+  absolute,
+  greatest,
+  hull,
+  least,
+  ones,
+  powerOf2,
+} from "./words.ts";
 
 export type Operator =
   "+" | "-" | "*" | "/" | "%" | "&" | "|" | "^" | "<<" | ">>" | ">>>";
@@ -21,13 +30,7 @@ export function isOperator(text: string): text is Operator {
   return operators.includes(text);
 }
 
-const int32 = { low: -(2n ** 31n), high: 2n ** 31n - 1n };
 export const uint64Max = 2n ** 64n - 1n;
-
-interface Range {
-  readonly low: bigint;
-  readonly high: bigint;
-}
 
 /** `left op right`; `/` is division towards zero. */
 export function operate(
@@ -109,51 +112,6 @@ function fold(
 }
 
 /** Puts words together; `range` is exact or too wide, never too narrow. */
-class Words {
-  readonly cursor: Cursor;
-  readonly js: "number" | "bigint";
-  readonly left: ValueId;
-  readonly right: ValueId;
-  readonly a: Range;
-  readonly b: Range;
-
-  constructor(
-    cursor: Cursor,
-    js: "number" | "bigint",
-    left: Value,
-    right: Value,
-  ) {
-    this.cursor = cursor;
-    this.js = js;
-    this.left = cursor.word(left);
-    this.right = cursor.word(right);
-    this.a = scalarRange(left);
-    this.b = scalarRange(right);
-  }
-
-  emit(op: BinaryOp, range: Range, width: 32 | 64 = 64): Scalar {
-    const { cursor, left, right } = this;
-    const word = cursor.writer.binary(cursor.block, op, left, right, width);
-    return this.scalar(word, range);
-  }
-
-  scalar(word: ValueId, { low, high }: Range): Scalar {
-    return { kind: "scalar", js: this.js, word, low, high };
-  }
-
-  /** The same with another right word. */
-  with(op: BinaryOp, right: bigint, range: Range): Scalar {
-    const { cursor, left } = this;
-    const word = cursor.writer.binary(
-      cursor.block,
-      op,
-      left,
-      cursor.constant(right),
-    );
-    return this.scalar(word, range);
-  }
-}
-
 function operateNumbers(
   cursor: Cursor,
   op: Operator,
@@ -235,77 +193,6 @@ function divide(words: Words, op: "/" | "%"): Scalar {
     : words.with("and", b.low - 1n, range);
 }
 
-function bitwise32(words: Words, op: "&" | "|" | "^"): Scalar {
-  const { a, b, cursor } = words;
-  if (op === "&")
-    for (const side of [a, b])
-      // The other's upper bits and sign do not matter.
-      if (side.low >= 0n && side.high <= int32.high)
-        return words.emit("and", {
-          low: 0n,
-          high:
-            a.low >= 0n && b.low >= 0n ? least([a.high, b.high]) : side.high,
-        });
-  const name = op === "&" ? "and" : op === "|" ? "or" : "xor";
-  const sides = [a, b];
-  if (sides.every(({ low, high }) => low >= 0n && high <= int32.high))
-    return words.emit(name, {
-      low: 0n,
-      high: ones(greatest([a.high, b.high])),
-    });
-  const whole = words.emit(name, int32);
-  if (sides.every(({ low, high }) => low >= int32.low && high <= int32.high))
-    return whole;
-  const word = cursor.writer.unary(cursor.block, "sext32", whole.word);
-  return words.scalar(word, int32);
-}
-
-function shift32(words: Words, op: "<<" | ">>" | ">>>"): Scalar {
-  const { a, b, cursor, left, right } = words;
-  const { writer } = cursor;
-  // Counts are modulo 32, as an operation of width 32 has them.
-  const count = b.low === b.high ? BigInt.asUintN(5, b.low) : undefined;
-  const most = count ?? (b.low >= 0n && b.high < 32n ? b.high : 31n);
-  const least = count ?? (b.low >= 0n && b.high < 32n ? b.low : 0n);
-  switch (op) {
-    case "<<": {
-      const range = { low: a.low << least, high: a.high << most };
-      if (a.low >= 0n && range.high <= int32.high)
-        return count === undefined
-          ? words.emit("lsh", range, 32)
-          : words.with("lsh", count, range);
-      const shifted = words.emit("lsh", int32, 32);
-      const word = writer.unary(cursor.block, "sext32", shifted.word);
-      return words.scalar(word, int32);
-    }
-    case ">>": {
-      const signed = a.low >= int32.low && a.high <= int32.high;
-      const word = signed ? left : writer.unary(cursor.block, "sext32", left);
-      const range = signed ? a : int32;
-      const by =
-        count === undefined
-          ? writer.binary(cursor.block, "and", right, cursor.constant(31n))
-          : cursor.constant(count);
-      return words.scalar(writer.binary(cursor.block, "arsh", word, by), {
-        low: range.low < 0n ? range.low >> least : range.low >> most,
-        high: range.high < 0n ? range.high >> most : range.high >> least,
-      });
-    }
-    case ">>>": {
-      const whole = a.low >= 0n && a.high < 2n ** 32n;
-      const range = whole
-        ? { low: a.low >> most, high: a.high >> least }
-        : { low: 0n, high: (2n ** 32n - 1n) >> least };
-      if (whole && count !== undefined) return words.with("rsh", count, range);
-      if (count === 0n) {
-        const word = writer.unary(cursor.block, "zext32", left);
-        return words.scalar(word, range);
-      }
-      return words.emit("rsh", range, 32);
-    }
-  }
-}
-
 function operateBigints(
   cursor: Cursor,
   op: Operator,
@@ -347,21 +234,6 @@ function operateBigints(
 }
 
 /** The checker proves counts below 64. */
-function shift64(words: Words, op: "<<" | ">>"): Scalar {
-  const { a, b } = words;
-  const most = b.high < 64n ? b.high : 63n;
-  const fewest = b.low > 0n ? b.low : 0n;
-  if (op === "<<")
-    return words.emit(
-      "lsh",
-      hull([a.low << fewest, a.low << most, a.high << fewest, a.high << most]),
-    );
-  return words.emit(
-    a.low < 0n ? "arsh" : "rsh",
-    hull([a.low >> fewest, a.low >> most, a.high >> fewest, a.high >> most]),
-  );
-}
-
 export function negate(cursor: Cursor, value: Value): Value {
   if (value.kind === "constant") {
     if (typeof value.value === "number") return constantValue(0 - value.value);
@@ -398,80 +270,4 @@ export function complement(cursor: Cursor, value: Value): Value {
 }
 
 /** What a scalar type does to a number: keep its low bits. */
-export interface Narrowing {
-  readonly bits: number;
-  readonly signed: boolean;
-  readonly js: "number" | "bigint" | "boolean";
-}
-
-export function rangeOfType({ bits, signed }: Narrowing): Range {
-  const size = 2n ** BigInt(bits);
-  return signed
-    ? { low: -size / 2n, high: size / 2n - 1n }
-    : { low: 0n, high: size - 1n };
-}
-
-export function narrow(cursor: Cursor, value: Value, to: Narrowing): Value {
-  const { bits, signed, js } = to;
-  if (js === "boolean") return value;
-  const range = rangeOfType(to);
-  if (value.kind === "constant") {
-    const word = constantWord(value.value);
-    if (word === undefined) return value;
-    const kept = signed
-      ? BigInt.asIntN(bits, word)
-      : BigInt.asUintN(bits, word);
-    return constantValue(js === "number" ? Number(kept) : kept);
-  }
-  const { low, high } = scalarRange(value);
-  const word = cursor.word(value);
-  if (low >= range.low && high <= range.high)
-    return { kind: "scalar", js, word, low, high };
-  return { kind: "scalar", js, word: lowBits(cursor, word, to), ...range };
-}
-
 /** The low bits of a word, zero- or sign-extended. */
-function lowBits(cursor: Cursor, word: ValueId, to: Narrowing): ValueId {
-  const { writer, block } = cursor;
-  switch (to.bits) {
-    case 8:
-      return writer.unary(block, to.signed ? "sext8" : "zext8", word);
-    case 16:
-      return writer.unary(block, to.signed ? "sext16" : "zext16", word);
-    case 32:
-      return writer.unary(block, to.signed ? "sext32" : "zext32", word);
-    case 64:
-      return word;
-    default: {
-      const mask = cursor.constant(2n ** BigInt(to.bits) - 1n);
-      return writer.binary(block, "and", word, mask);
-    }
-  }
-}
-
-/** Exponent of a power of two, except 1. */
-function powerOf2(value: bigint): bigint | undefined {
-  if (value < 2n || (value & (value - 1n)) !== 0n) return undefined;
-  return BigInt(value.toString(2).length - 1);
-}
-
-/** All bits up to the highest of `value`. */
-function ones(value: bigint): bigint {
-  return 2n ** BigInt(value.toString(2).length) - 1n;
-}
-
-function hull(values: readonly bigint[]): Range {
-  return { low: least(values), high: greatest(values) };
-}
-
-function least(values: readonly bigint[]): bigint {
-  return values.reduce((a, b) => (a < b ? a : b));
-}
-
-function greatest(values: readonly bigint[]): bigint {
-  return values.reduce((a, b) => (a > b ? a : b));
-}
-
-function absolute(value: bigint): bigint {
-  return value < 0n ? -value : value;
-}

@@ -7,17 +7,19 @@ import type { ts } from "../front/typescript-api.ts";
 import type { Type } from "../library/struct.ts";
 import { readClock } from "./clock.ts";
 import { compare } from "./compare.ts";
-import { scalarRange, type Outcome } from "./join.ts";
-import { cannotLower, type Lowering } from "./lowering.ts";
+import type { Outcome } from "./join.ts";
+import { type Lowering, cannotLower } from "./lowering.ts";
 import { assignMember } from "./members.ts";
-import { coalesce, partsOf, wordOf, type Part } from "./memory.ts";
+import { type Part, coalesce, partsOf, wordOf } from "./memory.ts";
+import { narrow } from "./narrowing.ts";
 import { copied, fieldsOf, getField, zeroOf } from "./objects.ts";
-import { narrow, operate } from "./operators.ts";
+import { operate } from "./operators.ts";
+import { scalarRange } from "./scalars.ts";
 import {
-  constantValue,
-  undefinedValue,
   type Scalar,
   type Value,
+  constantValue,
+  undefinedValue,
 } from "./value.ts";
 
 const redirectHelper = 23;

@@ -8,7 +8,7 @@
 import type { ValueId } from "../../ir/index.ts";
 import type { StoredPart } from "./environment.ts";
 import type { Lowering } from "./lowering.ts";
-import { merged, wordOf, type Part } from "./memory.ts";
+import { type Part, merged, wordOf } from "./memory.ts";
 
 /** The address of a buffer that holds the parts. */
 export function buffer(

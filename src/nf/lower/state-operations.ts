@@ -6,16 +6,17 @@
  */
 import type { ValueId } from "../../ir/index.ts";
 import { branchNonZero, branchOn, compare } from "./compare.ts";
-import { scalarRange, type Outcome } from "./join.ts";
+import type { Outcome } from "./join.ts";
 import type { Branches, LoweredMap, Lowering } from "./lowering.ts";
-import { forgetLoads, partsOf, type Part } from "./memory.ts";
+import { type Part, forgetLoads, partsOf } from "./memory.ts";
 import { uint64Max } from "./operators.ts";
+import { scalarRange } from "./scalars.ts";
 import { buffer } from "./slots.ts";
 import {
-  constantValue,
-  undefinedValue,
   type Reference,
   type Value,
+  constantValue,
+  undefinedValue,
 } from "./value.ts";
 
 const lookupElement = 1;

@@ -6,13 +6,14 @@ import type { ts } from "../front/typescript-api.ts";
 import { bind } from "./bindings.ts";
 import { branch } from "./conditions.ts";
 import type { Path } from "./environment.ts";
-import { lowerFor, lowerForOf, lowerWhile } from "./loops.ts";
+import { lowerFor, lowerWhile } from "./loops.ts";
 import {
-  cannotLower,
-  placeOf,
   type Lowering,
   type Target,
+  cannotLower,
+  placeOf,
 } from "./lowering.ts";
+import { lowerForOf } from "./unroll.ts";
 import { undefinedValue } from "./value.ts";
 
 /** More open paths than this are joined before the next statement. */

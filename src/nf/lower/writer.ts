@@ -11,7 +11,7 @@
  *
  * The rest (constants, common subexpressions, dead code) is `simplify`'s.
  */
-import { Bug, id, type Place } from "../../base/index.ts";
+import { Bug, type Place, id } from "../../base/index.ts";
 import type {
   BinaryOp,
   Edge,
