@@ -55,8 +55,8 @@ export default nf({
     } else {
       const earned = u32(u64(now - flow.last) >> 10n);
       const tokens = min(most, u32(flow.tokens + earned));
-      allowed = tokens >= 1;
-      flow.tokens = allowed ? tokens - 1 : 0;
+      allowed = tokens > 0;
+      flow.tokens = tokens > 0 ? tokens - 1 : 0;
       flow.last = now;
       if (hasFlag(ip, tcpFlags.fin)) flows.delete(key);
     }
