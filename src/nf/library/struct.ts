@@ -197,7 +197,6 @@ function deepCopy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(deepCopy);
   if (typeof value !== "object" || value === null) return value;
   const copy: Record<string, unknown> = {};
-  for (const [name, part] of Object.entries(value))
-    copy[name] = deepCopy(part);
+  for (const [name, part] of Object.entries(value)) copy[name] = deepCopy(part);
   return copy;
 }
