@@ -59,7 +59,7 @@ export class TokenBucket {
 
   /** A new bucket that has paid for one packet of `size`, at most `burst`. */
   fresh(size: number, now: bigint): Bucket {
-    return Bucket({ tokens: u64(this.burst - u64(size)), last: now });
+    return { tokens: u64(this.burst - u64(size)), last: now };
   }
 
   parts(name: string): readonly Part[] {
