@@ -122,12 +122,14 @@ export class Chain<K extends Type> {
     head.last = (u64(index + 1) << 32n) | u64(used);
   }
 
-  /** Is the index allocated, and not expired? */
-  isAllocated(index: number, now: bigint): boolean {
-    if (index >= this.capacity) return false;
-    if (index >= u32(this.cells.at(0).last)) return false;
+  /** The cell of an index that is allocated and has not expired. */
+  live(index: number, now: bigint): Ref<CellType<K>> | undefined {
+    if (index >= this.capacity) return undefined;
+    if (index >= u32(this.cells.at(0).last)) return undefined;
     const cell = this.cells.at(index + 1);
-    return cell.previous !== FREE && !this.isExpired(cell.last, now);
+    if (cell.previous === FREE) return undefined;
+    if (this.isExpired(cell.last, now)) return undefined;
+    return cell;
   }
 
   /** Of an index that is allocated: has it not expired? */

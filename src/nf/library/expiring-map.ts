@@ -116,9 +116,9 @@ export class ExpiringMap<K extends Type, V extends Type> {
 
   /** The key of the live entry with this index. */
   keyAt(index: number): ValueOf<K> | undefined {
-    if (!this.chain.isAllocated(index, now())) return undefined;
-    if (index >= this.capacity) return undefined;
-    return this.chain.cells.at(index + 1).key;
+    const cell = this.chain.live(index, now());
+    if (cell === undefined) return undefined;
+    return cell.key;
   }
 
   parts(name: string): readonly Part[] {

@@ -55,7 +55,7 @@ export class IndexAllocator {
 
   /** Is the index in use, and not expired? */
   isAllocated(index: number, now: bigint): boolean {
-    return this.chain.isAllocated(index, now);
+    return this.chain.live(index, now) !== undefined;
   }
 
   /** The index unused for longest, where it has expired. */
