@@ -14,6 +14,12 @@ export {
   UnsupportedError,
   VerifierError,
 } from "./base/index.ts";
+export {
+  compileNf,
+  type CompiledNf,
+  type CompileOptions,
+  type RefusedNf,
+} from "./compile.ts";
 export { loadPortable, runParallel } from "./engine/index.ts";
 export {
   BytecodeMachine,

@@ -32,9 +32,10 @@ const table: Readonly<Record<string, string>> = {
 };
 const all = Object.keys(table).join(" ");
 const verbs = {
+  "compile.ts": all,
   "trial.ts": all,
   "pipeline.ts": `${all} trial.ts`,
-  "index.ts": `${all} pipeline.ts trial.ts`,
+  "index.ts": `${all} compile.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));

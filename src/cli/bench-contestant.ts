@@ -71,7 +71,7 @@ async function programContestant(
     ports.map(({ name }) => name),
   );
   const inputs = await packetsOf(path, traffic, { ports, packets });
-  const given = contentsOf(words, program)?.contents;
+  const given = contentsOf(words, program, file.contents)?.contents;
   const flows = new Map<string, number>();
   // The same flow always goes to the same core; which one, its number says.
   const numbers = inputs.map(({ data }) => {

@@ -3,7 +3,7 @@ import { totalSlots } from "../isa/index.ts";
 import { writeObject, type ObjectSpec } from "../object/index.ts";
 import type { Words } from "./command.ts";
 import { sha256, writeWhole } from "./files.ts";
-import { loadObject } from "./input.ts";
+import { editedObject } from "./edited-object.ts";
 import { objectFile } from "./object-file.ts";
 import { say, writeData, type Answer, type Rendering } from "./render.ts";
 import { isSet, usage, valueOf } from "./words.ts";
@@ -20,7 +20,7 @@ export async function build(
   if (output === "-" && rendering.json)
     throw usage("--json and -o - both want stdout");
   const file = await objectFile(path, words);
-  const object = loadObject(file, words);
+  const object = editedObject(file, words);
   // What nobody asked to change keeps its bytes.
   const isEdited = file.set.length > 0 || isSet(words, "map-size");
   const bytes = isEdited ? writeObject(object) : file.bytes;

@@ -103,7 +103,7 @@ async function programSubject(
 ): Promise<IfaceSubject> {
   const file = await objectFile(path, words);
   const analysed = loadAnalysed(file, words);
-  const given = contentsOf(words, analysed.program)?.contents;
+  const given = contentsOf(words, analysed.program, file.contents)?.contents;
   const { ports, report } = analysed;
   const isAny =
     report.testsPort !== true && ports.length === 1 && !isSet(words, "port");

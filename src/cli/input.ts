@@ -5,15 +5,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { InputError, nearest } from "../base/index.ts";
+import { nearest } from "../base/index.ts";
 import { kernelConfigValue, possibleCpus } from "../engine/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
-import {
-  readObject,
-  resizeMap,
-  setVariable,
-  type ObjectSpec,
-} from "../object/index.ts";
 import {
   analyseLoaded,
   load,
@@ -25,8 +19,9 @@ import type { MapContents } from "../proof/index.ts";
 import { nicProfile, parseNicProfile, type NicProfile } from "../rss/index.ts";
 import type { Port } from "../strategy/index.ts";
 import type { Words } from "./command.ts";
+import { inFile, mapSizesOf } from "./edited-object.ts";
 import { readInput } from "./files.ts";
-import { parseMapsFile } from "./maps-file.ts";
+import { parseMapsFile, printMapsFile } from "./maps-file.ts";
 import type { ObjectFile } from "./object-file.ts";
 import { pairsOf, usage, valueOf, valuesOf } from "./words.ts";
 
@@ -89,18 +84,6 @@ function cpuCount(): number {
   return process.platform === "linux" ? possibleCpus() : availableParallelism();
 }
 
-/** `--map-size`: entries by name. */
-function mapSizesOf(words: Words): readonly (readonly [string, number])[] {
-  return pairsOf(words, "map-size").map(([name, value]) => {
-    const entries = Number(value);
-    if (!/^\d+$/.test(value) || entries < 1 || entries > 0xffff_ffff)
-      throw usage(
-        `--map-size ${name}: a number of entries is expected, not ${value}`,
-      );
-    return [name, entries] as const;
-  });
-}
-
 /** `--nic`: a shipped profile, or a JSON file. */
 export function profileOf(words: Words): NicProfile {
   const word = valueOf(words, "nic") ?? "generic";
@@ -109,39 +92,23 @@ export function profileOf(words: Words): NicProfile {
     : nicProfile(word);
 }
 
-/** The object as it stands, with `--set`; no program is chosen. */
-export function loadObject(
-  { path, bytes, set }: ObjectFile,
-  words: Words,
-): ObjectSpec {
-  return inFile(path, () => {
-    let object = readObject(bytes, path);
-    for (const [name, value] of set) object = setVariable(object, name, value);
-    for (const [name, entries] of mapSizesOf(words))
-      object = resizeMap(object, name, entries);
-    return object;
-  });
-}
-
-/** `--maps`, for that program. */
+/** `--maps`, for that program, over what its source declares to be there. */
 export function contentsOf(
   words: Words,
   program: ProgramSpec,
+  declared: MapContents = {},
 ): { contents: MapContents; text: string } | undefined {
   const path = valueOf(words, "maps");
-  if (path === undefined) return undefined;
+  const isDeclared = Object.keys(declared).length > 0;
+  if (path === undefined)
+    return isDeclared
+      ? { contents: declared, text: printMapsFile(declared) }
+      : undefined;
   const text = new TextDecoder().decode(readInput(path));
-  return { contents: parseMapsFile(text, path, program.maps), text };
-}
-
-function inFile<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw error instanceof InputError && error.kind === "input"
-      ? error.inFile(path)
-      : error;
-  }
+  const given = parseMapsFile(text, path, program.maps);
+  if (!isDeclared) return { contents: given, text };
+  const contents = { ...declared, ...given };
+  return { contents, text: printMapsFile(contents) };
 }
 
 /** BTF of the running kernel, for CO-RE; undefined where it cannot be read. */

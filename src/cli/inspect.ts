@@ -11,7 +11,8 @@ import { lift, printIr } from "../ir/index.ts";
 import type { ObjectSpec } from "../object/index.ts";
 import type { Words } from "./command.ts";
 import { controlFlowDot } from "./dot.ts";
-import { loadObject, loadProgram } from "./input.ts";
+import { editedObject } from "./edited-object.ts";
+import { loadProgram } from "./input.ts";
 import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { isSet } from "./words.ts";
@@ -32,7 +33,7 @@ export async function inspect(
       text,
     };
   }
-  const object = loadObject(file, words);
+  const object = editedObject(file, words);
   return {
     exit: 0,
     json: { schema: "divisi.inspect/1", ...summary(object) },

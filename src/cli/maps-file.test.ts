@@ -1,7 +1,7 @@
 import { deepEqual, throws } from "node:assert/strict";
 import { test } from "node:test";
 import type { MapSpec } from "../isa/index.ts";
-import { parseMapsFile } from "./maps-file.ts";
+import { parseMapsFile, printMapsFile } from "./maps-file.ts";
 
 const map = (name: string, type: MapSpec["type"] = "hash"): MapSpec => ({
   name,
@@ -26,6 +26,12 @@ test("the forms in which contents may come", () => {
   ];
   for (const form of forms)
     deepEqual(parseMapsFile(form, "m.json", [map("a")]), want);
+});
+
+test("what is printed is read", () => {
+  const more = { ...want, b: [] };
+  const maps = [map("a"), map("b")];
+  deepEqual(parseMapsFile(printMapsFile(more), "m.json", maps), more);
 });
 
 test("what does not fit is refused with its place", () => {

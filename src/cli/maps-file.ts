@@ -7,7 +7,7 @@
  * `bpftool map dump -j` prints. BYTES: an array of "0x0a"-like strings or
  * numbers, or one hex string. Per-CPU elements carry `values: [{cpu, value}]`.
  */
-import { InputError, fromHex, nearest } from "../base/index.ts";
+import { InputError, fromHex, nearest, toHex } from "../base/index.ts";
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import type { MapContents } from "../proof/index.ts";
 
@@ -63,6 +63,18 @@ export function parseMapsFile(
     contents[name] = entriesOf(list, map, bad);
   }
   return contents;
+}
+
+/** Law: parseMapsFile(printMapsFile(x)) = x. */
+export function printMapsFile(contents: MapContents): string {
+  const maps = Object.entries(contents).map(([name, entries]) => {
+    const elements = entries.map(
+      ({ key, value }) =>
+        `    ${JSON.stringify({ key: toHex(key), value: toHex(value) })}`,
+    );
+    return `  ${JSON.stringify(name)}: [\n${elements.join(",\n")}\n  ]`;
+  });
+  return `{\n${maps.join(",\n")}\n}\n`;
 }
 
 function entriesOf(

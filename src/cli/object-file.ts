@@ -4,13 +4,16 @@
  * plan.json.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
+import type { MapContents } from "../proof/index.ts";
+import { codeFrame } from "./code-frame.ts";
 import type { Words } from "./command.ts";
-import { readInput } from "./files.ts";
-import { pairsOf } from "./words.ts";
+import { readInput, sha256 } from "./files.ts";
+import { say } from "./render.ts";
+import { isSet, pairsOf, usage } from "./words.ts";
 
 /** An object, wherever it came from. */
 export interface ObjectFile {
@@ -19,6 +22,8 @@ export interface ObjectFile {
   readonly bytes: Uint8Array;
   /** `--set` of variables of the object; a compiler has taken its own away. */
   readonly set: readonly (readonly [string, string])[];
+  /** What maps hold at first, where the source says so. */
+  readonly contents?: MapContents;
   /** SHA-256 of the texts that it was compiled from, the named one first. */
   readonly sources?: readonly {
     readonly file: string;
@@ -35,16 +40,59 @@ export async function objectFile(
   words: Words,
 ): Promise<ObjectFile> {
   const set = pairsOf(words, "set");
-  if (path.endsWith(".ts"))
-    throw new UnsupportedError(
-      `${path}: network functions in TypeScript cannot be read yet`,
-      {
-        feature: "TypeScript front end",
-        fix: "give a BPF object (x.o) or C source (x.c)",
-      },
-    );
+  if (path.endsWith(".ts")) return compileTypescript(path, words);
   if (path.endsWith(".c")) return { path, bytes: compileC(path), set };
   return { path, bytes: readInput(path), set };
+}
+
+/** Imports are read as the compiler asks for them. */
+async function compileTypescript(
+  path: string,
+  words: Words,
+): Promise<ObjectFile> {
+  for (const flag of ["entry", "type"])
+    if (isSet(words, flag))
+      throw usage(
+        `--${flag} is for an object: ${path} has one function, for XDP`,
+      );
+  // Only who compiles pays for the compiler.
+  const { compileNf } = await import("../compile.ts");
+  // What cannot be read is said as of any other file.
+  const texts = new Map([[path, readText(path)]]);
+  const compiled = await compileNf({
+    path,
+    read: (name) => {
+      const known = texts.get(name);
+      if (known !== undefined) return known;
+      const text = existsSync(name) ? readText(name) : undefined;
+      if (text !== undefined) texts.set(name, text);
+      return text;
+    },
+    set: pairsOf(words, "set"),
+  });
+  if (compiled.kind === "refused") {
+    const { diagnostics } = compiled;
+    const errors = diagnostics.filter(({ severity }) => severity === "error");
+    throw new InputError(
+      `${errors.length} error${errors.length === 1 ? "" : "s"}: not compiled`,
+      { code: "ts-does-not-compile", file: path, diagnostics },
+    );
+  }
+  for (const warning of compiled.warnings) say(`${codeFrame(warning)}\n`);
+  return {
+    path,
+    bytes: compiled.bytes,
+    set: [],
+    contents: compiled.contents,
+    sources: compiled.files.map((file) => ({
+      file,
+      sha256: sha256(texts.get(file) ?? ""),
+    })),
+  };
+}
+
+function readText(path: string): string {
+  return new TextDecoder().decode(readInput(path));
 }
 
 function compileC(path: string): Uint8Array {

@@ -77,7 +77,7 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
   const names = ports.map(({ name }) => name);
   const traffic = trafficInput(words, names);
   const seed = seedOf(words);
-  const given = contentsOf(words, program)?.contents;
+  const given = contentsOf(words, program, file.contents)?.contents;
   const { trace, inputs, contents } = await packetsFor(traffic, {
     program,
     report,

@@ -56,7 +56,7 @@ export async function split(
     words,
     analysed.ports.map(({ name }) => name),
   );
-  const contents = contentsOf(words, analysed.program);
+  const contents = contentsOf(words, analysed.program, file.contents);
   const accepted = choiceOf(words, "grade", grades);
   const options: PlanOptions = {
     cores,

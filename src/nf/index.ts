@@ -20,5 +20,6 @@ export type {
   TextPlace,
 } from "./front/loaded.ts";
 export type { ts, Ts } from "./front/typescript-api.ts";
+export * as library from "./library/index.ts";
 export { lowerNf } from "./lower/lower-nf.ts";
 export type { LoweredNf } from "./lower/lowered.ts";

@@ -106,6 +106,7 @@ const types: ProgramDataTypes = {
     ["own_flows", { key: flowKey, value: flow }],
     ["routes", { key: prefix, value: u32 }],
     ["ports", { key: u32, value: u32 }],
+    ["events", { value: u64 }],
   ]),
   variables: [
     { name: "lan_ifindex", section: ".rodata", offset: 0, type: u32 },

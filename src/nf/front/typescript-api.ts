@@ -13,6 +13,31 @@ export type Ts = typeof ts;
 let loaded: Promise<Ts> | undefined;
 
 export function loadTypescript(): Promise<Ts> {
-  loaded ??= import("typescript-api").then((module) => module.default);
+  loaded ??= required() ?? import("typescript-api").then(defaultOf);
   return loaded;
+}
+
+/**
+ * Where there is a `require`. `import` of a CommonJS package first searches its
+ * text for names that it exports; for nine megabytes that takes longer than all
+ * the rest of a compile.
+ */
+function required(): Promise<Ts> | undefined {
+  const { process } = globalThis as {
+    readonly process?: {
+      readonly getBuiltinModule?: (name: string) => {
+        readonly createRequire: (url: string) => (name: string) => unknown;
+      };
+    };
+  };
+  const require = process
+    ?.getBuiltinModule?.("node:module")
+    .createRequire(import.meta.url);
+  return require === undefined
+    ? undefined
+    : Promise.resolve(require("typescript-api") as Ts);
+}
+
+function defaultOf(module: { readonly default: Ts }): Ts {
+  return module.default;
 }

@@ -60,17 +60,19 @@ export function virtualProgram(ts: Ts, roots: VirtualRoots): VirtualProgram {
     if (name === "divisi/nf") return roots.libraryPath;
     if (!name.startsWith(".")) return undefined;
     const path = join(folderOf(from), name);
+    const isOwn = from.startsWith(libraryFolder) || from.endsWith(".d.ts");
     const candidates = [
-      path,
-      path.replace(/\.js$/, ".ts"),
-      `${path}.ts`,
-      ...(from.startsWith(libraryFolder) || from.endsWith(".d.ts")
+      // Of other rooms declarations say enough, and are less to read.
+      ...(isOwn && !path.startsWith(libraryFolder)
         ? [
             path
               .replace(/(^|\/)src\/(?!.*\/src\/)/, "$1dist/")
               .replace(/(\.d)?\.[tj]s$/, ".d.ts"),
           ]
         : []),
+      path,
+      path.replace(/\.js$/, ".ts"),
+      `${path}.ts`,
     ];
     return candidates.find(
       (candidate) =>
