@@ -43,6 +43,15 @@ function headerField(view: ViewName, name: string): Abstract | undefined {
   return ofRange(field.js, bitRange(field.bits));
 }
 
+/** The narrowing to so many bits. */
+const scalarOfBits: Readonly<Record<number, string>> = {
+  8: "u8",
+  16: "u16",
+  32: "u32",
+  48: "mac",
+  64: "u64",
+};
+
 function bitRange(bits: number): Interval {
   return { low: 0n, high: (1n << BigInt(bits)) - 1n };
 }
@@ -204,7 +213,9 @@ export function readElement(
       .map(ofConstant)
       .reduce((left, right) => joinValues(left, right));
   }
-  walk.report(frame, node.argumentExpression, "nf-computed-property");
+  // What is no value of the subset was reported where it was made.
+  if (owner.kind !== "opaque" || !walk.hasSyntaxErrors)
+    walk.report(frame, node.argumentExpression, "nf-computed-property");
   return walk.byStaticType(node);
 }
 
@@ -269,6 +280,8 @@ export function setVariable(
     if (path.startsWith(root)) env.facts.delete(path);
 }
 
+const readOnlyField = "a `let` of its own, or another field: this one is fixed";
+
 interface Assignment {
   readonly target: ts.PropertyAccessExpression;
   readonly source: ts.Expression;
@@ -287,16 +300,13 @@ function assignMember(
   const name = target.name.text;
   killFacts(env, name);
   const readOnly = (instead: string): void => {
-    walk.report(frame, target, "nf-read-only", {
-      name: target.getText(),
-      instead,
-    });
+    walk.report(frame, target.name, "nf-read-only", { name, instead });
   };
   switch (owner.kind) {
     case "header": {
       const field = viewFields[owner.view][name];
       if (field?.assign === undefined) {
-        readOnly("an assignment to another field; this one is read-only");
+        readOnly(readOnlyField);
         return;
       }
       const wanted = bitRange(field.bits);
@@ -304,7 +314,7 @@ function assignMember(
         walk,
         {
           wanted,
-          type: `${field.bits} bits`,
+          type: scalarOfBits[field.bits] ?? `${field.bits} bits`,
           value,
           what: `\`${target.getText()}\``,
         },
@@ -333,7 +343,7 @@ function assignMember(
     case "context":
     case "packet":
     case "bytes":
-      readOnly("a variable of its own (`let`), or a field of declared state");
+      readOnly(readOnlyField);
       return;
     case "number":
     case "bigint":

@@ -43,14 +43,16 @@ export interface CheckOptions {
 }
 
 const doors: Doors = { evaluate, branch, call, evaluateAs };
-const mostSteps = 3_000_000;
+const mostSteps = 600_000;
 
 export function checkNf(
   loaded: LoadResult,
   options: CheckOptions = {},
 ): CheckedNf {
-  const found: NfDiagnostic[] = [...explainTypescript(loaded)];
-  found.push(...checkSyntax(loaded));
+  const found: NfDiagnostic[] = [
+    ...explainTypescript(loaded),
+    ...checkSyntax(loaded),
+  ];
   const ranges =
     loaded.kind === "loaded"
       ? walkHandle(loaded, options, found)
@@ -73,6 +75,7 @@ function walkHandle(
     transfers: options.transfers ?? transfers,
     doors,
     steps: options.steps ?? mostSteps,
+    hasSyntaxErrors: found.length > 0,
   });
   const frame: Frame = {
     scope: nf.handleScope,
@@ -117,8 +120,22 @@ function inOrder(
   const kept = new Map<string, NfDiagnostic>();
   for (const one of found) {
     const place = `${one.file}:${one.start.line}:${one.start.column}`;
-    if (!kept.has(place)) kept.set(place, one);
+    const known = kept.get(place);
+    if (known === undefined || known.code === "nf-typescript")
+      kept.set(place, one);
   }
+  // What the definition lacks, in our words and not in TypeScript's as well.
+  const lines = new Set(
+    found
+      .filter((one) => one.code === "nf-definition")
+      .map((one) => `${one.file}:${one.start.line}`),
+  );
+  for (const [place, one] of kept)
+    if (
+      one.code === "nf-typescript" &&
+      lines.has(`${one.file}:${one.start.line}`)
+    )
+      kept.delete(place);
   const order = (one: NfDiagnostic): number =>
     (files.indexOf(one.file) + 1) * 1e9 +
     one.start.line * 1e4 +

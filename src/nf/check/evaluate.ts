@@ -116,7 +116,10 @@ function constant(
   frame: Frame,
 ): Abstract | undefined {
   const found = walk.nf.constantOf(node, frame.scope);
-  return found === undefined ? undefined : ofConstant(found.value);
+  if (found === undefined) return undefined;
+  if (typeof found.value === "number" && !Number.isSafeInteger(found.value))
+    walk.report(frame, node, "nf-float", { text: String(found.value) });
+  return ofConstant(found.value);
 }
 
 function identifier(
@@ -129,7 +132,11 @@ function identifier(
   const known = symbol === undefined ? undefined : env.variables.get(symbol);
   if (known !== undefined) return known;
   if (node.text === "undefined") return nothing;
-  return constant(walk, node, frame) ?? walk.byStaticType(node);
+  // A name that is no constant is known on this path, or was reported.
+  return (
+    constant(walk, node, frame) ??
+    (walk.hasSyntaxErrors ? opaque : walk.byStaticType(node))
+  );
 }
 
 function objectLiteral(

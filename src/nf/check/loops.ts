@@ -40,10 +40,12 @@ export function runLoop(
   env: Environment,
   frame: Frame,
 ): Environment | undefined {
-  const few = tried(walk, frame, () =>
-    unrolled(walk, loop, copyOf(env), { frame, rounds: fewRounds }),
-  );
-  if (few.answer.isFinished) return accepted(walk, frame, few);
+  if (!isLong(walk, loop, frame)) {
+    const few = tried(walk, frame, () =>
+      unrolled(walk, loop, copyOf(env), { frame, rounds: fewRounds }),
+    );
+    if (few.answer.isFinished) return accepted(walk, frame, few);
+  }
   const bound = tried(walk, frame, () => fixedPoint(walk, loop, env, frame));
   const rounds = roundsOf(walk, loop, bound.sink);
   if (rounds === undefined || rounds > mostRounds) {
@@ -61,6 +63,20 @@ export function runLoop(
   return whole.answer.isFinished
     ? accepted(walk, frame, whole)
     : accepted(walk, frame, { ...bound, answer: { end: bound.answer } });
+}
+
+/** Is it plain that a few rounds will not do: `for (let i = 0; i < 1000; …)`? */
+function isLong(walk: Walk, { node, condition }: Loop, frame: Frame): boolean {
+  const { ts } = walk;
+  if (!ts.isForStatement(node) || condition === undefined) return false;
+  const [limit] = conjuncts(walk, condition);
+  if (limit === undefined || !ts.isBinaryExpression(limit)) return false;
+  const most = walk.nf.constantOf(limit.right, frame.scope)?.value;
+  return (
+    typeof most === "number" &&
+    /^<=?$/.test(limit.operatorToken.getText()) &&
+    most > 4 * fewRounds
+  );
 }
 
 interface Tried<T> {

@@ -101,6 +101,8 @@ function operands(
   return {
     left: operandText(walk.ts, node.left),
     right: operandText(walk.ts, node.right),
+    leftPlain: plainText(walk.ts, node.left),
+    rightPlain: plainText(walk.ts, node.right),
   };
 }
 

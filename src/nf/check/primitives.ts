@@ -350,7 +350,8 @@ export function memberCall(
     walk.report(frame, receiver, "nf-state-variable");
     return walk.byStaticType(node);
   }
-  reportUncallable(calling);
+  if (value.kind !== "opaque" || !walk.hasSyntaxErrors)
+    reportUncallable(calling);
   return walk.byStaticType(node);
 }
 

@@ -10,12 +10,10 @@ import { fill, rules, type RuleCode } from "./rules.ts";
 type Details = Readonly<Record<string, string>>;
 
 export function checkSyntax(loaded: LoadResult): readonly NfDiagnostic[] {
-  const nf = loaded.kind === "loaded" ? loaded.nf : undefined;
-  const ts = loaded.kind === "loaded" ? loaded.nf.ts : loaded.ts;
-  const files =
-    loaded.kind === "loaded" ? loaded.nf.userFiles : loaded.userFiles;
-  const grammar = new Grammar(ts, nf);
-  for (const file of files)
+  const { ts, userFiles, constantOf } =
+    loaded.kind === "loaded" ? loaded.nf : loaded;
+  const grammar = new Grammar(ts, constantOf);
+  for (const file of userFiles)
     for (const statement of file.statements) grammar.top(statement);
   return grammar.said;
 }
@@ -35,13 +33,13 @@ const operators: Readonly<Record<string, string>> = {
 class Grammar {
   readonly said: NfDiagnostic[] = [];
   readonly ts: Ts;
-  readonly nf: LoadedNf | undefined;
+  readonly constantOf: LoadedNf["constantOf"];
   /** Rules of a single kind of node. */
   readonly kinds: ReadonlyMap<ts.SyntaxKind, readonly [RuleCode, Details?]>;
 
-  constructor(ts: Ts, nf: LoadedNf | undefined) {
+  constructor(ts: Ts, constantOf: LoadedNf["constantOf"]) {
     this.ts = ts;
-    this.nf = nf;
+    this.constantOf = constantOf;
     const { SyntaxKind: kind } = ts;
     this.kinds = new Map<ts.SyntaxKind, readonly [RuleCode, Details?]>([
       [kind.WhileStatement, ["nf-while", { kind: "while" }]],
@@ -59,7 +57,6 @@ class Grammar {
       [kind.ClassExpression, ["nf-class"]],
       [kind.EnumDeclaration, ["nf-enum"]],
       [kind.ModuleDeclaration, ["nf-namespace"]],
-      [kind.Decorator, ["nf-decorator"]],
       [kind.FunctionDeclaration, ["nf-closure"]],
       [kind.FunctionExpression, ["nf-closure"]],
       [kind.ArrowFunction, ["nf-closure"]],
@@ -119,6 +116,9 @@ class Grammar {
       this.constants(node.declarationList);
       return;
     }
+    if (ts.isClassDeclaration(node))
+      for (const decorator of ts.getDecorators(node) ?? [])
+        this.say(decorator, "nf-decorator");
     const rule = this.kinds.get(node.kind);
     if (rule !== undefined && /class|enum|namespace/.test(rule[0]))
       this.say(keyword(node), ...rule);
@@ -150,8 +150,7 @@ class Grammar {
 
   private constant(name: ts.BindingName, node: ts.Expression): void {
     this.floats(node);
-    if (this.nf === undefined) return;
-    const found = this.nf.constantOf(node);
+    const found = this.constantOf(node);
     if (found === undefined) {
       this.say(node, "nf-not-constant");
       return;
@@ -340,7 +339,7 @@ class Grammar {
   }
 
   private string(node: ts.StringLiteralLike): boolean {
-    const { ts, nf } = this;
+    const { ts } = this;
     const { parent } = node;
     if (ts.isPropertyAssignment(parent) && parent.name === node) return true;
     if (ts.isElementAccessExpression(parent)) {
@@ -349,7 +348,7 @@ class Grammar {
     }
     const isConstant =
       ts.isCallExpression(parent) &&
-      (nf?.constantOf(parent) !== undefined ||
+      (this.constantOf(parent) !== undefined ||
         /^(mac|ipv4)$/.test(parent.expression.getText()));
     // The member's name, given to a function of the library that copies it.
     if (!isConstant) this.say(node, "nf-string");

@@ -11,18 +11,23 @@ interface Explained {
 }
 
 export function explainTypescript(loaded: LoadResult): NfDiagnostic[] {
-  return loaded.diagnostics.map((one) => {
-    if (one.typescript === undefined) return one;
+  return loaded.diagnostics.flatMap((one) => {
+    if (one.typescript === undefined) return [one];
+    // What `this` has is of no interest: it is not in the subset.
+    if (one.text.slice(0, one.start.column - 1).endsWith("this.")) return [];
     const found = explain(one.typescript, one.message, underlined(one));
-    if (found === undefined) return one;
+    if (found === undefined)
+      return [{ ...one, message: one.message.split("\n")[0] ?? "" }];
     const { message, fix } = rules[found.code];
     const details = found.details ?? {};
-    return {
-      ...one,
-      code: found.code,
-      message: fill(message, details),
-      fix: fill(fix, details),
-    };
+    return [
+      {
+        ...one,
+        code: found.code,
+        message: fill(message, details),
+        fix: fill(fix, details),
+      },
+    ];
   });
 }
 
@@ -73,16 +78,14 @@ function explain(
     case 2561:
       return { code: "nf-unknown-name", details: named(message, text) };
     case 2307:
-      return {
-        code: "nf-unknown-module",
-        details: { name: text.slice(1, -1) },
-      };
+    case 2792:
+      return unknownModule(text);
     case 2540:
       return {
         code: "nf-read-only",
         details: {
           name: text,
-          instead: "an assignment to another field; this one is read-only",
+          instead: "a `let` of its own, or another field: this one is fixed",
         },
       };
     case 2588:
@@ -96,12 +99,14 @@ function explain(
     case 2355:
     case 2366:
     case 7030:
-      return { code: "nf-missing-return", details: { name: "the function" } };
+      return { code: "nf-missing-return", details: { name: "this function" } };
     case 7005:
     case 7006:
     case 7031:
     case 7034:
       return { code: "nf-any" };
+    case 7029:
+      return { code: "nf-fallthrough" };
     case 7053:
       return { code: "nf-computed-property" };
     default:
@@ -111,11 +116,18 @@ function explain(
 
 /** Two types that do not go together. */
 function operands(message: string, text: string): Explained | undefined {
+  if (message.startsWith("Operator '>>>'")) {
+    const [left = "", right = ""] = text.split(/\s*>>>\s*/);
+    return { code: "nf-bigint-shift", details: { left, right } };
+  }
+  const line = message.split("\n")[0] ?? "";
+  const types = [...line.matchAll(/'([^']+)'/g)].map((match) => match[1] ?? "");
   const isMixed =
-    /'(?:number|\d+)[^']*'.*'(?:bigint|\d+n)[^']*'|'(?:bigint|\d+n)[^']*'.*'(?:number|\d+)[^']*'/.test(
-      message.split("\n")[0] ?? "",
-    );
+    types.some((type) => /^(number|-?[\d.]+)$/.test(type)) &&
+    types.some((type) => /^(bigint|-?\d+n)$/.test(type));
   if (isMixed) return { code: "nf-mixed" };
+  if (text === "handle" && /undefined/.test(message))
+    return { code: "nf-missing-return", details: { name: "handle" } };
   if (
     /Type '(?:[^']* \| )?undefined' is not assignable|'[^']*\| undefined' is not assignable/.test(
       message,
@@ -125,7 +137,12 @@ function operands(message: string, text: string): Explained | undefined {
   return undefined;
 }
 
+function unknownModule(text: string): Explained {
+  return { code: "nf-unknown-module", details: { name: text.slice(1, -1) } };
+}
+
 function unknownName(message: string, text: string): Explained {
+  if (/^["']/.test(text)) return unknownModule(text);
   const instead = elsewhere[text];
   return instead === undefined
     ? { code: "nf-unknown-name", details: named(message, text) }

@@ -100,6 +100,8 @@ export interface WalkOptions {
   readonly doors: Doors;
   /** Expressions and statements that may be looked at. */
   readonly steps: number;
+  /** Was something of the program found to be outside the subset already? */
+  readonly hasSyntaxErrors: boolean;
 }
 
 export class Walk {
@@ -109,9 +111,11 @@ export class Walk {
   readonly doors: Doors;
   sink: Sink = { ranges: new Map(), said: new Map() };
   steps: number;
+  readonly hasSyntaxErrors: boolean;
   /** Ranges of fields by their type, without what tests said. */
   readonly declared = new Map<ts.Node, Interval>();
   #clock = 0;
+  readonly #symbols = new Map<ts.Node, ts.Symbol | undefined>();
   readonly #numbers = new Map<ts.Symbol, number>();
 
   constructor(options: WalkOptions) {
@@ -120,6 +124,7 @@ export class Walk {
     this.transfers = options.transfers;
     this.doors = options.doors;
     this.steps = options.steps;
+    this.hasSyntaxErrors = options.hasSyntaxErrors;
   }
 
   /** A later time than any before. */
@@ -190,6 +195,11 @@ export class Walk {
 
   /** The symbol that a name speaks of. */
   symbolOf(node: ts.Node): ts.Symbol | undefined {
+    if (!this.#symbols.has(node)) this.#symbols.set(node, this.#symbolOf(node));
+    return this.#symbols.get(node);
+  }
+
+  #symbolOf(node: ts.Node): ts.Symbol | undefined {
     const { ts } = this;
     const { parent } = node;
     return parent !== undefined &&

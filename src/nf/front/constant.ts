@@ -11,6 +11,8 @@ export class NotConstant {
   readonly reason: string;
   /** What the library threw, where it did. */
   readonly cause: unknown;
+  /** What else is not, in the same object. */
+  readonly others: NotConstant[] = [];
 
   constructor(node: ts.Node, reason: string, cause?: unknown) {
     this.node = node;

@@ -247,23 +247,39 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     scope: Scope,
   ): Record<string, unknown> {
     const made: Record<string, unknown> = {};
-    for (const property of node.properties) {
-      if (ts.isSpreadAssignment(property)) {
-        Object.assign(made, evaluate(property.expression, scope));
-        continue;
+    const faults: NotConstant[] = [];
+    for (const property of node.properties)
+      try {
+        define(property, made, scope);
+      } catch (error) {
+        if (!(error instanceof NotConstant)) throw error;
+        faults.push(error);
       }
-      const name = property.name;
-      if (!ts.isIdentifier(name) && !ts.isStringLiteral(name))
-        throw new NotConstant(property, "a name must be written out");
-      if (ts.isShorthandPropertyAssignment(property))
-        made[name.text] = identifier(property.name, scope);
-      else if (ts.isPropertyAssignment(property))
-        made[name.text] = evaluate(property.initializer, scope);
-      else if (ts.isMethodDeclaration(property))
-        made[name.text] = new Closure(property, scope);
-      else throw new NotConstant(property, "it is no constant expression");
+    const [first, ...others] = faults;
+    if (first === undefined) return made;
+    first.others.push(...others);
+    throw first;
+  }
+
+  function define(
+    property: ts.ObjectLiteralElementLike,
+    made: Record<string, unknown>,
+    scope: Scope,
+  ): void {
+    if (ts.isSpreadAssignment(property)) {
+      Object.assign(made, evaluate(property.expression, scope));
+      return;
     }
-    return made;
+    const name = property.name;
+    if (!ts.isIdentifier(name) && !ts.isStringLiteral(name))
+      throw new NotConstant(property, "a name must be written out");
+    if (ts.isShorthandPropertyAssignment(property))
+      made[name.text] = identifier(property.name, scope);
+    else if (ts.isPropertyAssignment(property))
+      made[name.text] = evaluate(property.initializer, scope);
+    else if (ts.isMethodDeclaration(property))
+      made[name.text] = new Closure(property, scope);
+    else throw new NotConstant(property, "it is no constant expression");
   }
 
   function prefix(node: ts.PrefixUnaryExpression, scope: Scope): unknown {
@@ -323,6 +339,12 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
       const numbers = (): number[] =>
         node.arguments.map((argument) => Number(evaluate(argument, scope)));
       if (computed !== undefined) return computed(...numbers());
+      const root = target(callee.expression)?.valueDeclaration;
+      if (root?.getSourceFile().isDeclarationFile === true)
+        throw new NotConstant(
+          node,
+          `\`${callee.getText()}\` is no function of divisi/nf`,
+        );
     }
     const declares = isDeclarative(node);
     const symbol = target(callee);

@@ -33,19 +33,22 @@ export type FoundDefinition =
   | { readonly kind: "found"; readonly parts: Parts }
   | { readonly kind: "said"; readonly diagnostics: readonly NfDiagnostic[] };
 
+export type DefinitionOptions = LoadOptions &
+  Required<Pick<LoadOptions, "library">>;
+
 /** One file's definition being read; its messages are collected, so that all are said at once. */
 export class DefinitionReader {
   readonly said: NfDiagnostic[] = [];
   readonly ts: Ts;
   readonly virtual: VirtualProgram;
   readonly constants: Evaluator;
-  readonly options: LoadOptions;
+  readonly options: DefinitionOptions;
 
   constructor(
     ts: Ts,
     virtual: VirtualProgram,
     constants: Evaluator,
-    options: LoadOptions,
+    options: DefinitionOptions,
   ) {
     this.ts = ts;
     this.virtual = virtual;
@@ -304,6 +307,7 @@ export class DefinitionReader {
 
   private notConstant(error: unknown): undefined {
     if (!(error instanceof NotConstant)) throw error;
+    for (const other of error.others) this.notConstant(other);
     if (error.cause !== undefined)
       return this.say(error.node, {
         code: "nf-declaration",

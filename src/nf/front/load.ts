@@ -5,6 +5,7 @@
  */
 import { InputError } from "../../base/index.ts";
 import { callees } from "./callees.ts";
+import * as ownLibrary from "../library/index.ts";
 import { evaluator } from "./constants.ts";
 import { DefinitionReader } from "./definition.ts";
 import { diagnosticIn } from "./diagnostics.ts";
@@ -26,8 +27,9 @@ export function ownLibraryPath(): string {
 
 export async function loadNf(
   source: NfSource,
-  options: LoadOptions,
+  options: LoadOptions = {},
 ): Promise<LoadResult> {
+  const runtime = options.library ?? ownLibrary;
   const ts = await loadTypescript();
   const virtual = virtualProgram(ts, {
     path: source.path,
@@ -50,11 +52,12 @@ export async function loadNf(
     ts,
     checker: virtual.checker,
     library,
-    runtime: options.library,
+    runtime,
   });
-  const found = new DefinitionReader(ts, virtual, constants, options).read(
-    file,
-  );
+  const found = new DefinitionReader(ts, virtual, constants, {
+    ...options,
+    library: runtime,
+  }).read(file);
   if (found.kind === "said")
     return {
       kind: "failed",
@@ -63,6 +66,7 @@ export async function loadNf(
       program: virtual.program,
       checker: virtual.checker,
       userFiles: virtual.userFiles,
+      constantOf: constants.constantOf,
     };
   const calls = callees({
     ts,

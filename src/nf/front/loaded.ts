@@ -24,8 +24,8 @@ export interface LoadOptions {
   readonly set?: Readonly<Record<string, string>>;
   /** Where the library's source begins; read through `NfSource.read`. */
   readonly libraryPath?: string;
-  /** The library itself: what its index exports. */
-  readonly library: Readonly<Record<string, unknown>>;
+  /** The library itself: what its index exports. Default: this package's own. */
+  readonly library?: Readonly<Record<string, unknown>>;
 }
 
 /** Both from 1; columns in UTF-16 units. */
@@ -152,6 +152,7 @@ export interface LoadFailure {
   readonly program: ts.Program;
   readonly checker: ts.TypeChecker;
   readonly userFiles: readonly ts.SourceFile[];
+  readonly constantOf: (node: ts.Node, scope?: Scope) => Constant | undefined;
 }
 
 export type LoadResult =

@@ -1,0 +1,13 @@
+import { drop, nf, pass } from "divisi/nf";
+const ports = [80, 443];
+
+export default nf({
+  name: "example",
+  handle(pkt) {
+    const ip = pkt.ipv4;
+    if (ip === undefined) return drop;
+    const l4 = ip.l4;
+    if (l4 === undefined) return drop;
+    return ports.includes(l4.dport) ? pass : drop;
+  },
+});

@@ -1,0 +1,13 @@
+import { drop, nf, pass } from "divisi/nf";
+
+export default nf({
+  name: "example",
+  handle(pkt) {
+    const ip = pkt.ipv4;
+    if (ip === undefined) return drop;
+    const l4 = ip.l4;
+    if (l4 === undefined) return drop;
+    const isWeb = (port: number) => port === 80 || port === 443;
+    return isWeb(l4.dport) ? pass : drop;
+  },
+});

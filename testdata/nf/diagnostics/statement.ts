@@ -1,0 +1,9 @@
+import { nf, pass } from "divisi/nf";
+
+export default nf({
+  name: "example",
+  handle(pkt) {
+    debugger;
+    return pass;
+  },
+});

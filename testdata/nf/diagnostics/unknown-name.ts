@@ -1,0 +1,11 @@
+import { drop, nf, pass } from "divisi/nf";
+
+export default nf({
+  name: "example",
+  handle(pkt) {
+    const ip = pkt.ipv4;
+    if (ip === undefined) return drop;
+    if (ip.protocl === 6) return pass;
+    return lenght > 100 ? drop : pass;
+  },
+});
