@@ -85,7 +85,7 @@ export class Chain<K extends Type> {
     }
     const cell = this.cells.get(number);
     if (cell === undefined) return 0;
-    this.append(number, cell, now);
+    this.append(head, number, cell, now);
     return number;
   }
 
@@ -95,14 +95,15 @@ export class Chain<K extends Type> {
    */
   refresh(index: number, now: bigint): void {
     if (index >= this.capacity) return;
+    const head = this.cells.at(0);
     const cell = this.cells.at(index + 1);
-    if (index >= u32(this.cells.at(0).last) || cell.previous === FREE) return;
+    if (index >= u32(head.last) || cell.previous === FREE) return;
     if (cell.next === 0) {
       cell.last = now;
       return;
     }
     this.unlink(cell);
-    this.append(index + 1, cell, now);
+    this.append(head, index + 1, cell, now);
   }
 
   /**
@@ -161,8 +162,12 @@ export class Chain<K extends Type> {
     after.previous = cell.previous;
   }
 
-  append(number: number, cell: Ref<CellType<K>>, now: bigint): void {
-    const head = this.cells.at(0);
+  append(
+    head: Ref<CellType<K>>,
+    number: number,
+    cell: Ref<CellType<K>>,
+    now: bigint,
+  ): void {
     const newest = this.cells.get(head.previous);
     if (newest === undefined) return;
     cell.previous = head.previous;

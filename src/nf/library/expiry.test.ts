@@ -227,6 +227,12 @@ test("a clock that runs backwards breaks nothing", () => {
   );
 });
 
+interface Cell {
+  last: bigint;
+  next: number;
+  previous: number;
+}
+
 test("mutants: each broken step of a chain is noticed", () => {
   const mutants: readonly (readonly [string, (map: Table) => void])[] = [
     [
@@ -267,12 +273,7 @@ test("mutants: each broken step of a chain is noticed", () => {
         replace(
           chain,
           "append",
-          (
-            number: number,
-            cell: { previous: number; next: number; last: bigint },
-            now: bigint,
-          ) => {
-            const head = chain.cells.at(0);
+          (head: Cell, number: number, cell: Cell, now: bigint) => {
             chain.cells.at(head.previous).next = number;
             head.previous = number;
             Object.assign(cell, { last: now, next: 0, previous: 0 });
