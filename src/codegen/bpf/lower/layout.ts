@@ -2,13 +2,9 @@
  * Blocks with registers to one list of instructions: empty blocks vanish, what
  * stands behind is fallen into, jumps get their targets.
  */
-import type { Place } from "../../../base/index.ts";
-import {
-  relaxJumps,
-  type BranchOp,
-  type Instruction,
-} from "../../../isa/index.ts";
+import type { BranchOp } from "../../../isa/index.ts";
 import { endTargets, type PlacedBlock } from "./emit.ts";
+import { reachFar, type PlacedCode } from "./far-branches.ts";
 import type { Placed } from "./parallel-copy.ts";
 
 const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
@@ -24,12 +20,7 @@ const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
   jslt: "jsge",
 };
 
-export interface LaidOut {
-  readonly instructions: readonly Instruction[];
-  readonly places: readonly Place[];
-}
-
-export function layOut(given: readonly PlacedBlock[]): LaidOut {
+export function layOut(given: readonly PlacedBlock[]): PlacedCode {
   const through = threads(given);
   const blocks = given.map(({ code, end }): PlacedBlock => {
     switch (end.kind) {
@@ -70,10 +61,7 @@ export function layOut(given: readonly PlacedBlock[]): LaidOut {
       ? { ...instruction, target: starts[instruction.target] ?? 0 }
       : instruction,
   );
-  return {
-    instructions: relaxJumps(instructions),
-    places: out.map(({ at }) => at),
-  };
+  return reachFar({ instructions, places: out.map(({ at }) => at) });
 }
 
 /** Where one arrives that goes to a block: past those that only jump on. */

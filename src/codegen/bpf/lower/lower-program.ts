@@ -23,6 +23,7 @@ import { findLives } from "./intervals.ts";
 import { layOut } from "./layout.ts";
 import { allocate } from "./linear-scan.ts";
 import { select } from "./select.ts";
+import { checkStackDepth } from "./stack-depth.ts";
 import { StackSlots } from "./stack-slots.ts";
 import { tidy } from "./tidy.ts";
 import { wholeWords } from "./whole-words.ts";
@@ -43,13 +44,17 @@ export function lowerProgram(
   program: IrProgram,
   options: LowerOptions = {},
 ): readonly FunctionSpec[] {
-  return program.functions.map((fn, index) => {
-    const facts = options.functionFacts?.(fn.name) ?? {
+  const functions = program.functions.map((fn, index) => {
+    const facts: FunctionFacts = options.functionFacts?.(fn.name) ?? {
       section: index === 0 ? program.type : ".text",
-      linkage: index === 0 ? ("global" as const) : ("static" as const),
+      linkage: index === 0 ? "global" : "static",
     };
-    return { ...lowerFunction(fn, options), ...facts };
+    const { section, linkage, btfFunction } = facts;
+    const named = btfFunction === undefined ? {} : { btfFunction };
+    return { ...lowerFunction(fn, options), section, linkage, ...named };
   });
+  checkStackDepth(functions);
+  return functions;
 }
 
 function lowerFunction(

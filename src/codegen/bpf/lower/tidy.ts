@@ -6,7 +6,7 @@
  *     branch, where the other arm does not mind: `w1 = 1; if … goto join; w1 = 0`.
  *   - Blocks that do the same are one block.
  */
-import type { Instruction } from "../../../isa/index.ts";
+import type { Instruction, InstructionKind } from "../../../isa/index.ts";
 import { endTargets, type PlacedBlock, type PlacedEnd } from "./emit.ts";
 import { MachineLiveness } from "./machine-liveness.ts";
 import type { Placed } from "./parallel-copy.ts";
@@ -21,20 +21,20 @@ export function tidy(
 
 /** Can it go when nobody wants what it writes? */
 function isIdle(instruction: Instruction): boolean {
-  switch (instruction.kind) {
-    case "alu":
-    case "neg":
-    case "endian":
-    case "load-wide":
-    case "address-cast":
-      return true;
-    case "load":
-    case "store":
-      return instruction.base === 10;
-    default:
-      return false;
-  }
+  return (
+    idleKinds.has(instruction.kind) ||
+    ((instruction.kind === "load" || instruction.kind === "store") &&
+      instruction.base === 10)
+  );
 }
+
+const idleKinds: ReadonlySet<InstructionKind> = new Set([
+  "alu",
+  "neg",
+  "endian",
+  "load-wide",
+  "address-cast",
+]);
 
 function withoutDead(
   blocks: readonly PlacedBlock[],
