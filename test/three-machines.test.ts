@@ -94,6 +94,15 @@ const wanted: Readonly<Record<string, Wanted>> = {
   "hhh":            { maps: ["sources"],     verdicts: ["redirect", "drop"] },
   "load-balancer":  { maps: ["flows", "backends", "slots"], verdicts: ["redirect", "drop"] },
   "hash-lb":        { maps: ["flows"],       verdicts: ["redirect", "drop"] },
+  "ctrnat":         { maps: ["flows", "tuples", "allocated"], verdicts: ["redirect", "drop"] },
+  "r3":             { maps: ["sources", "destinations"], verdicts: ["pass", "drop"] },
+  "gcount":         { maps: ["sources", "total"], verdicts: ["pass", "drop"] },
+  "arr":            { maps: ["counts"],      verdicts: ["pass", "drop"] },
+  "heavy-hitter":   { maps: ["flows"],       verdicts: ["pass", "drop"] },
+  "token-bucket":   { maps: ["flows"],       verdicts: ["pass", "drop"] },
+  "conntrack":      { maps: ["connections"], verdicts: ["pass", "drop"] },
+  "ids":            { maps: ["signatures"],  verdicts: ["pass"] },
+  "wan-dedup":      { maps: ["payloads"],    verdicts: ["redirect", "drop"] },
 };
 
 test("the table names the programs of nfs/c", () => {

@@ -48,14 +48,6 @@ struct {
 	__type(value, struct backend);
 } backends SEC(".maps");
 
-/* A TCP packet with FIN or RST; the flags stand before the checksum. */
-ALWAYS_INLINE int is_last(struct l4_check check)
-{
-	const __u8 *flags = (void *)check.at - TCP_CHECK + TCP_FLAGS;
-
-	return !check.is_udp && (*flags & (TCP_FIN | TCP_RST));
-}
-
 SEC("xdp")
 int hash_lb(struct xdp_md *ctx)
 {
@@ -92,7 +84,7 @@ int hash_lb(struct xdp_md *ctx)
 	backend = bpf_map_lookup_elem(&backends, &number);
 	if (!backend || !backend->address)
 		return XDP_DROP;
-	if (is_last(check)) {
+	if (tcp_flags(ctx, ip, l4) & (TCP_FIN | TCP_RST)) {
 		if (flow)
 			flows_delete(&key);
 	} else if (flow) {

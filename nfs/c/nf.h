@@ -13,7 +13,8 @@
  * speaks of ports 0 (LAN) and 1 (WAN) otherwise. out(p) redirects through the
  * device map `ports`, which user space fills: ports[0] = lan, ports[1] = wan.
  *
- * Define before including: NF_PORTS for ports, NF_MACS for the read-only variables
+ * Define before including: NF_PORTS for ports; NF_ENFORCE for the variable `enforce`
+ * and finish(); NF_MACS for the read-only variables
  * lan_mac, wan_mac (our own), lan_next_hop, wan_next_hop and set_macs. A MAC is a
  * 48-bit number, its first byte the most significant: 02:00:00:00:00:01 is
  * 0x020000000001, so that it can be set as one number.
@@ -30,12 +31,17 @@
 #include <bpf/bpf_helpers.h>
 
 #define ALWAYS_INLINE static __attribute__((always_inline)) inline
+/* A function of its own in the object. */
+#define NEVER_INLINE static __attribute__((noinline, unused))
 
 /* IPv4 fragment word: more fragments, and the offset. */
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
 
-/* Where the TCP header has its flags, and some of them. */
+/* Where the TCP header has its numbers, length and flags; some flags. */
+#define TCP_SEQ 4
+#define TCP_ACKNO 8
+#define TCP_OFFSET 12
 #define TCP_FLAGS 13
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -100,6 +106,32 @@ ALWAYS_INLINE struct l4hdr *parse_l4(struct xdp_md *ctx, struct iphdr *ip)
 		return 0;
 	}
 	return l4;
+}
+
+/* The flags of a TCP header; none for UDP. */
+ALWAYS_INLINE __u8 tcp_flags(struct xdp_md *ctx, const struct iphdr *ip,
+			     const struct l4hdr *l4)
+{
+	void *end = (void *)(long)ctx->data_end;
+
+	if (ip->protocol != IPPROTO_TCP || (void *)l4 + TCP_SIZE > end)
+		return 0;
+	return ((const __u8 *)l4)[TCP_FLAGS];
+}
+
+/* What follows the TCP or UDP header, up to the end of the frame (padding too). */
+ALWAYS_INLINE void *payload_of(struct xdp_md *ctx, const struct iphdr *ip,
+			       void *l4)
+{
+	void *end = (void *)(long)ctx->data_end;
+	__u32 words;
+
+	if (ip->protocol != IPPROTO_TCP)
+		return l4 + UDP_SIZE;
+	if (l4 + TCP_SIZE > end)
+		return end;
+	words = ((__u8 *)l4)[TCP_OFFSET] >> 4;
+	return l4 + (words < 5 ? 5 : words) * 4;
 }
 
 /* The key of one direction of one flow; 16 bytes, the padding is a field. */
@@ -169,6 +201,18 @@ ALWAYS_INLINE int bounce(struct xdp_md *ctx)
 	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 	return XDP_TX;
 }
+
+#ifdef NF_ENFORCE
+
+/* Off: bounce every packet that was understood. */
+volatile const _Bool enforce = 1;
+
+ALWAYS_INLINE int finish(struct xdp_md *ctx, int verdict)
+{
+	return enforce ? verdict : bounce(ctx);
+}
+
+#endif
 
 #ifdef NF_PORTS
 

@@ -60,7 +60,6 @@
 
 #define NF_FREE_CELL 0xffffffffU
 #define MAYBE_UNUSED __attribute__((unused))
-#define NEVER_INLINE static __attribute__((noinline, unused))
 
 /* What every cell begins with; the key of an expiring map's entry follows. */
 struct nf_cell {
