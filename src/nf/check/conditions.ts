@@ -309,9 +309,9 @@ function compareRange(
     [node.left, node.right, ranges.b],
     [node.right, node.left, ranges.a],
   ] as const) {
-    if (walk.nf.constantOf(other, frame.scope) === undefined) continue;
     const wanted = fieldRange(walk, bare(walk.ts, side));
     if (wanted === undefined || meet(wanted, range) !== undefined) continue;
+    if (walk.nf.constantOf(other, frame.scope) === undefined) continue;
     walk.report(frame, node, "nf-compare-range", {
       left: plainText(walk.ts, side),
       right: plainText(walk.ts, other),

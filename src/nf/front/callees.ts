@@ -71,7 +71,12 @@ export function callees(options: CalleesOptions): Callees {
     const symbol = evaluator.target(callee);
     if (symbol === undefined) return undefined;
     const name = evaluator.libraryName(symbol);
-    if (name !== undefined) return { kind: "primitive", name };
+    if (name !== undefined) {
+      const type = evaluator.constantOf(callee, scope)?.value;
+      return isStruct(type)
+        ? { kind: "construct", type }
+        : { kind: "primitive", name };
+    }
     const bodies = symbol.declarations?.filter(isFunctionNode) ?? [];
     const declaration = bodies.at(-1) ?? constantFunction(symbol);
     if (declaration !== undefined)
@@ -150,6 +155,13 @@ export function callees(options: CalleesOptions): Callees {
     node.getSourceFile().isDeclarationFile;
 
   return { calleeOf, enter };
+}
+
+/** A struct type of the library's own, which is called like one of the user's. */
+function isStruct(value: unknown): boolean {
+  return (
+    typeof value === "function" && "kind" in value && value.kind === "struct"
+  );
 }
 
 /** Scalars are passed at run time; only what has no run-time form is bound. */

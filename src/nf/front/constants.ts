@@ -11,7 +11,7 @@
  */
 import { Closure, NotConstant, parameterSymbol } from "./constant.ts";
 import type { Constant, Scope } from "./loaded.ts";
-import { ofBigints, ofNumbers } from "./operators.ts";
+import { applyBinary, applyUnary } from "./operators.ts";
 import type { ts, Ts } from "./typescript-api.ts";
 
 export interface Evaluator {
@@ -60,6 +60,8 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     for (const symbol of checker.getExportsOfModule(module))
       names.set(unalias(symbol), symbol.name);
   const moduleConstants = new Map<ts.Symbol, Constant | NotConstant>();
+  const answers = new WeakMap<Scope, Map<ts.Node, Constant | undefined>>();
+  const targets = new Map<ts.Node, ts.Symbol | undefined>();
   let depth = 0;
 
   function unalias(symbol: ts.Symbol): ts.Symbol {
@@ -69,6 +71,11 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
   }
 
   function target(node: ts.Node): ts.Symbol | undefined {
+    if (!targets.has(node)) targets.set(node, targetOf(node));
+    return targets.get(node);
+  }
+
+  function targetOf(node: ts.Node): ts.Symbol | undefined {
     const parent = node.parent;
     const symbol =
       parent !== undefined &&
@@ -84,6 +91,13 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
   }
 
   function constantOf(node: ts.Node, scope = emptyScope): Constant | undefined {
+    let known = answers.get(scope);
+    if (known === undefined) answers.set(scope, (known = new Map()));
+    if (!known.has(node)) known.set(node, answer(node, scope));
+    return known.get(node);
+  }
+
+  function answer(node: ts.Node, scope: Scope): Constant | undefined {
     if (!isExpression(ts, node)) return undefined;
     try {
       return { value: evaluate(node, scope) };
@@ -283,22 +297,13 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
   }
 
   function prefix(node: ts.PrefixUnaryExpression, scope: Scope): unknown {
-    const operand = evaluate(node.operand, scope);
-    if (node.operator === ts.SyntaxKind.ExclamationToken) return !operand;
-    if (node.operator === ts.SyntaxKind.MinusToken) {
-      if (typeof operand === "number") return -operand;
-      if (typeof operand === "bigint") return -operand;
-    }
-    if (node.operator === ts.SyntaxKind.TildeToken) {
-      if (typeof operand === "number") return ~operand;
-      if (typeof operand === "bigint") return ~operand;
-    }
-    if (
-      node.operator === ts.SyntaxKind.PlusToken &&
-      typeof operand === "number"
-    )
-      return operand;
-    throw new NotConstant(node, "it is no constant expression");
+    const answer = applyUnary(
+      ts.tokenToString(node.operator) ?? "",
+      evaluate(node.operand, scope),
+    );
+    if (answer === undefined)
+      throw new NotConstant(node, "it is no constant expression");
+    return answer;
   }
 
   function binary(node: ts.BinaryExpression, scope: Scope): unknown {
@@ -311,19 +316,7 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     if (operator === ts.SyntaxKind.QuestionQuestionToken)
       return left ?? evaluate(node.right, scope);
     const right = evaluate(node.right, scope);
-    if (operator === ts.SyntaxKind.EqualsEqualsEqualsToken)
-      return left === right;
-    if (operator === ts.SyntaxKind.ExclamationEqualsEqualsToken)
-      return left !== right;
-    const text = ts.tokenToString(operator) ?? "";
-    const answer =
-      typeof left === "number" && typeof right === "number"
-        ? ofNumbers[text]?.(left, right)
-        : typeof left === "bigint" && typeof right === "bigint"
-          ? ofBigints(text, left, right)
-          : typeof left === "string" && text === "+"
-            ? left + String(right)
-            : undefined;
+    const answer = applyBinary(ts.tokenToString(operator) ?? "", left, right);
     if (answer === undefined)
       throw new NotConstant(node, "it is no constant expression");
     return answer;

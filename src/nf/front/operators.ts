@@ -2,7 +2,32 @@
  * JavaScript's binary operators on two numbers or two bigints, as functions; an
  * answer of undefined means that there is no value.
  */
-export const ofNumbers: Readonly<
+export function applyBinary(
+  operator: string,
+  left: unknown,
+  right: unknown,
+): unknown {
+  if (operator === "===") return left === right;
+  if (operator === "!==") return left !== right;
+  if (typeof left === "number" && typeof right === "number")
+    return ofNumbers[operator]?.(left, right);
+  if (typeof left === "bigint" && typeof right === "bigint")
+    return ofBigints(operator, left, right);
+  return typeof left === "string" && operator === "+"
+    ? left + String(right)
+    : undefined;
+}
+
+export function applyUnary(operator: string, value: unknown): unknown {
+  if (operator === "!") return !value;
+  if (typeof value === "number")
+    return { "-": -value, "~": ~value, "+": value }[operator];
+  return typeof value === "bigint"
+    ? { "-": -value, "~": ~value }[operator]
+    : undefined;
+}
+
+const ofNumbers: Readonly<
   Record<string, (left: number, right: number) => number | boolean | undefined>
 > = {
   "+": (left, right) => left + right,
@@ -23,7 +48,7 @@ export const ofNumbers: Readonly<
   ">=": (left, right) => left >= right,
 };
 
-export function ofBigints(
+function ofBigints(
   operator: string,
   left: bigint,
   right: bigint,
