@@ -50,3 +50,25 @@ export function parameterSymbol(
 function isSymbol(value: unknown): value is ts.Symbol {
   return typeof value === "object" && value !== null && "flags" in value;
 }
+
+/** Module constants, `config` and `state`: there the library's constructors are called. */
+export function isDeclarative(
+  ts: Ts,
+  node: ts.Node,
+  applied: ReadonlySet<ts.Node>,
+): boolean {
+  for (let at = node.parent; at !== undefined; at = at.parent) {
+    if (ts.isSourceFile(at)) return true;
+    if (ts.isClassLike(at)) return false;
+    if (ts.isMethodDeclaration(at)) return at.name.getText() === "state";
+    if (ts.isFunctionLike(at)) {
+      if (ts.isFunctionDeclaration(at)) return applied.has(at);
+      const owner = at.parent;
+      return (
+        applied.has(at) ||
+        (ts.isPropertyAssignment(owner) && owner.name.getText() === "state")
+      );
+    }
+  }
+  return false;
+}

@@ -9,7 +9,12 @@
  *
  * Law: an expression answered `undefined` is simply not known to be constant.
  */
-import { Closure, NotConstant, parameterSymbol } from "./constant.ts";
+import {
+  Closure,
+  isDeclarative,
+  NotConstant,
+  parameterSymbol,
+} from "./constant.ts";
 import type { Constant, Scope } from "./loaded.ts";
 import { applyBinary, applyUnary } from "./operators.ts";
 import type { ts, Ts } from "./typescript-api.ts";
@@ -339,7 +344,7 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
           `\`${callee.getText()}\` is no function of divisi/nf`,
         );
     }
-    const declares = isDeclarative(node);
+    const declares = isDeclarative(ts, node, applied);
     const symbol = target(callee);
     const name = symbol === undefined ? undefined : names.get(symbol);
     const fn =
@@ -368,23 +373,6 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     }
   }
 
-  /** Module constants, `config` and `state`: there the library's constructors are called. */
-  function isDeclarative(node: ts.Node): boolean {
-    for (let at = node.parent; at !== undefined; at = at.parent) {
-      if (ts.isSourceFile(at)) return true;
-      if (ts.isClassLike(at)) return false;
-      if (ts.isMethodDeclaration(at)) return at.name.getText() === "state";
-      if (ts.isFunctionLike(at)) {
-        if (ts.isFunctionDeclaration(at)) return applied.has(at);
-        const owner = at.parent;
-        return (
-          applied.has(at) ||
-          (ts.isPropertyAssignment(owner) && owner.name.getText() === "state")
-        );
-      }
-    }
-    return false;
-  }
   const applied = new Set<ts.Node>();
 
   function apply(
