@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { Random, toHex } from "#base";
 import { IrMachine, createState, type MapEntry } from "#interp";
 import { checkNf, loadNf, lowerNf } from "#nf";
+import { buildFrame } from "#packet";
 import * as library from "divisi/nf";
 import { open, type AnyNf } from "divisi/nf";
 import { root } from "./support/cli.ts";
@@ -55,6 +56,12 @@ const nfs: Readonly<Record<string, AnyNf>> = {
   primitives,
 };
 
+const segment = (random: Random): Uint8Array =>
+  buildFrame({
+    ipv4: { src: "10.0.0.1", dst: "10.0.0.2" },
+    tcp: { sport: 1, dport: 2, flags: random.below(64) },
+  });
+
 /** Where the compiled function and the one run as JavaScript part; at most one place. */
 async function differences(
   name: string,
@@ -75,7 +82,10 @@ async function differences(
   let now = 0n;
   for (let step = 0; step < 4000; step++) {
     now += BigInt(random.pick([0, 0, 1, 3, 20]));
-    const data = random.bytes(14 + random.below(80));
+    const data = random.chance(0.3)
+      ? segment(random)
+      : random.bytes(14 + random.below(80));
+    data[0] = random.below(256);
     data[1] = random.below(6);
     if (name === "sketches") data[0] = random.below(24);
     const plain = instance.packet(data, { now });

@@ -10,6 +10,7 @@
  *
  * Law: keys in the HASH and allocated cells correspond one to one.
  */
+import { min } from "./arithmetic.ts";
 import type { Part } from "./declaration.ts";
 import { Chain } from "./chain.ts";
 import { now } from "./clock.ts";
@@ -101,6 +102,16 @@ export class ExpiringMap<K extends Type, V extends Type> {
     return false;
   }
 
+  /** The live entry of `key`, made of a copy of `value` where there is none; undefined: full. */
+  getOrInsert(key: ValueOf<K>, value: ValueOf<V>): Entry<V> | undefined {
+    let entry = this.get(key);
+    if (entry === undefined) {
+      if (!this.insert(key, value)) return undefined;
+      entry = this.entries.get(key);
+    }
+    return entry;
+  }
+
   /** False where the key was not there; an expired entry may still be there. */
   delete(key: ValueOf<K>): boolean {
     const entry = this.entries.get(key);
@@ -111,7 +122,20 @@ export class ExpiringMap<K extends Type, V extends Type> {
 
   /** The entry's index: 0 … capacity − 1, of no other live entry. */
   indexOf(entry: Entry<V>): number {
-    return entry.index;
+    // So that it is proved: an array of as many cells takes it in `at`.
+    return min(entry.index, this.capacity - 1);
+  }
+
+  /** Has a live entry this index? */
+  isAlive(index: number): boolean {
+    return this.chain.live(index, now()) !== undefined;
+  }
+
+  /** The live entry with this index. */
+  entryAt(index: number): Entry<V> | undefined {
+    const cell = this.chain.live(index, now());
+    if (cell === undefined) return undefined;
+    return this.entries.get(cell.key);
   }
 
   /** The key of the live entry with this index. */

@@ -166,6 +166,8 @@ function faultsOf(shape: Shape, run: Run): readonly string[] {
       "insert",
       "delete",
       "keyAt",
+      "entryAt",
+      "getOrInsert",
     ] as const);
     const say = (have: unknown, want: unknown): void => {
       if (isMonotone && have !== want)
@@ -185,6 +187,17 @@ function faultsOf(shape: Shape, run: Run): readonly string[] {
     } else if (operation === "delete") {
       const was = map.delete(key);
       if (twin.entries.delete(number)) say(was, true);
+    } else if (operation === "getOrInsert") {
+      const hits = BigInt(step);
+      const got = map.getOrInsert(key, { hits, port: 7 });
+      twin.insert(number, hits, now);
+      say(got?.hits, twin.entries.get(number)?.hits);
+    } else if (operation === "entryAt") {
+      const index = random.below(shape.capacity + 1);
+      const found = map.entryAt(index);
+      say(found !== undefined, map.isAlive(index));
+      say(found === undefined ? index : map.indexOf(found), index);
+      say(entry === undefined || map.entryAt(entry.index) === entry, true);
     } else if (operation === "keyAt" && entry !== undefined) {
       const held = map.keyAt(map.indexOf(entry));
       say(held?.address, key.address);

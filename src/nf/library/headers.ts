@@ -94,6 +94,10 @@ export interface TcpHeader extends Ports {
   readonly dataOffset: number;
   /** One byte: compare with `tcpFlags.syn` and so on. */
   flags: number;
+  readonly isFin: boolean;
+  readonly isSyn: boolean;
+  readonly isRst: boolean;
+  readonly isAck: boolean;
   window: number;
   checksum: number;
   urgent: number;

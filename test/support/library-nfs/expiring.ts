@@ -32,6 +32,17 @@ function operate(table: Table, operation: number, host: number): number {
       const found = table.keyAt(host);
       return found === undefined ? 500 : found.host;
     }
+    case 4: {
+      const made = table.getOrInsert(key, { count: 9n, last_port: 1 });
+      if (made === undefined) return 700;
+      return table.indexOf(made);
+    }
+    case 5: {
+      const found = table.entryAt(host);
+      if (found === undefined) return table.isAlive(host) ? 1 : 0;
+      found.count = u64(found.count + 5n);
+      return found.last_port;
+    }
     default: {
       if (held === undefined) return 600;
       table.refresh(held);
@@ -82,17 +93,23 @@ export default nf({
       expireAfter: config.expiry,
       onFull: "evict-oldest",
     }),
+    visits: array({ value: u32, capacity: config.capacity }),
     answers: array({ value: u32, capacity: 1 }),
   }),
   handle(pkt, ctx) {
-    const { table, numbers, answers } = ctx.state;
+    const { table, numbers, visits, answers } = ctx.state;
     const operation = pkt.u8(0);
     const host = pkt.u8(1);
     if (operation === undefined || host === undefined) return pass;
     const cell = answers.at(0);
-    cell.value = u32(cell.value * 31 + operate(table, operation % 5, host));
+    const held = numbers.get(host);
+    if (held !== undefined) {
+      const visit = visits.at(numbers.indexOf(held));
+      visit.value = u32(visit.value + 1);
+    }
+    cell.value = u32(cell.value * 31 + operate(table, operation % 7, host));
     cell.value = u32(
-      cell.value * 31 + operateNumbers(numbers, operation % 5, host),
+      cell.value * 31 + operateNumbers(numbers, operation % 7, host),
     );
     return pass;
   },

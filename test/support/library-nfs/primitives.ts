@@ -51,6 +51,11 @@ export default nf({
     const source = pkt.u8(0);
     const host = pkt.u32(0);
     if (source === undefined || host === undefined) return pass;
+    const tcp = pkt.tcp;
+    if (tcp !== undefined) {
+      if (tcp.isSyn && !tcp.isAck) tcp.seq = u32(tcp.seq + 1);
+      else if (tcp.isFin || tcp.isRst) return drop;
+    }
     const before = total.fetchAdd(pkt.length);
     if ((before & 7n) === 0n) log.emit({ source: host, size: pkt.length });
     const mine = local.at(source & 1);
