@@ -46,7 +46,15 @@ function calls(
   switch (callee.kind) {
     case "primitive":
     case "global":
-      return primitive(lowering, node, callee.name);
+      return (
+        primitive(lowering, node, callee.name) ??
+        construct(
+          lowering,
+          node,
+          program.loaded.constantOf(node.expression, lowering.frame.scope)
+            ?.value,
+        )
+      );
     case "operation": {
       const map = program.mapOf(callee.object);
       if (map === undefined) {
@@ -57,13 +65,8 @@ function calls(
       lowering.writer.at = placeOf(node, lowering.writer.name);
       return stateOperation(lowering, map, callee.name, args);
     }
-    case "construct": {
-      if (!isType(callee.type)) return undefined;
-      const [given] = node.arguments;
-      if (given === undefined) return undefined;
-      const value = copied(cursor, lowering.value(given), callee.type);
-      return [{ path: cursor.path, value }];
-    }
+    case "construct":
+      return construct(lowering, node, callee.type);
     case "member":
       return member(lowering, node, callee);
     case "function":
@@ -71,6 +74,19 @@ function calls(
         ? callSubprogram(lowering, node, callee)
         : inline(lowering, node, callee);
   }
+}
+
+/** `FlowKey({…})`: a copy of what is given. */
+function construct(
+  lowering: Lowering,
+  node: ts.CallExpression,
+  type: unknown,
+): readonly Outcome[] | undefined {
+  const { cursor } = lowering;
+  const [given] = node.arguments;
+  if (!isType(type) || given === undefined) return undefined;
+  const value = copied(cursor, lowering.value(given), type);
+  return [{ path: cursor.path, value }];
 }
 
 function isNoinline(ts: Lowering["ts"], node: FunctionNode): boolean {
