@@ -236,10 +236,17 @@ export function randomFrame(random: Random): Uint8Array {
 function randomSpec(random: Random): FrameSpec {
   const address = (): string => `10.0.0.${random.below(4)}`;
   const transport = random.pick([
-    { tcp: { sport: random.below(4), dport: random.below(4), flags: ["syn"] } },
+    { tcp: { sport: random.below(4), dport: random.below(4), flags: 2 } },
     { udp: { sport: random.below(4), dport: random.below(4) } },
+    {
+      udp: {
+        sport: random.below(4),
+        dport: random.below(4),
+        checksum: "none" as const,
+      },
+    },
     { icmp: { type: 8 } },
-  ] as const);
+  ]);
   const ip = random.chance(0.85)
     ? {
         ipv4: {
@@ -253,10 +260,10 @@ function randomSpec(random: Random): FrameSpec {
       }
     : { ipv6: { src: "fd00::1", dst: `fd00::${random.below(4)}` } };
   return {
-    ...(random.chance(0.1) ? { vlan: { id: random.below(4096) } } : {}),
+    ...(random.chance(0.1) ? { vlans: [random.below(4096)] } : {}),
     ...ip,
     ...transport,
     payload: random.bytes(random.below(40)),
-  } as FrameSpec;
+  };
 }
 

@@ -42,7 +42,7 @@ function calls(
   node: ts.CallExpression,
   callee: Callee,
 ): readonly Outcome[] | undefined {
-  const { cursor, program, ts } = lowering;
+  const { program, ts } = lowering;
   switch (callee.kind) {
     case "primitive":
     case "global":
