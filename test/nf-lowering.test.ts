@@ -147,7 +147,10 @@ const signature =
 
 function constructs(names: readonly string[]): string {
   const functions = names
-    .map((name, at) => `function row${at}(${signature}): number | bigint { ${rows[name] ?? ""} }`)
+    .map(
+      (name, at) =>
+        `function row${at}(${signature}): number | bigint { ${rows[name] ?? ""} }`,
+    )
     .map((text) =>
       // The result's type is the row's own; nothing is demanded of unused parameters.
       text.replace("): number | bigint {", ") {"),
@@ -216,7 +219,10 @@ function operands(random: Random): Uint8Array {
   const frame = new Uint8Array(33 + random.below(8));
   const view = new DataView(frame.buffer);
   for (let at = 0; at < 32; at += 4)
-    view.setUint32(at, random.chance(0.5) ? random.pick(extremes) : random.u32());
+    view.setUint32(
+      at,
+      random.chance(0.5) ? random.pick(extremes) : random.u32(),
+    );
   frame[32] = random.chance(0.5) ? random.below(8) : random.u32();
   return frame;
 }
@@ -242,7 +248,8 @@ function mutants(program: NfProgram): void {
   ok(entry !== undefined);
   for (const [blockAt, block] of entry.blocks.entries())
     for (const [at, instruction] of block.instructions.entries()) {
-      if (instruction.kind !== "binary" && instruction.kind !== "unary") continue;
+      if (instruction.kind !== "binary" && instruction.kind !== "unary")
+        continue;
       const kind = `${instruction.kind} ${instruction.op}`;
       const count = kinds.get(kind) ?? { tried: 0, caught: 0 };
       if (count.caught > 0 || count.tried > 12) continue;
@@ -251,7 +258,10 @@ function mutants(program: NfProgram): void {
       instructions[at] =
         instruction.kind === "binary"
           ? { ...instruction, op: instruction.op === "add" ? "sub" : "add" }
-          : { ...instruction, op: instruction.op === "neg64" ? "zext8" : "neg64" };
+          : {
+              ...instruction,
+              op: instruction.op === "neg64" ? "zext8" : "neg64",
+            };
       const mutant: IrProgram = {
         ...ir,
         functions: [

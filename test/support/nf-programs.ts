@@ -52,11 +52,15 @@ export async function compileText(
     throw new Error(
       said
         .map(
-          (one) => `${one.start.line}:${one.start.column} ${one.message}\n${one.text}`,
+          (one) =>
+            `${one.start.line}:${one.start.column} ${one.message}\n${one.text}`,
         )
         .join("\n"),
     );
-  return { lowered: lowerNf(loaded.nf, facts), nf: await importText(sources, first) };
+  return {
+    lowered: lowerNf(loaded.nf, facts),
+    nf: await importText(sources, first),
+  };
 }
 
 async function importText(
@@ -132,7 +136,8 @@ export function disagreement(
     );
     const got = machine.run(input);
     const where = `seed ${trial.seed} packet ${at} port ${port} time ${now} ${toHex(data)}`;
-    if (want instanceof Error) return `${where}: JavaScript threw ${want.stack}`;
+    if (want instanceof Error)
+      return `${where}: JavaScript threw ${want.stack}`;
     if (got.fault !== undefined)
       return `${where}: fault ${got.fault.text} at ${JSON.stringify(got.fault.at)}`;
     const verdicts = [verdictText(want.verdict), outcomeText(got)];
@@ -150,7 +155,8 @@ export function disagreement(
       }),
       got.events.map(({ map, data }) => `${map ?? ""} ${toHex(data)}`),
     ].map((list) => list.join("\n"));
-    if (events[0] !== events[1]) return `${where}: events\n${events.join("\n")}`;
+    if (events[0] !== events[1])
+      return `${where}: events\n${events.join("\n")}`;
     const isLast = at === trial.packets - 1;
     const contents =
       isLast || (at + 1) % (trial.every ?? 1) === 0
@@ -169,7 +175,9 @@ function attempt<T>(run: () => T): T | Error {
   }
 }
 
-function devices(nf: library.AnyNf): Record<string, { key: Uint8Array; value: Uint8Array }[]> {
+function devices(
+  nf: library.AnyNf,
+): Record<string, { key: Uint8Array; value: Uint8Array }[]> {
   if (nf.ports.length === 0) return {};
   return {
     ports: nf.ports.map((_, index) => ({
@@ -235,8 +243,11 @@ export function randomFrame(random: Random): Uint8Array {
   if (kind === 0) return random.bytes(14 + random.below(80));
   const frame = buildFrame(randomSpec(random)).slice();
   for (let changes = random.below(3); changes > 0; changes--)
-    if (random.chance(0.3)) frame[random.below(Math.min(60, frame.length))] = random.u32();
-  return kind === 1 ? frame.slice(0, 14 + random.below(frame.length - 13)) : frame;
+    if (random.chance(0.3))
+      frame[random.below(Math.min(60, frame.length))] = random.u32();
+  return kind === 1
+    ? frame.slice(0, 14 + random.below(frame.length - 13))
+    : frame;
 }
 
 function randomSpec(random: Random): FrameSpec {
@@ -259,7 +270,9 @@ function randomSpec(random: Random): FrameSpec {
           src: address(),
           dst: address(),
           ttl: random.below(256),
-          ...(random.chance(0.2) ? { options: random.bytes(4 * random.below(10)) } : {}),
+          ...(random.chance(0.2)
+            ? { options: random.bytes(4 * random.below(10)) }
+            : {}),
           ...(random.chance(0.1) ? { moreFragments: true } : {}),
           ...(random.chance(0.1) ? { fragmentOffset: random.below(3) } : {}),
         },
@@ -272,4 +285,3 @@ function randomSpec(random: Random): FrameSpec {
     payload: random.bytes(random.below(40)),
   };
 }
-
