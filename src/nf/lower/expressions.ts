@@ -172,7 +172,8 @@ function prefix(
       return one(complement(cursor, lowering.value(node.operand)));
     case ts.SyntaxKind.PlusToken:
       return one(lowering.value(node.operand));
-    default:
+    case ts.SyntaxKind.PlusPlusToken:
+    case ts.SyntaxKind.MinusMinusToken:
       return one(step(lowering, node.operand, node.operator, "new"));
   }
 }

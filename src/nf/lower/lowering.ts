@@ -9,8 +9,8 @@
  * for itself; whoever needs one place joins them (`path`).
  */
 import { InputError, type Place } from "../../base/index.ts";
-import type { IrFunction, SlotId, ValueId } from "../../ir/index.ts";
-import type { DataType, MapSpec, Size } from "../../isa/index.ts";
+import type { SlotId, ValueId } from "../../ir/index.ts";
+import type { MapSpec, Size } from "../../isa/index.ts";
 import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
 import type { Ts, ts } from "../front/typescript-api.ts";
 import type { Type } from "../library/struct.ts";
@@ -73,15 +73,6 @@ export interface Subprogram {
         readonly high: bigint;
       }
     | undefined;
-}
-
-export interface FinishedFunction {
-  readonly fn: IrFunction;
-  readonly parameters: readonly {
-    readonly name: string;
-    readonly type: DataType;
-  }[];
-  readonly result: DataType | undefined;
 }
 
 /** The paths on which a condition holds, and the others. */

@@ -72,9 +72,6 @@ export function constantValue(value: unknown): Value {
   return { kind: "constant", value };
 }
 
-/** No number is greater: JavaScript's exact integers. */
-export const numberRange = { low: -(2n ** 53n) + 1n, high: 2n ** 53n - 1n };
-
 /** The same value, known to lie in a smaller range too. */
 export function within(value: Value, low: bigint, high: bigint): Value {
   if (value.kind !== "scalar" || value.js === "boolean") return value;
