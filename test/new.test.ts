@@ -15,7 +15,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
+import { haveBpf, openKernel } from "#engine";
+import { readObject } from "#object";
 import { divisi, root, temporaryFolder } from "./support/cli.ts";
 
 const cwd = temporaryFolder("new");
@@ -83,6 +85,25 @@ test("its test passes as plain JavaScript, as `npm test` runs it", () => {
 test("the compiler's own TypeScript finds no fault in it", () => {
   installed();
   node([join(root, "node_modules/typescript-api/bin/tsc"), "--noEmit"]);
+});
+
+test("it compiles, and the kernel takes it", async (t: TestContext) => {
+  installed();
+  const { status, stdout, stderr } = divisi(
+    ["build", "limiter.ts", "-o", "limiter.o"],
+    { cwd: folder },
+  );
+  deepEqual([status, stderr], [0, ""]);
+  match(stdout, /^limiter\.o {2}limiter: \d+ instructions, 1 function, 1 map,/);
+  const why = await haveBpf();
+  if (why !== undefined) return t.skip(why.message);
+  const bytes = new Uint8Array(readFileSync(join(folder, "limiter.o")));
+  const kernel = await openKernel();
+  try {
+    kernel.loadObject(readObject(bytes, "limiter.o"));
+  } finally {
+    kernel.close();
+  }
 });
 
 test("what was there is kept: refused, and forced only where nothing changed", () => {

@@ -34,15 +34,15 @@ test("a new window begins after the old one", () => {
   equal(verdict(6n * second), "pass");
 });
 
-test("a silent source is forgotten", () => {
-  const instance = open(program);
-  const isKnown = (): boolean => instance.state.sources.has(ipv4("192.0.2.1"));
-  instance.packet(from("192.0.2.1"), { now: 0n });
-  equal(isKnown(), true);
-  instance.packet(from("192.0.2.2"), { now: 10n * second });
-  equal(isKnown(), true);
-  instance.packet(from("192.0.2.2"), { now: 10n * second + 1n });
-  equal(isKnown(), false);
+test("a full table lets new sources pass", () => {
+  const instance = open(program, { set: { limit: 1, capacity: 1 } });
+  const verdict = (src: string): string =>
+    instance.packet(from(src)).verdict.kind;
+  equal(verdict("192.0.2.1"), "pass");
+  equal(verdict("192.0.2.2"), "pass");
+  equal(verdict("192.0.2.2"), "pass");
+  equal(instance.state.sources.has(ipv4("192.0.2.2")), false);
+  equal(verdict("192.0.2.1"), "drop");
 });
 
 test("what is not IPv4 passes", () => {

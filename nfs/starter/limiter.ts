@@ -1,8 +1,8 @@
 /**
  * limiter: at most `limit` packets of each IPv4 source in each `window`.
  *
- * What is no IPv4 packet passes. A source that is silent for `expiry` is
- * forgotten; while the table is full of others, new sources pass uncounted.
+ * What is no IPv4 packet passes. A window that is over is forgotten when its
+ * source sends again; while the table is full, new sources pass uncounted.
  */
 import { be32, drop, hashMap, nf, pass, struct, u32, u64 } from "divisi/nf";
 
@@ -21,17 +21,12 @@ export default nf({
     limit: u32(100),
     /** Nanoseconds: 1 s. */
     window: u64(1_000_000_000n),
-    /** Nanoseconds: 10 s. */
-    expiry: u64(10_000_000_000n),
+    /** Sources that are remembered at one time. */
+    capacity: u32(65_536),
   },
   // What outlives a packet. The name `sources` is also the name of the BPF map.
   state: (config) => ({
-    sources: hashMap({
-      key: be32,
-      value: Source,
-      capacity: 65_536,
-      expireAfter: config.expiry,
-    }),
+    sources: hashMap({ key: be32, value: Source, capacity: config.capacity }),
   }),
   // One packet, from start to end, as if there were no other core.
   handle(pkt, ctx) {
@@ -49,7 +44,6 @@ export default nf({
     }
 
     // `source` refers into the map: assigning its fields changes the map.
-    sources.refresh(source);
     if (u64(ctx.now - source.started) >= window) {
       source.started = ctx.now;
       source.packets = 1;
