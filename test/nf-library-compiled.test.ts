@@ -6,10 +6,13 @@ import { deepEqual, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Random, toHex } from "#base";
+import { Random, UnsupportedError, toHex } from "#base";
+import { openKernel } from "#engine";
 import { IrMachine, createState, type MapEntry } from "#interp";
 import { checkNf, loadNf, lowerNf } from "#nf";
+import { programSpec } from "#object";
 import { buildFrame } from "#packet";
+import { compileNf } from "divisi";
 import * as library from "divisi/nf";
 import { open, type AnyNf } from "divisi/nf";
 import { root } from "./support/cli.ts";
@@ -21,6 +24,9 @@ import sketches from "./support/library-nfs/sketches.ts";
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const xdp = { drop: 1, pass: 2 } as const;
 
+const pathOf = (name: string): string =>
+  join(root, `test/support/library-nfs/${name}.ts`);
+
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
@@ -30,8 +36,7 @@ function read(path: string): string | undefined {
 }
 
 async function compiled(name: string): Promise<ReturnType<typeof lowerNf>> {
-  const path = join(root, `test/support/library-nfs/${name}.ts`);
-  const result = await loadNf({ path, read }, { library });
+  const result = await loadNf({ path: pathOf(name), read }, { library });
   const { diagnostics, isCorrect, facts } = checkNf(result);
   deepEqual(
     diagnostics.map(
@@ -124,6 +129,27 @@ for (const name of Object.keys(nfs))
   test(`${name}: compiled, it is what it is in JavaScript`, async () => {
     deepEqual(await differences(name), []);
   });
+
+test("the kernel's verifier takes them", async (t) => {
+  const kernel = await openKernel().catch((error: unknown) => {
+    if (error instanceof UnsupportedError) return error;
+    throw error;
+  });
+  if (kernel instanceof UnsupportedError) {
+    t.skip(kernel.message);
+    return;
+  }
+  for (const name of Object.keys(nfs)) {
+    const result = await compileNf({ path: pathOf(name), read });
+    ok(result.kind === "object", name);
+    const { object } = result;
+    const btf = object.btf === undefined ? {} : { btf: object.btf };
+    kernel
+      .load([programSpec(object)], { externs: object.externs, ...btf })
+      .close();
+  }
+  kernel.close();
+});
 
 test("mutants: another expiry or rate is noticed", async () => {
   for (const [name, set] of [

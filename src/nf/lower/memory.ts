@@ -168,6 +168,8 @@ export function scalarParts(
   if (constant !== undefined) return constantParts(constant, type, offset);
   const { writer } = cursor;
   const word = cursor.word(value);
+  if (type.size === 6 && offset % 4 !== 0)
+    return unevenParts(cursor, word, offset);
   if (type.size === 6) {
     const known = macParts(cursor, word);
     if (known !== undefined)
@@ -189,6 +191,24 @@ export function scalarParts(
   return [{ offset, size, word: swapped }];
 }
 
+/** Six bytes that begin at no multiple of four: the stack takes aligned words only. */
+function unevenParts(cursor: Cursor, word: ValueId, offset: number): Part[] {
+  const { writer, block } = cursor;
+  const shifted = writer.binary(block, "lsh", word, cursor.constant(16));
+  const bytes = writer.unary(block, "swap64", shifted);
+  const parts: Part[] = [];
+  for (let at = 0; at < 6;) {
+    const size = widest(offset + at, 6 - at);
+    const rest =
+      at === 0
+        ? bytes
+        : writer.binary(block, "rsh", bytes, cursor.constant(8 * at));
+    parts.push({ offset: offset + at, size, word: rest });
+    at += size;
+  }
+  return parts;
+}
+
 function constantParts(
   word: bigint,
   type: ScalarDescription,
@@ -197,11 +217,16 @@ function constantParts(
   const bits = 8 * type.size;
   const low = BigInt.asUintN(bits, word);
   const bytes = type.order === "network" ? reversed(low, type.size) : low;
-  if (type.size === 6)
-    return [
-      { offset, size: 4, word: BigInt.asUintN(32, bytes) },
-      { offset: offset + 4, size: 2, word: bytes >> 32n },
-    ];
+  if (type.size === 6) {
+    const parts: Part[] = [];
+    for (let at = 0; at < 6;) {
+      const size = widest(offset + at, 6 - at);
+      const piece = BigInt.asUintN(8 * size, bytes >> BigInt(8 * at));
+      parts.push({ offset: offset + at, size, word: piece });
+      at += size;
+    }
+    return parts;
+  }
   return [{ offset, size: sizeOf(type.size), word: bytes }];
 }
 

@@ -50,7 +50,9 @@ export default nf({
       ctx.state;
     const source = pkt.u8(0);
     const host = pkt.u32(0);
+    const eth = pkt.eth;
     if (source === undefined || host === undefined) return pass;
+    if (eth === undefined) return pass;
     const tcp = pkt.tcp;
     if (tcp !== undefined) {
       if (tcp.isSyn && !tcp.isAck) tcp.seq = u32(tcp.seq + 1);
@@ -63,7 +65,7 @@ export default nf({
     const key = source % 6;
     const inner = Inner({
       on: key > 2,
-      station: ctx.config.mark,
+      station: eth.dst >> 40n,
       delta: key - 3,
     });
     const used = recent.get(inner);
@@ -84,7 +86,7 @@ export default nf({
     }
     record.hits = u64(record.hits + 1n);
     record.last.on = !record.last.on;
-    record.last.station = inner.station;
+    record.last.station = ctx.config.mark;
     const next = record.ring[(source + 1) & 3];
     if (next !== undefined) record.ring[source & 3] = next;
     copy(Record, copies.at(source & 1), record);
