@@ -5,6 +5,7 @@
  */
 import type { ts } from "../front/typescript-api.ts";
 import type { Type } from "../library/struct.ts";
+import { isComputed } from "../front/constant.ts";
 import { viewFields, type ViewName } from "../library/view-table.ts";
 import {
   isNumeric,
@@ -122,8 +123,12 @@ export function memberOf(
       }
       return value;
     }
-    case "constant":
-      return constantMember(owner.value, name);
+    case "constant": {
+      const found = constantMember(owner.value, name);
+      if (found === undefined)
+        walk.report(frame, node, "nf-call", { name: node.getText() });
+      return found;
+    }
     case "number":
     case "bigint":
     case "boolean":
@@ -163,7 +168,8 @@ function constantMember(value: unknown, name: string): Abstract | undefined {
   if (
     (typeof value === "object" || typeof value === "function") &&
     value !== null &&
-    name in value
+    name in value &&
+    !isComputed(value, name)
   )
     return ofConstant(Reflect.get(value, name));
   return undefined;
@@ -258,6 +264,7 @@ export function assign(
   }
   checkAlive(walk, target, owner, env, frame);
   checkIndex(walk, target.argumentExpression, index, owner.type.count, frame);
+  checkWhole(walk, target, { type: owner.type.element, map: owner.map }, frame);
   const what = `\`${target.getText()}\``;
   checkFits(
     walk,
@@ -266,6 +273,19 @@ export function assign(
     frame,
     env,
   );
+}
+
+/** In state only scalars are assigned: a struct would be shared in JavaScript. */
+function checkWhole(
+  walk: Walk,
+  target: ts.Expression,
+  { type, map }: { readonly type: Type; readonly map: object | undefined },
+  frame: Frame,
+): void {
+  if (type.kind === "scalar" || map === undefined) return;
+  walk.report(frame, target, "nf-struct-assignment", {
+    name: target.getText(),
+  });
 }
 
 export function setVariable(
@@ -327,6 +347,7 @@ function assignMember(
       checkAlive(walk, target, owner, env, frame);
       const type = fieldType(owner.type, name);
       if (type === undefined) break;
+      checkWhole(walk, target, { type, map: owner.map }, frame);
       const what = `\`${target.getText()}\``;
       checkFits(walk, { type, value, what }, source, frame, env);
       break;

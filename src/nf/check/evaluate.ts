@@ -271,12 +271,7 @@ export function evaluateWrapping(
   const node = bare(ts, outer);
   if (ts.isBinaryExpression(node)) {
     const operator = ts.tokenToString(node.operatorToken.kind) ?? "";
-    const isBigint =
-      wrapping.has(operator) &&
-      (walk.nf.checker.getTypeAtLocation(node).flags &
-        ts.TypeFlags.BigIntLike) !==
-        0;
-    if (isBigint) {
+    if (wrapping.has(operator) && isBigint(walk, node)) {
       const left = evaluateWrapping(walk, node.left, env, frame);
       const right = evaluateWrapping(walk, node.right, env, frame);
       if (isNumeric(left) && isNumeric(right) && left.kind === right.kind) {
@@ -292,14 +287,19 @@ export function evaluateWrapping(
   }
   if (
     ts.isPrefixUnaryExpression(node) &&
-    node.operator === ts.SyntaxKind.MinusToken
+    (node.operator === ts.SyntaxKind.MinusToken ||
+      node.operator === ts.SyntaxKind.TildeToken) &&
+    isBigint(walk, node)
   ) {
     const value = evaluateWrapping(walk, node.operand, env, frame);
-    if (isNumeric(value) && value.kind === "bigint")
-      return ofRange("bigint", negate(value.range));
-    return isNumeric(value)
-      ? checked(walk, node, frame, value.kind, negate(value.range), "-")
-      : value;
+    if (!isNumeric(value)) return value;
+    const of = node.operator === ts.SyntaxKind.MinusToken ? negate : complement;
+    return ofRange("bigint", of(value.range));
   }
   return evaluate(walk, outer, env, frame);
+}
+
+function isBigint(walk: Walk, node: ts.Expression): boolean {
+  const { flags } = walk.nf.checker.getTypeAtLocation(node);
+  return (flags & walk.ts.TypeFlags.BigIntLike) !== 0;
 }

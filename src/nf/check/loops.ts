@@ -1,11 +1,12 @@
 /**
  * Loops: each is shown to end.
  *
- * First it is walked round by round, each with what is known then; where the
- * condition cannot hold any more, the loop has ended and everything is exact. A
- * loop of many rounds whose counter shows how many they are at most is walked to
- * a fixed point instead: ranges that go on growing jump to the next of some
- * bounds (and on to where the rounds are too many, if rules are broken then).
+ * A loop of few rounds is walked round by round, each with what is known then;
+ * where the condition cannot hold any more, the loop has ended and everything is
+ * exact. Others are walked to a fixed point, where ranges that go on growing jump
+ * to the next of some bounds; the counter shows how many rounds there are at most.
+ * Where the jumps were coarse (a sum over the rounds), or break a rule, the loop is
+ * walked round by round after all, as far as its rounds are not too many.
  */
 import type { ts } from "../front/typescript-api.ts";
 import {
@@ -14,8 +15,8 @@ import {
   joinEnvironments,
   type Environment,
 } from "./environment.ts";
-import { isExact, widen, type Interval } from "./interval.ts";
-import { bare, type Frame, type Sink, type Walk } from "./walk.ts";
+import { hull, isExact, widen, type Interval } from "./interval.ts";
+import { bare, TooComplex, type Frame, type Sink, type Walk } from "./walk.ts";
 
 export interface Loop {
   readonly node: ts.Statement;
@@ -26,8 +27,9 @@ export interface Loop {
 
 /** Rounds that a loop may have. */
 export const mostRounds = 8192;
-/** Rounds that are walked one by one before a fixed point is tried. */
-const fewRounds = 40;
+/** Rounds that are walked one by one at once, and where a fixed point is coarse. */
+const fewRounds = 8;
+const someRounds = 40;
 
 interface Walked {
   readonly end: Environment | undefined;
@@ -40,43 +42,50 @@ export function runLoop(
   env: Environment,
   frame: Frame,
 ): Environment | undefined {
-  if (!isLong(walk, loop, frame)) {
-    const few = tried(walk, frame, () =>
-      unrolled(walk, loop, copyOf(env), { frame, rounds: fewRounds }),
+  const limit = limitOf(walk, loop, frame);
+  const roundByRound = (most: number): Tried<Walked> =>
+    tried(walk, frame, () =>
+      unrolled(walk, loop, copyOf(env), { frame, rounds: most }),
     );
+  if (limit !== undefined && limit <= fewRounds) {
+    const few = roundByRound(fewRounds);
     if (few.answer.isFinished) return accepted(walk, frame, few);
   }
   const bound = tried(walk, frame, () => fixedPoint(walk, loop, env, frame));
   const rounds = roundsOf(walk, loop, bound.sink);
-  if (rounds === undefined || rounds > mostRounds) {
+  const isBounded = rounds !== undefined && rounds <= mostRounds;
+  const isClean = bound.sink.said.size === 0;
+  if (isBounded && isClean && bound.answer.isFine)
+    return accepted(walk, frame, bound);
+  if (limit === undefined || limit <= 4 * someRounds) {
+    const some = roundByRound(someRounds);
+    if (some.answer.isFinished) return accepted(walk, frame, some);
+  }
+  if (!isBounded) {
     walk.report(frame, loop.node, "nf-loop-bound", {
       most: String(mostRounds),
     });
-    return bound.answer;
+    return bound.answer.end;
   }
-  if (bound.sink.said.size === 0)
-    return accepted(walk, frame, { ...bound, answer: { end: bound.answer } });
+  if (isClean) return accepted(walk, frame, bound);
   // The bounds were too coarse: go all the way.
-  const whole = tried(walk, frame, () =>
-    unrolled(walk, loop, copyOf(env), { frame, rounds: rounds + 1 }),
-  );
-  return whole.answer.isFinished
-    ? accepted(walk, frame, whole)
-    : accepted(walk, frame, { ...bound, answer: { end: bound.answer } });
+  const whole = roundByRound(rounds + 1);
+  return accepted(walk, frame, whole.answer.isFinished ? whole : bound);
 }
 
-/** Is it plain that a few rounds will not do: `for (let i = 0; i < 1000; …)`? */
-function isLong(walk: Walk, { node, condition }: Loop, frame: Frame): boolean {
+/** The constant of `i < 1000`, where there is one. */
+function limitOf(
+  walk: Walk,
+  { node, condition }: Loop,
+  frame: Frame,
+): number | undefined {
   const { ts } = walk;
-  if (!ts.isForStatement(node) || condition === undefined) return false;
+  if (!ts.isForStatement(node) || condition === undefined) return undefined;
   const [limit] = conjuncts(walk, condition);
-  if (limit === undefined || !ts.isBinaryExpression(limit)) return false;
+  if (limit === undefined || !ts.isBinaryExpression(limit)) return undefined;
+  if (!/^<=?$/.test(limit.operatorToken.getText())) return undefined;
   const most = walk.nf.constantOf(limit.right, frame.scope)?.value;
-  return (
-    typeof most === "number" &&
-    /^<=?$/.test(limit.operatorToken.getText()) &&
-    most > 4 * fewRounds
-  );
+  return typeof most === "number" ? most : undefined;
 }
 
 interface Tried<T> {
@@ -150,9 +159,21 @@ function unrolled(
   return { end, isFinished: env === undefined };
 }
 
+interface Fixed {
+  readonly end: Environment | undefined;
+  /** No range jumped further than to a constant of the condition. */
+  readonly isFine: boolean;
+}
+
+/** After so many the ranges have passed all bounds many times. */
+const mostJumps = 500;
+
+const ascending = (left: bigint, right: bigint): number =>
+  left < right ? -1 : left > right ? 1 : 0;
+
 const stops: readonly bigint[] = [0n, 1n, 8n, 16n, 32n, 48n, 53n, 62n, 63n, 64n]
   .flatMap((bits) => [-(1n << bits), (1n << bits) - 1n])
-  .sort((left, right) => (left < right ? -1 : left > right ? 1 : 0));
+  .sort(ascending);
 
 /** What is known at every round together. */
 function fixedPoint(
@@ -160,29 +181,34 @@ function fixedPoint(
   loop: Loop,
   start: Environment,
   frame: Frame,
-): Environment | undefined {
-  const bounds = [...stops, ...constantsOf(walk, loop, frame)].sort(
-    (left, right) => (left < right ? -1 : left > right ? 1 : 0),
-  );
+): Fixed {
+  const constants = constantsOf(walk, loop, frame);
+  const bounds = [...stops, ...constants].sort(ascending);
+  let isFine = true;
+  const jump = (old: Interval, next: Interval): Interval => {
+    const [wide, plain] = [widen(old, next, bounds), hull(old, next)];
+    isFine &&=
+      (wide.low === plain.low || constants.includes(wide.low)) &&
+      (wide.high === plain.high || constants.includes(wide.high));
+    return wide;
+  };
   let head = copyOf(start);
   for (let count = 0; ; count++) {
     const { answer } = tried(walk, frame, () =>
       round(walk, loop, copyOf(head), frame),
     );
     if (answer.next === undefined || isWithin(answer.next, head)) break;
-    const isCoarse = count >= 2;
+    if (count > mostJumps) throw new TooComplex(loop.node);
     const joined: Environment | undefined = joinEnvironments(
       head,
       answer.next,
-      isCoarse
-        ? (old: Interval, next: Interval): Interval => widen(old, next, bounds)
-        : undefined,
+      count === 0 ? hull : jump,
     );
     if (joined === undefined) break;
     head = joined;
-    if (count > 200) break;
   }
-  return round(walk, loop, copyOf(head), frame).out;
+  const { out } = round(walk, loop, copyOf(head), frame);
+  return { end: out, isFine };
 }
 
 /** The constants that the condition compares with, and their neighbours. */

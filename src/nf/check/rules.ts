@@ -59,7 +59,7 @@ export const rules = {
   "nf-global": { message: "`{name}` does not exist while a packet is handled", fix: "{instead}" },
   "nf-unknown-name": { message: "there is no `{name}`", fix: "{instead}" },
   "nf-unknown-module": { message: "`{name}` cannot be found: only divisi/nf and files of your own can be imported", fix: 'the path of a file beside this one, such as "./shared.ts"' },
-  "nf-call": { message: "`{name}` cannot be called while a packet is handled", fix: "a function of this file, of an imported one, or of divisi/nf" },
+  "nf-call": { message: "`{name}` cannot be used while a packet is handled", fix: "a function of this file or an imported one; or what divisi/nf offers for it" },
   "nf-identity": { message: "comparing two objects asks whether they are the same object, not whether they are equal", fix: "a comparison of each field" },
   // Numbers
   "nf-number-division": { message: "`/` of numbers gives a fraction", fix: "div({left}, {right}), or Math.trunc({left} / {right})" },
@@ -77,6 +77,7 @@ export const rules = {
   // Headers, state, functions
   "nf-unnarrowed": { message: "{what} may be undefined: the header or entry may not be there", fix: "if ({text} === undefined) return drop; before it" },
   "nf-stale": { message: "this reference is from before an operation that may insert into or delete from its map, so it may be of another entry", fix: "the look-up again behind that operation, or what you need of it in a `const` before" },
+  "nf-struct-assignment": { message: "`{name}` is a whole struct in state: JavaScript would share it, and a map can only hold a copy", fix: "each field by itself: {name}.FIELD = …" },
   "nf-read-only": { message: "`{name}` cannot be assigned", fix: "{instead}" },
   "nf-missing-return": { message: "a path through {name} ends without a value", fix: "return drop; (or another value) at its end" },
   "nf-loop-bound": { message: "this loop is not proved to end within {most} rounds", fix: "for (let i = 0; i < LIMIT; i++) with a constant LIMIT, and `break` where it is done" },

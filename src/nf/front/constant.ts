@@ -72,3 +72,16 @@ export function isDeclarative(
   }
   return false;
 }
+
+/** A getter of a class: what it answers is for the JavaScript run alone. */
+export function isComputed(owner: object, name: string): boolean {
+  for (
+    let at: unknown = owner;
+    typeof at === "object" && at !== null;
+    at = Object.getPrototypeOf(at)
+  ) {
+    const own = Object.getOwnPropertyDescriptor(at, name);
+    if (own !== undefined) return own.get !== undefined;
+  }
+  return false;
+}

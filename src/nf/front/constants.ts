@@ -11,6 +11,7 @@
  */
 import {
   Closure,
+  isComputed,
   isDeclarative,
   NotConstant,
   parameterSymbol,
@@ -250,7 +251,8 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
         return owner[Number(name)];
     } else if (
       (typeof owner === "object" || typeof owner === "function") &&
-      name in owner
+      name in owner &&
+      !isComputed(owner, name)
     )
       return Reflect.get(owner, name);
     throw new NotConstant(node, `it has no \`${name}\``);
