@@ -141,7 +141,9 @@ class Runner<C extends Config, S extends State> implements Instance<C, S> {
     this.#view.pointAt(data);
     const verdict = this.#nf.handle(this.#view, context);
     const isNowhere =
-      verdict.kind === "out" && ports[verdict.port] === undefined;
+      verdict.kind === "out"
+        ? ports[verdict.port] === undefined
+        : verdict.kind === "flood" && ports.length === 0;
     return {
       verdict: isNowhere ? aborted : verdict,
       frame: data,

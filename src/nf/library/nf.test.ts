@@ -224,6 +224,10 @@ test("verdicts, ports, time and draws", () => {
   );
   throws(() => run(0, { port: 2 }), /port 2 is none of a, b/);
   deepEqual(instance.contents(), {}, "a ring is no map");
+  for (const verdict of [flood, out(0)]) {
+    const nowhere = nf({ name: "nowhere", handle: () => verdict });
+    deepEqual(open(nowhere).packet(new Uint8Array()).verdict, aborted);
+  }
 });
 
 const hideBig = (_: string, value: unknown): unknown =>
