@@ -12,20 +12,33 @@
  * Not seen: a signature that is split over packets.
  */
 import { array, drop, nf, pass, struct, u32, u64 } from "divisi/nf";
-import type { ArrayMap, Payload } from "divisi/nf";
+import type { ArrayMap, Payload, Verdict } from "divisi/nf";
 
 /** Places for signatures. */
 const places = 8;
 
 const Signature = struct("signature", { value: u64, mask: u64, length: u32 });
 
-/** The first signature that the payload holds; `places`: none. */
-function find(
-  signatures: ArrayMap<typeof Signature>,
+type Signatures = ArrayMap<typeof Signature>;
+type Matches = ArrayMap<typeof u64>;
+
+/** 1n where x is 0, else 0n. */
+function isZero(x: bigint): bigint {
+  return 1n - (u64(x | u64(0n - x)) >> 63n);
+}
+
+/**
+ * The signatures that end in one of the first `depth` bytes, a bit for each.
+ *
+ * Without a branch on what is found: the verifier would follow both ways of each, for
+ * each byte, beyond what it has patience for.
+ */
+function search(
+  signatures: Signatures,
   payload: Payload,
   depth: number,
-): number {
-  let found = places;
+): bigint {
+  let found = 0n;
   // The last eight bytes, as a number in network order.
   let window = 0n;
   for (let at = 0; at < depth; at++) {
@@ -33,14 +46,31 @@ function find(
     if (byte === undefined) break;
     window = u64((window << 8n) | u64(byte));
     for (let place = 0; place < places; place++) {
-      if (place >= found) break;
       const { value, mask, length } = signatures.at(place);
-      if (length !== 0 && length <= at + 1 && (window & mask) === value) {
-        found = place;
-      }
+      const isEqual = isZero(u64((window & mask) ^ value));
+      const isEarly = u64(u64(at + 1) - u64(length)) >> 63n;
+      found = u64(found | ((isEqual & (1n - isEarly)) << u64(place)));
     }
   }
   return found;
+}
+
+/** Drops and counts what holds a signature. */
+function inspect(
+  signatures: Signatures,
+  matches: Matches,
+  payload: Payload,
+  depth: number,
+): Verdict {
+  const found = search(signatures, payload, depth);
+  for (let place = 0; place < places; place++) {
+    if (signatures.at(place).length === 0) continue;
+    if (((found >> u64(place)) & 1n) === 0n) continue;
+    const count = matches.at(place);
+    count.value = u64(count.value + 1n);
+    return drop;
+  }
+  return pass;
 }
 
 export default nf({
@@ -58,13 +88,13 @@ export default nf({
     const { depth } = ctx.config;
     const ip = pkt.ipv4;
     if (ip === undefined) return pass;
-    const { tcp, udp } = ip;
-    let found = places;
-    if (tcp !== undefined) found = find(signatures, tcp.payload, depth);
-    else if (udp !== undefined) found = find(signatures, udp.payload, depth);
-    if (found === places) return pass;
-    const count = matches.at(found);
-    count.value = u64(count.value + 1n);
-    return drop;
+
+    const tcp = ip.tcp;
+    if (tcp !== undefined)
+      return inspect(signatures, matches, tcp.payload, depth);
+    const udp = ip.udp;
+    if (udp !== undefined)
+      return inspect(signatures, matches, udp.payload, depth);
+    return pass;
   },
 });

@@ -26,6 +26,7 @@ import {
   hashMap,
   mac,
   maglev,
+  min,
   nf,
   out,
   struct,
@@ -66,6 +67,18 @@ function isAlive(backends: Backends, backend: number): boolean {
   return backends.keyAt(backend) !== undefined;
 }
 
+/** When the backend's turn comes in the order of the flow; height: it is not alive. */
+function turnOf(
+  backends: Backends,
+  slots: Slots,
+  choice: Maglev,
+  flow: number,
+  backend: number,
+): number {
+  if (!isAlive(backends, backend)) return choice.height;
+  return choice.turn(flow, backend, slots.at(backend).inverse);
+}
+
 /** The live backend whose turn comes first, or nobody. */
 function firstAlive(
   backends: Backends,
@@ -73,17 +86,19 @@ function firstAlive(
   choice: Maglev,
   flow: number,
 ): number {
-  let first = nobody;
   let least = choice.height;
   for (let backend = 0; backend < most; backend++) {
-    if (!isAlive(backends, backend)) continue;
-    const turn = choice.turn(flow, backend, slots.at(backend).inverse);
-    if (turn < least) {
-      least = turn;
-      first = backend;
+    least = min(least, turnOf(backends, slots, choice, flow, backend));
+  }
+  if (least === choice.height) return nobody;
+  // Whose turn is it? Asked apart, since the verifier follows each pair of turn and
+  // backend on its own.
+  for (let backend = 0; backend < most; backend++) {
+    if (turnOf(backends, slots, choice, flow, backend) === least) {
+      return backend;
     }
   }
-  return first;
+  return nobody;
 }
 
 export default nf({
