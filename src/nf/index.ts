@@ -1,4 +1,5 @@
 export { checkNf, type CheckedNf, type Facts } from "./check/check.ts";
+export { rules, type Rule, type RuleCode } from "./check/rules.ts";
 export {
   diagnosticAt,
   printDiagnostic,
