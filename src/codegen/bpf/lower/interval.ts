@@ -84,6 +84,13 @@ export class Interval {
     return undefined;
   }
 
+  /** The same, of a loop's next round as well. */
+  nextWanted(from: number): number | undefined {
+    for (const { at, must, again } of this.uses)
+      if ((must || again === true) && at >= from) return at;
+    return undefined;
+  }
+
   /** Cuts off what comes from `at` on: the new piece, not yet handled. */
   splitAt(at: number): Interval {
     const cut = this.ranges.findIndex(({ to }) => to > at);

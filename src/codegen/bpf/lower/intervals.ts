@@ -31,6 +31,8 @@ export interface Range {
 export interface UsePosition {
   readonly at: number;
   readonly must: boolean;
+  /** At the end of a loop: it is used in the next round. */
+  readonly again?: true;
 }
 
 /** What would spare a move. */
@@ -230,6 +232,10 @@ export function findLives(fn: LowFunction): Lives {
   }
   for (const lists of [ranges, uses, wishes, blocked])
     for (const list of lists) list.reverse();
+  for (const { from, to, header } of loopSpans(fn, numbering))
+    for (const virtual of liveIn[header] ?? [])
+      if (uses[virtual]?.some(({ at, must }) => must && at >= from && at < to))
+        uses[virtual]?.push({ at: to - 1, must: false, again: true });
   for (const list of uses) list.sort((a, b) => a.at - b.at);
   for (const list of wishes) list.sort((a, b) => a.at - b.at);
   return { numbering, ranges, uses, wishes, liveIn, blocked };
@@ -272,4 +278,24 @@ function defineAndRead(
     define: () => undefined,
     clobber: () => undefined,
   });
+}
+
+/** From the header's start to the end of the last block that jumps back to it. */
+function loopSpans(
+  { blocks }: LowFunction,
+  numbering: Numbering,
+): readonly {
+  readonly header: number;
+  readonly from: number;
+  readonly to: number;
+}[] {
+  const last = new Map<number, number>();
+  for (const [index, block] of blocks.entries())
+    for (const successor of successorsOf(block.terminator))
+      if (successor <= index) last.set(successor, index);
+  return [...last].map(([header, latch]) => ({
+    header,
+    from: numbering.start(header),
+    to: numbering.end(latch),
+  }));
 }

@@ -134,6 +134,9 @@ class LinearScan {
     const limit = even(until[best] ?? 0);
     const first = current.uses[0]?.at ?? never;
     if (limit <= current.start || first >= limit) return false;
+    // Somebody would have to give way behind the limit: then at once, with no move.
+    const later = current.nextWanted(limit);
+    if (later !== undefined && this.#givesWay(current, later)) return false;
     current.register = best;
     this.#unhandled.add(
       current.splitAt(this.#splitPosition(current.start, limit)),
@@ -170,7 +173,17 @@ class LinearScan {
       .map(([register]) => register);
   }
 
-  #takeBlocked(current: Interval): void {
+  /** Does another word in a register that survives calls wait longer than this one? */
+  #givesWay(current: Interval, later: number): boolean {
+    const { limit, next } = this.#waiting(current);
+    return this.#pool.some(
+      (register) =>
+        (limit[register] ?? 0) >= current.end && (next[register] ?? 0) > later,
+    );
+  }
+
+  /** Per register: until where it is not clobbered, and when its word is wanted. */
+  #waiting(current: Interval): { limit: number[]; next: number[] } {
     const { start } = current;
     const limit: number[] = Array.from({ length: 10 }, () => 0);
     for (const register of this.#pool)
@@ -180,7 +193,7 @@ class LinearScan {
     const next = [...limit];
     const lower = (interval: Interval): void => {
       const { register } = interval;
-      const at = interval.nextMust(start) ?? never - 1;
+      const at = interval.nextWanted(start) ?? never - 1;
       if (register !== undefined)
         next[register] = Math.min(next[register] ?? 0, at);
     };
@@ -188,6 +201,12 @@ class LinearScan {
     for (const interval of this.#inactive)
       if (meeting(current.ranges, interval.ranges, start) !== undefined)
         lower(interval);
+    return { limit, next };
+  }
+
+  #takeBlocked(current: Interval): void {
+    const { start } = current;
+    const { limit, next } = this.#waiting(current);
     let best: Register | undefined;
     for (const register of this.#pool)
       if (best === undefined || (next[register] ?? 0) > (next[best] ?? 0))
@@ -232,10 +251,14 @@ class LinearScan {
       this.#active = this.#active.filter((other) => other !== interval);
       return;
     }
-    const rest = interval.splitAt(start);
+    // On the stack it is since it was written: out of loops that do not use it.
+    const last = interval.uses.findLast(({ at }) => at < start)?.at;
+    const from = Math.max(last ?? interval.start, interval.start) + 1;
+    const at = from < start ? this.#splitPosition(from, start) : start;
+    const rest = interval.splitAt(at);
     // In a hole: what comes behind it may find a register again.
     if (rest.start > start) this.#unhandled.add(rest);
-    else this.#spill(rest, start);
+    else this.#spill(rest, rest.start);
     this.#active = this.#active.filter((other) => other !== interval);
     this.#inactive = this.#inactive.filter((other) => other !== interval);
   }
