@@ -160,7 +160,10 @@ class LinearScan {
       else {
         const other = this.#groups[wish.virtual];
         if (other === undefined || other === group) continue;
-        const register = other.pieceAt(wish.at)?.register ?? other.latest;
+        const register =
+          other.pieceAt(wish.at)?.register ??
+          other.latest ??
+          this.#ownWish(other);
         if (register !== undefined) vote(register, wish.at);
       }
     }
@@ -171,6 +174,25 @@ class LinearScan {
       .filter(([register]) => this.#pool.includes(register))
       .sort(([, a], [, b]) => b - a)
       .map(([register]) => register);
+  }
+
+  /** Where a word wants to go that has no register yet: what becomes it goes there. */
+  #ownWish(group: Group, depth = 0): Register | undefined {
+    const [whole] = group.pieces;
+    if (whole === undefined || whole.ranges.length === 0) return undefined;
+    for (const wish of group.wishes) {
+      if ("register" in wish) {
+        const blocked = this.#lives.blocked[wish.register] ?? [];
+        if (meeting(whole.ranges, blocked) === undefined) return wish.register;
+        continue;
+      }
+      const other = this.#groups[wish.virtual];
+      const [start] = other?.pieces ?? [];
+      if (other === undefined || start === undefined || depth >= 3) continue;
+      if (start.start > whole.start)
+        return other.latest ?? this.#ownWish(other, depth + 1);
+    }
+    return undefined;
   }
 
   /** Does another word in a register that survives calls wait longer than this one? */

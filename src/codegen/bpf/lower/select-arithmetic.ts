@@ -19,7 +19,7 @@ export function selectBinary(
   dst: Virtual,
   to: Sequence,
 ): void {
-  const { op, width } = instruction;
+  const { op } = instruction;
   const { operands } = to;
   let { left, right } = instruction;
   if (
@@ -30,6 +30,7 @@ export function selectBinary(
     [left, right] = [right, left];
   const word = operands.constant(right);
   if (word !== undefined) {
+    const { width } = instruction;
     const number = BigInt.asUintN(width, word);
     if (op === "and" && width === 64 && number === 0xffff_ffffn) {
       to.move(dst, operands.register(left, to.front), 32);
@@ -49,6 +50,7 @@ export function selectBinary(
     return;
   }
   const divides = op.endsWith("div") || op.endsWith("mod");
+  const width = isHalf(instruction, left, to) ? 32 : instruction.width;
   const source = operands.register(left, to.front);
   const operand =
     divides && word !== undefined && BigInt.asUintN(width, word) === 0n
@@ -58,6 +60,21 @@ export function selectBinary(
         } as const)
       : operands.operand(right, width, to.front);
   to.alu(op, width, { dst, left: source, right: operand });
+}
+
+/** Does the operation at 64 bits with this constant give what it gives at 32? */
+function isHalf(
+  { op, width, left, right }: IrInstruction & { readonly kind: "binary" },
+  source: ValueId,
+  { operands }: Sequence,
+): boolean {
+  const word = operands.constant(source === left ? right : left);
+  if (width === 32 || word === undefined || word > 0xffff_ffffn) return false;
+  // An immediate does as it is.
+  if (word <= 0x7fff_ffffn) return false;
+  if (op === "and") return true;
+  const keeps = ["or", "xor", "div", "mod"].includes(op);
+  return keeps && operands.bits(source) <= 32;
 }
 
 /**
