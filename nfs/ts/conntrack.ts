@@ -150,7 +150,7 @@ function inEstablished(
   tcp: TcpHeader,
   now: bigint,
 ): void {
-  if ((tcp.flags & tcpFlags.fin) === 0) {
+  if (!tcp.isFin) {
     enter(connection, established, now, fiveDays);
     return;
   }
@@ -166,10 +166,10 @@ function inFinWait(
 ): boolean {
   if (isCreator) return true;
   if (connection.state === finWait1) {
-    if ((tcp.flags & tcpFlags.ack) === 0) return false;
+    if (!tcp.isAck) return false;
     if (tcp.seq !== connection.sequence) return false;
   }
-  if ((tcp.flags & tcpFlags.fin) === 0) {
+  if (!tcp.isFin) {
     enter(connection, finWait2, now, 120n);
     return true;
   }
@@ -179,8 +179,7 @@ function inFinWait(
 }
 
 function inLastAck(connection: Connection, tcp: TcpHeader, now: bigint): void {
-  const isLast =
-    (tcp.flags & tcpFlags.ack) !== 0 && tcp.seq === connection.sequence;
+  const isLast = tcp.isAck && tcp.seq === connection.sequence;
   enter(connection, isLast ? closed : lastAck, now, 30n);
 }
 
@@ -260,7 +259,7 @@ export default nf({
 
     let isValid = true;
     const tcp = ip.tcp;
-    if (tcp !== undefined && (tcp.flags & tcpFlags.rst) === 0)
+    if (tcp !== undefined && !tcp.isRst)
       isValid = track(connections, ip, tcp, ctx.now);
 
     if (!ctx.config.enforce) return bounce(eth);

@@ -24,12 +24,11 @@ import {
   nf,
   out,
   struct,
-  tcpFlags,
   u32,
   u64,
 } from "divisi/nf";
 import { sendOn } from "./shared/ethernet.ts";
-import { FlowKey, flowOf, hasFlag } from "./shared/flow.ts";
+import { FlowKey, flowOf } from "./shared/flow.ts";
 import { lan, wan } from "./shared/ports.ts";
 
 const places = 64;
@@ -71,10 +70,11 @@ export default nf({
     const backend = backends.get(place);
     if (backend === undefined || backend.address === 0) return drop;
 
-    const isLast = hasFlag(ip, tcpFlags.fin | tcpFlags.rst);
+    const tcp = ip.tcp;
+    const isEnd = tcp !== undefined && (tcp.isFin || tcp.isRst);
     if (flow === undefined) {
-      if (!isLast) flows.insert(key, { backend: place });
-    } else if (isLast) {
+      if (!isEnd) flows.insert(key, { backend: place });
+    } else if (isEnd) {
       flows.delete(key);
     } else {
       flows.refresh(flow);

@@ -12,9 +12,9 @@
  * With `enforce` off the same is counted, and every packet that would be passed or
  * dropped by its count is sent back to where it came from.
  */
-import { bool, drop, hashMap, nf, pass, tcpFlags, u64 } from "divisi/nf";
+import { bool, drop, hashMap, nf, pass, u64 } from "divisi/nf";
 import { bounce } from "./shared/ethernet.ts";
-import { FlowKey, flowOf, hasFlag, mayBegin } from "./shared/flow.ts";
+import { FlowKey, flowOf, isLast, mayBegin } from "./shared/flow.ts";
 
 export default nf({
   name: "heavy-hitter",
@@ -43,7 +43,7 @@ export default nf({
     } else {
       total = u64(flow.value + total);
       flow.value = total;
-      if (hasFlag(ip, tcpFlags.fin)) flows.delete(key);
+      if (isLast(ip)) flows.delete(key);
     }
 
     if (!enforce) return bounce(eth);

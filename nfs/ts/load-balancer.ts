@@ -51,22 +51,6 @@ const Slot = struct("slot", { address: be32, mac, port: u16, inverse: u32 });
 type Backends = ExpiringMap<typeof be32, typeof Backend>;
 type Slots = ArrayMap<typeof Slot>;
 
-/** A sign of life from `address`: the index of a backend that is new, or nobody. */
-function welcome(backends: Backends, address: number): number {
-  const known = backends.get(address);
-  if (known !== undefined) {
-    backends.refresh(known);
-    return nobody;
-  }
-  if (!backends.insert(address, { port: lan })) return nobody;
-  const added = backends.get(address);
-  return added === undefined ? nobody : backends.indexOf(added);
-}
-
-function isAlive(backends: Backends, backend: number): boolean {
-  return backends.keyAt(backend) !== undefined;
-}
-
 /** When the backend's turn comes in the order of the flow; height: it is not alive. */
 function turnOf(
   backends: Backends,
@@ -75,7 +59,7 @@ function turnOf(
   flow: number,
   backend: number,
 ): number {
-  if (!isAlive(backends, backend)) return choice.height;
+  if (!backends.isAlive(backend)) return choice.height;
   return choice.turn(flow, backend, slots.at(backend).inverse);
 }
 
@@ -140,9 +124,15 @@ export default nf({
     if (l4 === undefined) return drop;
 
     if (ctx.port === lan) {
-      const index = welcome(backends, ip.src);
-      const slot = slots.get(index);
-      if (slot === undefined) return drop;
+      const known = backends.get(ip.src);
+      if (known !== undefined) {
+        backends.refresh(known);
+        return drop;
+      }
+      const added = backends.getOrInsert(ip.src, { port: lan });
+      if (added === undefined) return drop;
+      const index = backends.indexOf(added);
+      const slot = slots.at(index);
       slot.address = ip.src;
       slot.mac = eth.src;
       slot.port = lan;
@@ -154,7 +144,7 @@ export default nf({
     let backend = nobody;
     const flow = flows.get(key);
     if (flow !== undefined) {
-      if (isAlive(backends, flow.backend)) {
+      if (backends.isAlive(flow.backend)) {
         backend = flow.backend;
         flows.refresh(flow);
       } else {

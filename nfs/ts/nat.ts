@@ -79,15 +79,9 @@ export default nf({
     if (l4 === undefined) return drop;
 
     if (ctx.port === lan) {
-      const key = flowOf(ip, l4);
-      let flow = flows.get(key);
-      if (flow !== undefined) {
-        flows.refresh(flow);
-      } else {
-        if (!flows.insert(key, { port: lan })) return drop;
-        flow = flows.get(key);
-        if (flow === undefined) return drop;
-      }
+      const flow = flows.getOrInsert(flowOf(ip, l4), { port: lan });
+      if (flow === undefined) return drop;
+      flows.refresh(flow);
       ip.src = config.external_ip;
       l4.sport = be16(config.start_port + flows.indexOf(flow));
       sendOn(eth, config.wan_mac, config.wan_next_hop);
@@ -95,10 +89,10 @@ export default nf({
     }
 
     if (l4.dport < config.start_port) return drop;
-    const inside = flows.keyAt(l4.dport - config.start_port);
-    if (inside === undefined) return drop;
-    const flow = flows.get(inside);
-    if (flow === undefined) return drop;
+    const index = l4.dport - config.start_port;
+    const flow = flows.entryAt(index);
+    const inside = flows.keyAt(index);
+    if (flow === undefined || inside === undefined) return drop;
     if (config.refresh === beforeCheck) flows.refresh(flow);
     if (inside.destination !== ip.src) return drop;
     if (inside.destination_port !== l4.sport) return drop;

@@ -11,7 +11,7 @@
  * Not TCP, a fragment, too short: drop. Full table: the source stays unknown.
  * With `enforce` off every TCP packet is sent back to where it came from instead.
  */
-import { be32, bool, drop, hashMap, nf, pass, tcpFlags, u32 } from "divisi/nf";
+import { be32, bool, drop, hashMap, nf, pass, u32 } from "divisi/nf";
 import { bounce } from "./shared/ethernet.ts";
 
 const closed = 0;
@@ -43,14 +43,14 @@ export default nf({
     const source = sources.get(ip.src);
     let isOpen = false;
     if (source === undefined) {
-      if ((tcp.flags & tcpFlags.syn) !== 0) {
+      if (tcp.isSyn) {
         sources.insert(ip.src, nextState(closed, tcp.dport));
       }
     } else {
       const next = nextState(source.value, tcp.dport);
       isOpen = next === open;
       source.value = next;
-      if ((tcp.flags & tcpFlags.fin) !== 0) sources.delete(ip.src);
+      if (tcp.isFin) sources.delete(ip.src);
     }
 
     if (!ctx.config.enforce) return bounce(eth);

@@ -18,6 +18,7 @@ import {
   be32,
   drop,
   hashMap,
+  max,
   nf,
   out,
   struct,
@@ -37,7 +38,7 @@ export default nf({
   name: "port-scan-detector",
   ports: ["lan", "wan"],
   config: {
-    /** At most 64. */
+    /** At most 64; 0 is as 1. */
     max_ports: u32(60),
     capacity: u32(65_536),
     /** Nanoseconds: 1 s. */
@@ -61,25 +62,17 @@ export default nf({
     if (l4 === undefined) return drop;
     if (ctx.port === lan) return out(wan);
 
-    const source = sources.get(ip.src);
-    if (source === undefined) {
-      sources.insert(ip.src, { count: 1 });
-      const added = sources.get(ip.src);
-      if (added === undefined) return out(lan);
-      const first = touched.get(sources.indexOf(added));
-      if (first !== undefined) first.ports[0] = l4.dport;
-      return out(lan);
-    }
-
+    const source = sources.getOrInsert(ip.src, { count: 0 });
+    if (source === undefined) return out(lan);
     sources.refresh(source);
-    const set = touched.get(sources.indexOf(source));
-    if (set === undefined) return drop;
+
+    const set = touched.at(sources.indexOf(source));
     const { count } = source;
     for (let at = 0; at < most; at++) {
       if (at >= count) break;
       if (set.ports[at] === l4.dport) return out(lan);
     }
-    if (count >= max_ports || count >= most) return drop;
+    if (count >= max(max_ports, 1) || count >= most) return drop;
     set.ports[count] = l4.dport;
     source.count = count + 1;
     return out(lan);

@@ -21,12 +21,11 @@ import {
   nf,
   pass,
   struct,
-  tcpFlags,
   u32,
   u64,
 } from "divisi/nf";
 import { bounce } from "./shared/ethernet.ts";
-import { FlowKey, flowOf, hasFlag, mayBegin } from "./shared/flow.ts";
+import { FlowKey, flowOf, isLast, mayBegin } from "./shared/flow.ts";
 
 const most = 16;
 
@@ -58,7 +57,7 @@ export default nf({
       allowed = tokens > 0;
       flow.tokens = tokens > 0 ? tokens - 1 : 0;
       flow.last = now;
-      if (hasFlag(ip, tcpFlags.fin)) flows.delete(key);
+      if (isLast(ip)) flows.delete(key);
     }
 
     if (!ctx.config.enforce) return bounce(eth);

@@ -2,7 +2,7 @@
  * A flow: one direction of one TCP or UDP conversation. 16 bytes in memory;
  * the three bytes behind the protocol are padding, always zero.
  */
-import { be16, be32, struct, tcpFlags, u8 } from "divisi/nf";
+import { be16, be32, struct, u8 } from "divisi/nf";
 import type { Ipv4Header, Ports, ValueOf } from "divisi/nf";
 
 export const FlowKey = struct("flow_key", {
@@ -39,11 +39,11 @@ export function swappedFlowOf(ip: Ipv4Header, l4: Ports): FlowKey {
 /** May the packet begin a flow? A TCP SYN, and any UDP. */
 export function mayBegin(ip: Ipv4Header): boolean {
   const tcp = ip.tcp;
-  return tcp === undefined || (tcp.flags & tcpFlags.syn) !== 0;
+  return tcp === undefined || tcp.isSyn;
 }
 
-/** Does the packet carry one of the TCP flags `flags`? */
-export function hasFlag(ip: Ipv4Header, flags: number): boolean {
+/** Does the packet end its flow? A TCP FIN. */
+export function isLast(ip: Ipv4Header): boolean {
   const tcp = ip.tcp;
-  return tcp !== undefined && (tcp.flags & flags) !== 0;
+  return tcp !== undefined && tcp.isFin;
 }
