@@ -14,7 +14,16 @@ import { programSpec } from "#object";
 import { buildFrame } from "#packet";
 import { compileNf } from "divisi";
 import * as library from "divisi/nf";
-import { open, type AnyNf } from "divisi/nf";
+import {
+  open,
+  type AnyNf,
+  type Config,
+  type Emitted,
+  type Instance,
+  type State,
+  type Type,
+  type ValueOf,
+} from "divisi/nf";
 import { root } from "./support/cli.ts";
 import allocator from "./support/library-nfs/allocator.ts";
 import expiring from "./support/library-nfs/expiring.ts";
@@ -67,6 +76,21 @@ const segment = (random: Random): Uint8Array =>
     tcp: { sport: 1, dport: 2, flags: random.below(64) },
   });
 
+/** Events in the bytes that a ring carries. */
+function emitted(
+  { state }: Pick<Instance<Config, State>, "state">,
+  events: readonly Emitted[],
+): string {
+  return events
+    .map(({ ring, value }) => {
+      const declaration = state[ring];
+      ok(declaration instanceof library.RingEvents);
+      const held = value as ValueOf<Type>;
+      return toHex(library.bytesOf(declaration.value, held));
+    })
+    .join();
+}
+
 /** Where the compiled function and the one run as JavaScript part; at most one place. */
 async function differences(
   name: string,
@@ -102,13 +126,13 @@ async function differences(
       run.fault?.text,
       run.verdict,
       toHex(run.data),
-      run.events.length,
+      run.events.map(({ data }) => toHex(data)).join(),
     ];
     const want = [
       undefined,
       xdp[kind],
       toHex(plain.frame),
-      plain.events.length,
+      emitted(instance, plain.events),
     ];
     if (have.join(" ") !== want.join(" "))
       return [`packet ${step}: ${have.join(" ")} not ${want.join(" ")}`];
