@@ -1,5 +1,5 @@
 /**
- * Which headers a frame has, as the views of the library say (views.ts there):
+ * Which headers a frame has, as the views of the library say (library/views.ts there):
  * every test that leads to a header is a branch, and what was found is remembered
  * until an assignment changes what decides it.
  *
