@@ -16,7 +16,7 @@ import {
   type Kernel,
 } from "./engine/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
-import { lift } from "./ir/index.ts";
+import { decide, lift } from "./ir/index.ts";
 import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
 import type { Btf } from "./object/index.ts";
 import {
@@ -25,6 +25,7 @@ import {
   deviceContents,
   interpRunner,
   lanesOf,
+  edgeName,
   runDifferential,
   sharedCapacities,
   widened,
@@ -85,7 +86,7 @@ export function check(given: CheckOptions): Tested {
     configs === undefined
       ? (input: number) => input % cores
       : inputs.cores(configs);
-  const ir = lift(sequential);
+  const { program: ir, infeasible } = decide(lift(sequential));
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
   const runnerOf = runnerFor(engine);
@@ -139,6 +140,9 @@ export function check(given: CheckOptions): Tested {
       const name = names[value];
       return name === undefined ? [] : [name];
     }),
+    infeasible: new Set(
+      infeasible.map(({ taken, ...at }) => edgeName(at, taken)),
+    ),
     seed,
     ...(options.onProgress === undefined
       ? {}

@@ -41,6 +41,8 @@ const sized = (frame: FrameSpec, size: number): FrameSpec => ({
 // What they say of what is not L4: enforce, bounce.
 // prettier-ignore
 const modes: Readonly<Record<string, readonly [string, string]>> = {
+  "ddos-mitigator": ["pass", "tx"],
+  "port-knock":     ["drop", "drop"],
   "heavy-hitter":   ["drop", "drop"],
   "token-bucket":   ["drop", "drop"],
   "conntrack":      ["drop", "drop"],

@@ -202,7 +202,7 @@ test("a plan as text has 30 lines of 80 columns at most", () => {
       .replace(/1\.0\d times/, "1.0N times"),
     `port_knock: shard on 4 cores, grade exact
 
-objects  sources  shard: one core per ipv4.src (R1: port-knock.c:63)
+objects  sources  shard: one core per ipv4.src (R1: port-knock.c:66)
 NIC      generic, index mode, 57 free key bits, 128 of 128 table entries
            reached, busiest core 1.0N times the mean
          key KEY… (40 bytes)

@@ -13,7 +13,7 @@ import { basename, join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { InputError, UnsupportedError, VerifierError, type Place } from "#base";
 import { openKernel, possibleCpus, type Kernel } from "#engine";
-import type { IrProgram } from "#ir";
+import { decide, lift, type IrProgram } from "#ir";
 import { programSpec, readObject } from "#object";
 import { negatedBranches } from "#proof";
 import { agree, type Agreement } from "./support/agree.ts";
@@ -230,6 +230,8 @@ function expectMutantsFound(
   const isWrong = (have: typeof want): boolean =>
     compared(subject, want, have).mismatches > 0;
   const names = edges.names(program);
+  for (const edge of decide(lift(program)).infeasible)
+    ok(!names.has(edgeText(edge)), `${edgeText(edge)} is called infeasible`);
   const isBoth = (at: Place): boolean =>
     [true, false].every((taken) => names.has(edgeText({ ...at, taken })));
   const mutants = negatedBranches(program, isBoth, seed, 6);

@@ -7,9 +7,12 @@
  * protocol is 0, to the global count in `dropped`; then DROP. A miss, and any
  * frame that is not IPv4 (L3), passes. There is no L4 check.
  *
+ * enforce=false: the same counts, and every frame goes back (bounce).
+ *
  * A source's count is read, added to and written back; the global count is an
  * atomic add whose old value nobody reads, so copies of it may be summed.
  */
+#define NF_ENFORCE
 #include "nf.h"
 
 struct {
@@ -35,18 +38,18 @@ int ddos_mitigator(struct xdp_md *ctx)
 	__be32 source;
 
 	if (!ip)
-		return XDP_PASS;
+		return finish(ctx, XDP_PASS);
 	source = ip->saddr;
 	hits = bpf_map_lookup_elem(&sources, &source);
 	if (!hits)
-		return XDP_PASS;
+		return finish(ctx, XDP_PASS);
 	*hits += 1;
 	if (ip->protocol != 0) {
 		total = bpf_map_lookup_elem(&dropped, &zero);
 		if (total)
 			__sync_fetch_and_add(total, 1);
 	}
-	return XDP_DROP;
+	return finish(ctx, XDP_DROP);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -9,8 +9,11 @@
  *   source unknown  SYN creates it in state 1 if the port is 100, else in 0
  *                   (FIN is not looked at); DROP. No SYN: DROP.
  *
+ * enforce=false: the same states, and every packet goes back (bounce).
+ *
  * Not TCP, a fragment, too short: DROP. Full table: the source stays unknown.
  */
+#define NF_ENFORCE
 #include "nf.h"
 
 #define KNOCK_1 100
@@ -66,13 +69,13 @@ int port_knock(struct xdp_md *ctx)
 			next = l4->dest == bpf_htons(KNOCK_1) ? FIRST : CLOSED;
 			bpf_map_update_elem(&sources, &source, &next, BPF_ANY);
 		}
-		return XDP_DROP;
+		return finish(ctx, XDP_DROP);
 	}
 	next = next_state(*state, l4->dest);
 	*state = next;
 	if (flags & TCP_FIN)
 		bpf_map_delete_elem(&sources, &source);
-	return next == OPEN ? XDP_PASS : XDP_DROP;
+	return finish(ctx, next == OPEN ? XDP_PASS : XDP_DROP);
 }
 
 char _license[] SEC("license") = "GPL";

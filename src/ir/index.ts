@@ -1,4 +1,5 @@
 export { removeDeadCode } from "./dead-code.ts";
+export { decide, type Decided } from "./decide.ts";
 export { dominators, type Dominators } from "./dominators.ts";
 export { edgesOf, predecessors, reversePostorder } from "./graph.ts";
 export { inferTypes } from "./infer.ts";
