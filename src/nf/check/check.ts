@@ -43,7 +43,7 @@ export interface CheckOptions {
 }
 
 const doors: Doors = { evaluate, branch, call, evaluateAs };
-const mostSteps = 600_000;
+const mostSteps = 300_000;
 
 export function checkNf(
   loaded: LoadResult,

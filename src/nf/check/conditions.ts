@@ -145,11 +145,29 @@ function narrowed(
   const both = assume(a.range, comparison, b.range);
   if (both === undefined) return undefined;
   // `undefined === 5` is false, so a number that may be undefined is one here.
-  if (comparison !== "!==" || left.kind !== "maybe")
+  if (
+    (comparison !== "!==" || left.kind !== "maybe") &&
+    !(isMember(walk, leftNode) && mayChange(walk, rightNode))
+  )
     refine(walk, leftNode, { kind: a.kind, range: both[0] }, next);
   if (comparison !== "!==" || right.kind !== "maybe")
     refine(walk, rightNode, { kind: b.kind, range: both[1] }, next);
   return next;
+}
+
+function isMember(walk: Walk, node: ts.Expression): boolean {
+  return walk.ts.isPropertyAccessExpression(bare(walk.ts, node));
+}
+
+/** Does it call something that is more than a function of numbers? */
+function mayChange(walk: Walk, node: ts.Node): boolean {
+  const { ts } = walk;
+  if (ts.isCallExpression(node)) {
+    const symbol = walk.symbolOf(node.expression);
+    if (symbol === undefined || walk.nf.libraryName(symbol) === undefined)
+      return true;
+  }
+  return ts.forEachChild(node, (child) => mayChange(walk, child)) ?? false;
 }
 
 function whenUndefined(

@@ -12,9 +12,15 @@ export class NotConstant {
   /** What the library threw, where it did. */
   readonly cause: unknown;
   /** What else is not, in the same object. */
-  readonly others: NotConstant[] = [];
+  readonly others: readonly NotConstant[];
 
-  constructor(node: ts.Node, reason: string, cause?: unknown) {
+  constructor(
+    node: ts.Node,
+    reason: string,
+    cause?: unknown,
+    others: readonly NotConstant[] = [],
+  ) {
+    this.others = others;
     this.node = node;
     this.reason = reason;
     this.cause = cause;

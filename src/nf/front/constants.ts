@@ -268,18 +268,18 @@ export function evaluator(options: EvaluatorOptions): Evaluator {
     scope: Scope,
   ): Record<string, unknown> {
     const made: Record<string, unknown> = {};
-    const faults: NotConstant[] = [];
+    const faults = new Set<NotConstant>();
     for (const property of node.properties)
       try {
         define(property, made, scope);
       } catch (error) {
         if (!(error instanceof NotConstant)) throw error;
-        faults.push(error);
+        for (const fault of [error, ...error.others]) faults.add(fault);
       }
     const [first, ...others] = faults;
     if (first === undefined) return made;
-    first.others.push(...others);
-    throw first;
+    if (others.length === 0) throw first;
+    throw new NotConstant(first.node, first.reason, first.cause, others);
   }
 
   function define(

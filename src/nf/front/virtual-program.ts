@@ -40,6 +40,9 @@ export function virtualProgram(ts: Ts, roots: VirtualRoots): VirtualProgram {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
+    // There is no package.json; with it, printing some types would look for one.
+    resolvePackageJsonImports: false,
+    resolvePackageJsonExports: false,
     moduleDetection: ts.ModuleDetectionKind.Force,
     strict: true,
     noImplicitReturns: true,
