@@ -52,8 +52,8 @@ class Selection {
     this.#fn = fn;
     this.#options = options;
     this.#incoming = fn.blocks.map(() => []);
-    this.#places = placeSlots(fn);
     const facts = valueFacts(fn);
+    this.#places = placeSlots(fn, facts);
     this.#same = equalValues(fn, facts);
     for (const block of facts.order)
       for (const edge of edgesOf(block.terminator))
