@@ -4,9 +4,22 @@
  */
 import type { Bytes } from "./headers.ts";
 
-/** The frame that the views look at. */
+/** The frame that the views look at: the caller's until something is assigned. */
 export class Frame {
   data: Uint8Array = new Uint8Array();
+  #isOwn = false;
+
+  look(data: Uint8Array): void {
+    this.data = data;
+    this.#isOwn = false;
+  }
+
+  /** Before the first assignment: from here on `data` is a copy. */
+  own(): void {
+    if (this.#isOwn) return;
+    this.data = this.data.slice();
+    this.#isOwn = true;
+  }
 }
 
 /** From `start` to the end of the frame. */

@@ -36,7 +36,7 @@ export interface Emitted {
 
 export interface Outcome {
   readonly verdict: Verdict;
-  /** The frame as it left; the one given is untouched. */
+  /** The frame as it left: the one given, or a copy where something was assigned. */
   readonly frame: Uint8Array;
   readonly events: readonly Emitted[];
 }
@@ -137,8 +137,7 @@ class Runner<C extends Config, S extends State> implements Instance<C, S> {
     context.now = arrival.now ?? context.now;
     context.draw = arrival.random ?? context.drawOwn;
     setClock(context.now);
-    const data = frame.slice();
-    this.#view.pointAt(data);
+    this.#view.pointAt(frame);
     const verdict = this.#nf.handle(this.#view, context);
     const isNowhere =
       verdict.kind === "out"
@@ -146,7 +145,7 @@ class Runner<C extends Config, S extends State> implements Instance<C, S> {
         : verdict.kind === "flood" && ports.length === 0;
     return {
       verdict: isNowhere ? aborted : verdict,
-      frame: data,
+      frame: this.#view.data,
       events: this.#rings.length === 0 ? none : this.#events(),
     };
   }

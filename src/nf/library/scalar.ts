@@ -166,7 +166,9 @@ function bigint(
   name: ScalarName,
   narrow: (value: bigint) => bigint,
 ): BigintType {
-  return describe((value: number | bigint): bigint => narrow(BigInt(value)), {
+  const whole = (value: number | bigint): bigint =>
+    narrow(typeof value === "bigint" ? value : BigInt(value));
+  return describe(whole, {
     kind: "scalar",
     name,
     size: 8,

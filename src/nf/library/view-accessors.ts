@@ -78,8 +78,9 @@ function writer(
 ): (this: View, value: number | bigint) => void {
   const from = bit >>> 3;
   const type = { name: `${bits}-bit ${name}` };
-  /** Writes a word, fixing checksums first. */
+  /** Writes a word into the view's own copy, fixing checksums first. */
   const word = (view: View, at: number, value: number): void => {
+    view.frame.own();
     if (assign !== "none") view.fix(assign, at, value);
     put16(view.frame.data, at, value);
   };

@@ -271,9 +271,14 @@ export class PacketView implements Packet {
     this.#ipv4.at = this.#ipv6.at = headerSizes.eth;
   }
 
-  /** From here on the views look at `data`, and write into it. */
+  /** From here on the views look at `data`. An assignment copies it first. */
   pointAt(data: Uint8Array): void {
-    this.#frame.data = data;
+    this.#frame.look(data);
+  }
+
+  /** What they look at: what `pointAt` was given, or the copy. */
+  get data(): Uint8Array {
+    return this.#frame.data;
   }
 
   get length(): number {
