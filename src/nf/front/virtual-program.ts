@@ -4,9 +4,9 @@
  * and used again while their text is the same, which makes every compile but
  * the first cheap.
  *
- * `divisi/nf` is the library's SOURCE, so that what it has written in the subset
- * is compiled like the user's own. A file of the library that imports another
- * room of ours (not shipped as source) gets that room's built declarations.
+ * Of `divisi/nf`, files with composites are read as SOURCE, since what they have
+ * written in the subset is compiled like the user's own. Of all other files of
+ * ours the built declarations say enough, and are far less to parse and to check.
  */
 import { libText } from "./lib-text.ts";
 import type { ts, Ts } from "./typescript-api.ts";
@@ -59,25 +59,36 @@ export function virtualProgram(ts: Ts, roots: VirtualRoots): VirtualProgram {
     return texts.get(path);
   };
   const libraryFolder = folderOf(roots.libraryPath);
+  const rooms = /^(.*\/|)src\/nf\/library\/$/.exec(libraryFolder)?.[1];
+  const inSource = `${rooms}src/`;
+  const inDeclarations = `${rooms}dist/`;
+  const isComposite = (path: string): boolean =>
+    path.startsWith(libraryFolder) &&
+    textOf(path)?.includes('kind = "composite"') === true;
+  /** The one form in which a file of ours is read. */
+  const own = (path: string): string => {
+    const source = path
+      .replace(inDeclarations, inSource)
+      .replace(/\.d\.ts$/, ".ts");
+    const declarations = source
+      .replace(inSource, inDeclarations)
+      .replace(/\.ts$/, ".d.ts");
+    return rooms === undefined ||
+      isComposite(source) ||
+      textOf(declarations) === undefined
+      ? source
+      : declarations;
+  };
+  const isOwn = (path: string): boolean =>
+    rooms === undefined
+      ? path.startsWith(libraryFolder)
+      : path.startsWith(libraryFolder) || path.startsWith(inDeclarations);
   const resolve = (name: string, from: string): string | undefined => {
     if (name === "divisi/nf") return roots.libraryPath;
     if (!name.startsWith(".")) return undefined;
     const path = join(folderOf(from), name);
-    const isOwn = from.startsWith(libraryFolder) || from.endsWith(".d.ts");
-    const candidates = [
-      // Of other rooms declarations say enough, and are less to read.
-      ...(isOwn && !path.startsWith(libraryFolder)
-        ? [
-            path
-              .replace(/(^|\/)src\/(?!.*\/src\/)/, "$1dist/")
-              .replace(/(\.d)?\.[tj]s$/, ".d.ts"),
-          ]
-        : []),
-      path,
-      path.replace(/\.js$/, ".ts"),
-      `${path}.ts`,
-    ];
-    return candidates.find(
+    if (isOwn(from)) return own(path);
+    return [path, path.replace(/\.js$/, ".ts"), `${path}.ts`].find(
       (candidate) =>
         candidate.endsWith(".ts") && textOf(candidate) !== undefined,
     );
