@@ -70,6 +70,14 @@ const table: readonly (readonly [string, Record<string, unknown>])[] = [
   ["source-counter", { sources: { port0: "ipv4.src" } }],
   ["nop", { ports: "copy" }],
   ["static-bridge", { stations: "copy", ports: "copy" }],
+  ["heavy-hitter", { flows: { port0: fourTuple } }],
+  ["token-bucket", { flows: { port0: fourTuple } }],
+  ["ids", { signatures: "copy", matches: "merge" }],
+  ["arr", { counts: { port0: "l4.dport[8:16]" } }],
+  ["r3", { sources: { port0: "ipv4.src" }, destinations: { port0: "ipv4.dst" } }],
+  // A global counter whose old value is used: nothing fits it.
+  ["gcount", { sources: { port0: "ipv4.src" }, total: "" }],
+  ["ctrnat", { flows: { lan: fourTuple }, allocated: "", tuples: "", ports: "copy" }],
 ];
 
 for (const [name, want] of table)

@@ -2,7 +2,7 @@
  * The C network functions: every committed object is what clang 14 makes of its
  * source, holds no path of a machine, and loads.
  */
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -15,6 +15,8 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { analyse } from "#analysis";
+import { programSpec, readObject } from "#object";
 
 const root = join(import.meta.dirname, "../..");
 const folder = join(root, "nfs/c");
@@ -39,12 +41,77 @@ function build(...words: string[]) {
   );
 }
 
-test("every program has source and object", () => {
-  const names = objects.map((name) => name.slice(0, -2));
-  for (const name of "source-counter flow-counter port-knock ddos-mitigator policer firewall nop static-bridge".split(
-    " ",
-  ))
-    ok(names.includes(name), name);
+const text = readFileSync(join(folder, "README.md"), "utf8");
+
+/** Rows of the tables of programs: name, variables, state. */
+const rows = text
+  .split("\n")
+  .map((line) => line.split("|").map((cell) => cell.trim()))
+  .filter((cells) => cells.length === 6 && /^[a-z0-9]/.test(cells[1] ?? ""))
+  .map(([, name = "", variables = "", state = ""]) => ({
+    name: name.replace(/ \(.*/, ""),
+    variables,
+    state,
+  }))
+  .filter(({ name }) => name !== "program");
+
+const specOf = (name: string) =>
+  programSpec(readObject(readFileSync(join(folder, `${name}.o`)), name));
+
+test("the README has a row for every program, and every program has an object", () => {
+  const sources = readdirSync(folder).filter((name) => name.endsWith(".c"));
+  const names = rows.map(({ name }) => name).sort();
+  equal(names.length, 27);
+  deepEqual(names, sources.map((name) => name.slice(0, -2)).sort());
+  deepEqual(names, objects.map((name) => name.slice(0, -2)).sort());
+});
+
+test("the README names every variable and every map", () => {
+  for (const { name, variables, state } of rows) {
+    const { maps } = specOf(name);
+    const rodata = maps.find((map) => map.name === ".rodata");
+    const have = (rodata?.valueFields ?? [])
+      .map(({ path }) => path)
+      .filter((path) => !path.endsWith("_ifindex"));
+    const macs = "lan_mac lan_next_hop wan_mac wan_next_hop".split(" ");
+    const named = [
+      ...(/\bmacs\b/.test(variables) ? macs : []),
+      ...[...variables.matchAll(/`([a-z_]+)`/g)].map(([, word = ""]) => word),
+    ];
+    deepEqual([...new Set(have)].sort(), [...new Set(named)].sort(), name);
+    const expiring = [...state.matchAll(/`([a-z_]+)` \(expiring/g)];
+    const stated = [
+      ...[
+        ...state.matchAll(
+          /`([a-z_]+)` (?:\(expiring|hash|array|counter|ring)/g,
+        ),
+      ].map(([, map]) => map),
+      ...expiring.map(([, map = ""]) => `${map}_chain`),
+    ];
+    deepEqual(
+      maps
+        .map((map) => map.name)
+        .filter((map) => !/^ports$|^\.rodata/.test(map))
+        .sort(),
+      stated.sort(),
+      name,
+    );
+  }
+});
+
+test("the analysis knows every map of every program", () => {
+  for (const { name } of rows) {
+    const spec = specOf(name);
+    const { objects: found } = analyse(spec);
+    deepEqual(
+      found.map((object) => object.name).sort(),
+      spec.maps
+        .map((map) => map.name)
+        .filter((map) => map !== ".rodata")
+        .sort(),
+      name,
+    );
+  }
 });
 
 test("a build gives the committed instructions", { skip: noClang }, () => {

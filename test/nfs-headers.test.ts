@@ -25,8 +25,9 @@ import {
 } from "./support/network-function.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
+const compiler = "clang-14";
 const noClang =
-  spawnSync("clang-14", ["--version"]).error === undefined
+  spawnSync(compiler, ["--version"]).error === undefined
     ? false
     : "clang-14 is not installed";
 
@@ -121,7 +122,7 @@ function built(
     .filter((path) => existsSync(path));
   // prettier-ignore
   const words_ = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror", `-I${scratch}`, `-I${folder}`, ...asm.map((path) => `-I${path}`), "-c", file, "-o", object];
-  const { status, stderr } = spawnSync("clang-14", words_, {
+  const { status, stderr } = spawnSync(compiler, words_, {
     encoding: "utf8",
   });
   equal(status, 0, stderr);
