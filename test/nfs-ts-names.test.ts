@@ -63,7 +63,7 @@ function fieldsInC(layout: readonly FieldLayout[] = []): readonly string[] {
     .filter(({ path }) => !path.includes("zero"))
     .map(
       ({ path, bitOffset, bits }) =>
-        `${path.replace(/\.?bytes/, "")} at ${bitOffset / 8}, ${bits / 8} bytes`,
+        `${path.replace(/\.?bytes(?=\[)/, "")} at ${bitOffset / 8}, ${bits / 8} bytes`,
     );
 }
 
