@@ -66,6 +66,9 @@ test("the README has a row for every program, and every program has an object", 
   deepEqual(names, objects.map((name) => name.slice(0, -2)).sort());
 });
 
+const wordsIn = (cell: string, what: RegExp): string[] =>
+  [...cell.matchAll(what)].map(([, word = ""]) => word);
+
 test("the README names every variable and every map", () => {
   for (const { name, variables, state } of rows) {
     const { maps } = specOf(name);
@@ -76,17 +79,12 @@ test("the README names every variable and every map", () => {
     const macs = "lan_mac lan_next_hop wan_mac wan_next_hop".split(" ");
     const named = [
       ...(/\bmacs\b/.test(variables) ? macs : []),
-      ...[...variables.matchAll(/`([a-z_]+)`/g)].map(([, word = ""]) => word),
+      ...wordsIn(variables, /`([a-z_]+)`/g),
     ];
     deepEqual([...new Set(have)].sort(), [...new Set(named)].sort(), name);
-    const expiring = [...state.matchAll(/`([a-z_]+)` \(expiring/g)];
     const stated = [
-      ...[
-        ...state.matchAll(
-          /`([a-z_]+)` (?:\(expiring|hash|array|counter|ring)/g,
-        ),
-      ].map(([, map]) => map),
-      ...expiring.map(([, map = ""]) => `${map}_chain`),
+      ...wordsIn(state, /`([a-z_]+)` (?:\(expiring|hash|array|counter|ring)/g),
+      ...wordsIn(state, /`([a-z_]+)` \(expiring/g).map((map) => `${map}_chain`),
     ];
     deepEqual(
       maps
