@@ -98,6 +98,7 @@ export function memberOf(
 ): Abstract | undefined {
   switch (owner.kind) {
     case "context":
+      if (name === "port") walk.needPorts(frame, node);
       return contextMember(walk, name);
     case "packet":
       if (name === "length") return ofRange("number", frameLength);

@@ -132,6 +132,8 @@ function identifier(
   const known = symbol === undefined ? undefined : env.variables.get(symbol);
   if (known !== undefined) return known;
   if (node.text === "undefined") return nothing;
+  if (symbol !== undefined && walk.nf.libraryName(symbol) === "flood")
+    walk.needPorts(frame, node);
   // A name that is no constant is known on this path, or was reported.
   return (
     constant(walk, node, frame) ??

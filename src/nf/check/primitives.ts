@@ -120,6 +120,9 @@ export function primitive(calling: Calling, name: string): Abstract {
       return nothing;
     }
     case "out":
+      walk.needPorts(frame, node.expression);
+      all(calling);
+      return opaque;
     case "redirect":
       all(calling);
       return opaque;

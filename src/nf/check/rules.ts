@@ -78,6 +78,7 @@ export const rules = {
   "nf-unnarrowed": { message: "{what} may be undefined: the header or entry may not be there", fix: "if ({text} === undefined) return drop; before it" },
   "nf-stale": { message: "this reference is from before an operation that may insert into or delete from its map, so it may be of another entry", fix: "the look-up again behind that operation, or what you need of it in a `const` before" },
   "nf-struct-assignment": { message: "`{name}` is a whole struct in state: JavaScript would share it, and a map can only hold a copy", fix: "each field by itself: {name}.FIELD = …" },
+  "nf-no-ports": { message: "`{name}` speaks of ports, and this program declares none", fix: 'ports: ["lan", "wan"], behind the name' },
   "nf-read-only": { message: "`{name}` cannot be assigned", fix: "{instead}" },
   "nf-missing-return": { message: "a path through {name} ends without a value", fix: "return drop; (or another value) at its end" },
   "nf-loop-bound": { message: "this loop is not proved to end within {most} rounds", fix: "for (let i = 0; i < LIMIT; i++) with a constant LIMIT, and `break` where it is done" },

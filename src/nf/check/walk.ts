@@ -174,6 +174,12 @@ export class Walk {
     );
   }
 
+  /** For what is about ports: the program must have some. */
+  needPorts(frame: Frame, node: ts.Node): void {
+    if (this.nf.ports.length === 0)
+      this.report(frame, node, "nf-no-ports", { name: node.getText() });
+  }
+
   /** Does `attempt` with a sink of its own; answers what it found, unsaid. */
   attempt<T>(attempt: () => T): { readonly answer: T; readonly sink: Sink } {
     const outer = this.sink;
