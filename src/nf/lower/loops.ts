@@ -97,6 +97,10 @@ interface Changes {
   readonly slots: Set<number>;
   readonly headers: Set<string>;
   clock: boolean;
+  /** Paths meet in its body: see `patience` below. */
+  joins: boolean;
+  /** What the verifier is not to know exactly: see `hidden` below. */
+  readonly hidden: Set<string>;
 }
 
 function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
@@ -111,11 +115,14 @@ function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
     slots: new Set(),
     headers: new Set(),
     clock: false,
+    joins: false,
+    hidden: new Set(),
   };
   for (const symbol of changes.variables)
     if (!before.env.variables.has(symbol)) changes.variables.delete(symbol);
   const mark = writer.mark([before.block]);
   const kept = snapshot(lowering);
+  const { zero } = lowering;
   for (let tries = 0; tries < 64; tries++) {
     const entry: Path = {
       block: before.block,
@@ -123,7 +130,10 @@ function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
     };
     cursor.paths = [entry];
     try {
-      if (attempt(lowering, parts, changes)) return;
+      if (attempt(lowering, parts, changes)) {
+        lowering.zero = zero;
+        return;
+      }
     } catch (error) {
       if (!(error instanceof Unfollowed)) throw error;
       throw cannotLower(
@@ -132,6 +142,7 @@ function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
       );
     }
     writer.reset(mark);
+    lowering.zero = zero;
     kept();
   }
   throw cannotLower(node, "what changes in this loop cannot be followed");
@@ -164,7 +175,9 @@ function snapshot(lowering: Lowering): () => void {
 
 interface Parameter {
   readonly read: (env: Environment) => Value | undefined;
-  readonly word: ValueId;
+  readonly write: (env: Environment, value: Value) => void;
+  /** What the body knows it by. */
+  word: ValueId;
   readonly name: string;
 }
 
@@ -176,6 +189,8 @@ function attempt(
 ): boolean {
   const { cursor, writer, frame } = lowering;
   if (changes.clock) readClock(lowering);
+  if (changes.hidden.size > 0) lowering.zero = unknownZero(lowering);
+  const { zero } = lowering;
   const entry = cursor.path;
   const head = writer.newBlock();
   writer.jump(entry.block, head);
@@ -183,12 +198,20 @@ function attempt(
   forget(env, changes);
   const parameters = headParameters(lowering, { head, entry, env }, changes);
   cursor.paths = [{ block: head, env }];
-  const atHead = copyEnvironment(env);
+  const late: Path[] = [];
+  if (changes.joins) {
+    late.push(...patience(lowering));
+    for (const parameter of parameters)
+      if (zero !== undefined && changes.hidden.has(parameter.name))
+        hide(lowering, parameter, zero);
+  }
+  const atHead = copyEnvironment(cursor.env);
   const target: Target = { label: parts.label, breaks: [], continues: [] };
   frame.targets.push(target);
   const wanted = lowering.clockWanted;
   lowering.clockWanted = false;
   let left: readonly Path[] = [];
+  const { joins } = cursor;
   const test = (): void => {
     if (parts.condition === undefined || cursor.isClosed) return;
     const { yes, no } = branch(lowering, parts.condition);
@@ -201,6 +224,12 @@ function attempt(
   resume(lowering, target);
   if (parts.testsLast) test();
   if (!cursor.isClosed && parts.step !== undefined) lowering.value(parts.step);
+  if (!changes.joins && cursor.joins > joins) {
+    frame.targets.pop();
+    lowering.clockWanted = wanted;
+    changes.joins = true;
+    return false;
+  }
   const readsClock = lowering.clockWanted;
   lowering.clockWanted = wanted || readsClock;
   frame.targets.pop();
@@ -210,6 +239,8 @@ function attempt(
   }
   if (!cursor.isClosed) {
     const back = cursor.path;
+    if (changes.joins && mustHide(lowering, back, parameters, changes))
+      return false;
     if (found(back.env, atHead, { parameters, changes, writer })) return false;
     writer.jump(back.block, head);
     for (const { read } of parameters) {
@@ -218,9 +249,82 @@ function attempt(
       writer.addArgument(back.block, wordIn(lowering, back.block, value));
     }
   }
-  cursor.paths = [...left, ...target.breaks];
+  cursor.paths = [...left, ...target.breaks, ...late];
   if (!cursor.isClosed) void cursor.path;
   return true;
+}
+
+/**
+ * The kernel's verifier follows a loop round by round, and every way through the
+ * body in each of them: where paths meet in the body it would see 2^n states. A
+ * `may_goto` at the head has it forget, between two rounds, what words were
+ * exactly, so that the states of two rounds are soon the same (6.9). The time that
+ * it watches over is never used up by a loop that ends.
+ */
+function patience(lowering: Lowering): readonly Path[] {
+  const { cursor, writer } = lowering;
+  const late = cursor.fork();
+  const on = cursor.fork();
+  writer.mayGoto(cursor.block, late.block, on.block);
+  cursor.paths = [on];
+  return [late];
+}
+
+/**
+ * Counters, and what is chosen among constants, are hidden from the verifier: what
+ * it knows exactly and has used for a decision it does not forget, and then no two
+ * rounds are the same. Hidden is a sum with a zero of which it does not know that it
+ * is one: a word that it does not know, exclusive-or itself.
+ */
+function hide(
+  { cursor, writer }: Lowering,
+  parameter: Parameter,
+  zero: ValueId,
+): void {
+  const value = parameter.read(cursor.env);
+  if (value?.kind !== "scalar") return;
+  const word = writer.binary(cursor.block, "add", value.word, zero);
+  parameter.word = word;
+  parameter.write(cursor.env, { ...value, word });
+}
+
+/** Offset of rx_queue_index in struct xdp_md. */
+const contextQueue = 16;
+
+/** Undefined where no word is at hand. */
+function unknownZero(lowering: Lowering): ValueId | undefined {
+  if (lowering.zero !== undefined) return lowering.zero;
+  const { cursor, writer, packet } = lowering;
+  const [first] = lowering.arguments;
+  const word =
+    packet === undefined
+      ? first
+      : writer.load(cursor.block, packet.context, contextQueue, 4);
+  return word === undefined
+    ? undefined
+    : writer.binary(cursor.block, "xor", word, word);
+}
+
+function mustHide(
+  { writer }: Lowering,
+  back: Path,
+  parameters: readonly Parameter[],
+  { hidden }: Changes,
+): boolean {
+  const before = hidden.size;
+  for (const { read, word, name } of parameters) {
+    const value = read(back.env);
+    if (value?.kind === "constant") hidden.add(name);
+    if (value?.kind !== "scalar" || value.word === word) continue;
+    const made = writer.definition(value.word);
+    const isChosen = made === undefined;
+    const isCounted =
+      made?.kind === "binary" &&
+      (made.op === "add" || made.op === "sub") &&
+      writer.constantOf(made.right) !== undefined;
+    if (isChosen || isCounted) hidden.add(name);
+  }
+  return hidden.size > before;
 }
 
 function wordIn(lowering: Lowering, block: number, value: Value): ValueId {
@@ -253,14 +357,18 @@ function headParameters(
 ): readonly Parameter[] {
   const { writer } = lowering;
   const parameters: Parameter[] = [];
-  const make = (name: string, value: Value, read: Parameter["read"]): Value => {
+  const make = (
+    name: string,
+    value: Value,
+    { read, write }: Pick<Parameter, "read" | "write">,
+  ): Value => {
     if (value.kind !== "scalar" && value.kind !== "reference") {
       if (value.kind !== "constant" || constantWord(value.value) === undefined)
         return value;
     }
     const word = writer.parameter(head);
     writer.addArgument(entry.block, wordIn(lowering, entry.block, value));
-    parameters.push({ read, word, name });
+    parameters.push({ read, write, word, name });
     if (value.kind === "reference") return { ...value, pointer: word };
     return ranged(value, word, changes.ranges.get(name));
   };
@@ -271,7 +379,12 @@ function headParameters(
     if (value !== undefined)
       env.variables.set(
         symbol,
-        make(name, value, (at) => at.variables.get(symbol)),
+        make(name, value, {
+          read: (at) => at.variables.get(symbol),
+          write: (at, changed) => {
+            at.variables.set(symbol, changed);
+          },
+        }),
       );
   }
   for (const object of changes.objects) {
@@ -281,9 +394,16 @@ function headParameters(
     for (const [field, value] of state.fields)
       fields.set(
         field,
-        make(`${object}.${field}`, value, (at) =>
-          at.heap.get(object)?.fields.get(field),
-        ),
+        make(`${object}.${field}`, value, {
+          read: (at) => at.heap.get(object)?.fields.get(field),
+          write: (at, changed) => {
+            const now = at.heap.get(object);
+            at.heap.set(object, {
+              type: now?.type,
+              fields: new Map(now?.fields).set(field, changed),
+            });
+          },
+        }),
       );
     env.heap.set(object, { type: state.type, fields });
   }

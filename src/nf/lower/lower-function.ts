@@ -39,16 +39,19 @@ const contextData = 0;
 const contextEnd = 4;
 const contextIfindex = 12;
 
+interface Beginning {
+  readonly writer: Writer;
+  readonly cursor: Cursor;
+  readonly frame: Frame;
+  readonly packet: PacketWords | undefined;
+  /** Of a subprogram. */
+  readonly parameters: readonly ValueId[];
+}
+
 function begin(
   program: ProgramLowering,
-  name: string,
-  frame: Frame,
-  packet?: PacketWords,
-  existing?: { readonly writer: Writer; readonly cursor: Cursor },
+  { writer, cursor, frame, packet, parameters }: Beginning,
 ): Lowering {
-  const writer =
-    existing?.writer ?? new Writer(name, placeOf(frame.node, name));
-  const cursor = existing?.cursor ?? new Cursor(writer);
   const lowering: Lowering = {
     ts: program.loaded.ts,
     program,
@@ -56,6 +59,8 @@ function begin(
     writer,
     packet,
     frame,
+    arguments: parameters,
+    zero: undefined,
     slots: new Map(),
     clockWanted: false,
     abort: (branches) => {
@@ -107,7 +112,14 @@ export function lowerEntry(
     ? portOf(program, { cursor, writer, context, frame }, ports.length)
     : undefined;
   const packet = { context, start, end, port };
-  const lowering = begin(program, name, frame, packet, { writer, cursor });
+  const parameters: readonly ValueId[] = [];
+  const lowering = begin(program, {
+    writer,
+    cursor,
+    frame,
+    packet,
+    parameters,
+  });
   const [pkt, ctx] = handle.parameters;
   if (pkt !== undefined) bind(lowering, pkt.name, { kind: "packet" });
   if (ctx !== undefined) bind(lowering, ctx.name, { kind: "context" });
@@ -203,8 +215,14 @@ export function lowerSubprogram(
     targets: [],
     caller: undefined,
   };
-  const lowering = begin(program, name, frame, undefined, { writer, cursor });
   const params: ValueId[] = [];
+  const lowering = begin(program, {
+    writer,
+    cursor,
+    frame,
+    packet: undefined,
+    parameters: params,
+  });
   const words: number[] = [];
   for (const [index, parameter] of node.parameters.entries()) {
     if (!program.loaded.ts.isIdentifier(parameter.name))

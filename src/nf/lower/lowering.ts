@@ -107,6 +107,10 @@ export interface Lowering {
   /** Undefined in subprograms. */
   readonly packet: PacketWords | undefined;
   frame: Frame;
+  /** The words that a subprogram takes. */
+  readonly arguments: readonly ValueId[];
+  /** In a loop: a zero that the verifier does not know (see loops.ts). */
+  zero: ValueId | undefined;
   /** Buffers for keys and values, by what they are for. */
   readonly slots: Map<string, SlotId>;
   /** Loops may have to be lowered again when they turn out to need the time. */
@@ -134,6 +138,8 @@ export interface PacketWords {
 export class Cursor {
   readonly writer: Writer;
   readonly numbers: ObjectNumbers = { next: 0 };
+  /** How often paths have been joined. */
+  joins = 0;
   #paths: readonly Path[] = [];
 
   constructor(writer: Writer) {
@@ -164,6 +170,7 @@ export class Cursor {
     }
     if (this.#paths.length === 1) return first;
     const joined = joinPaths(this.writer, this.numbers, this.#paths);
+    this.joins++;
     this.#paths = [joined];
     return joined;
   }
@@ -179,6 +186,7 @@ export class Cursor {
   /** One value where several outcomes meet; the cursor stands behind the join. */
   join(outcomes: readonly Outcome[]): Value {
     const { path, value } = joinOutcomes(this.writer, this.numbers, outcomes);
+    if (outcomes.length > 1) this.joins++;
     this.#paths = [path];
     return value;
   }

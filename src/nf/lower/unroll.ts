@@ -17,7 +17,7 @@ import { type Value, constantValue } from "./value.ts";
 
 const mostRounds = 8;
 
-const mostNodes = 160;
+const mostNodes = 320;
 
 const mostElements = 64;
 
@@ -99,7 +99,7 @@ export function unroll(
   const { symbol, rounds } = counter;
   if (
     rounds > mostRounds ||
-    rounds * sizeOf(lowering, node.statement) > mostNodes * 4
+    rounds * sizeOf(lowering, node.statement) > mostNodes
   )
     return false;
   const target: Target = { label, breaks: [], continues: [] };

@@ -48,6 +48,12 @@ type OpenTerminator =
       readonly otherwise: OpenEdge;
       readonly at: Place;
     }
+  | {
+      readonly kind: "may-goto";
+      readonly then: OpenEdge;
+      readonly otherwise: OpenEdge;
+      readonly at: Place;
+    }
   | { readonly kind: "return"; readonly value: ValueId; readonly at: Place };
 
 interface OpenBlock {
@@ -258,6 +264,16 @@ export class Writer {
     });
   }
 
+  /** Leaves for `late` once the program has used up its time. */
+  mayGoto(from: number, late: number, otherwise: number): void {
+    this.#end(from, {
+      kind: "may-goto",
+      then: { block: late, args: [] },
+      otherwise: { block: otherwise, args: [] },
+      at: this.at,
+    });
+  }
+
   return(from: number, value: ValueId): void {
     this.#end(from, { kind: "return", value, at: this.at });
   }
@@ -340,6 +356,10 @@ export class Writer {
     for (const block of this.#blocks) {
       const { terminator } = block;
       if (terminator?.kind === "jump") skip(terminator.to);
+      if (terminator?.kind === "may-goto") {
+        skip(terminator.then);
+        skip(terminator.otherwise);
+      }
       if (terminator?.kind !== "branch") continue;
       const { then, otherwise, at } = terminator;
       skip(then);
@@ -385,6 +405,7 @@ function closed(open: OpenTerminator | undefined, at: Place): Terminator {
     case "jump":
       return { ...open, to: edge(open.to) };
     case "branch":
+    case "may-goto":
       return {
         ...open,
         then: edge(open.then),
