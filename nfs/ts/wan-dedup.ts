@@ -43,6 +43,7 @@ import type {
   Ports,
   ValueOf,
 } from "divisi/nf";
+import { payloadOf } from "./shared/flow.ts";
 import { lan, wan } from "./shared/ports.ts";
 
 /** The longest payload that takes part, in words of four bytes. */
@@ -123,10 +124,6 @@ function isDuplicate(
   return true;
 }
 
-function takesPart(payload: Payload): boolean {
-  return payload.length > 0 && payload.length <= 4 * mostWords;
-}
-
 export default nf({
   name: "wan-dedup",
   ports: ["lan", "wan"],
@@ -150,16 +147,14 @@ export default nf({
     const ip = pkt.ipv4;
     if (ip === undefined) return out(other);
 
-    const tcp = ip.tcp;
-    if (tcp !== undefined && takesPart(tcp.payload)) {
-      const key = keyOf(ip, tcp, tcp.payload);
-      if (isDuplicate(payloads, dropped, key)) return drop;
-    }
-    const udp = ip.udp;
-    if (udp !== undefined && takesPart(udp.payload)) {
-      const key = keyOf(ip, udp, udp.payload);
-      if (isDuplicate(payloads, dropped, key)) return drop;
-    }
+    const l4 = ip.l4;
+    const payload = payloadOf(ip);
+    if (l4 === undefined || payload === undefined) return out(other);
+    const { length } = payload;
+    if (length === 0 || length > 4 * mostWords) return out(other);
+
+    const key = keyOf(ip, l4, payload);
+    if (isDuplicate(payloads, dropped, key)) return drop;
     return out(other);
   },
 });
