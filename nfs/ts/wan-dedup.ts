@@ -70,6 +70,15 @@ function mix(fingerprint: number, word: number): number {
   return u32(product ^ (product >>> 15));
 }
 
+/**
+ * The second fingerprint's step shifts by another number: with the same one, a change
+ * of a word's top bit and of bits 31 and 16 of the next would escape both.
+ */
+function mixOther(fingerprint: number, word: number): number {
+  const product = mul32(fingerprint ^ word, 0x85eb_ca6b);
+  return u32(product ^ (product >>> 13));
+}
+
 function finish(fingerprint: number): number {
   const product = mul32(fingerprint, 0x85eb_ca6b);
   return u32(product ^ (product >>> 13));
@@ -81,20 +90,20 @@ function keyOf(ip: Ipv4Header, l4: Ports, payload: Payload): PayloadKey {
   const tcp = ip.tcp;
   if (tcp !== undefined) {
     first = mix(first, tcp.seq);
-    second = mix(second, tcp.seq);
+    second = mixOther(second, tcp.seq);
   }
   for (let at = 0; at < mostWords; at++) {
     const word = payload.u32(4 * at);
     if (word === undefined) break;
     first = mix(first, word);
-    second = mix(second, word);
+    second = mixOther(second, word);
   }
   const rest = u32(payload.length & 0xffff_fffc);
   for (let at = 0; at < 3; at++) {
     const byte = payload.u8(rest + at);
     if (byte === undefined) break;
     first = mix(first, byte);
-    second = mix(second, byte);
+    second = mixOther(second, byte);
   }
   return PayloadKey({
     source: ip.src,
