@@ -2,11 +2,11 @@
  * What the library offers and the suite does not use: compiled and interpreted, it
  * gives the verdicts, the events and the maps of the plain JavaScript run.
  */
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, ok, rejects } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Random, UnsupportedError, toHex } from "#base";
+import { InputError, Random, UnsupportedError, toHex } from "#base";
 import { openKernel } from "#engine";
 import { IrMachine, createState, type MapEntry } from "#interp";
 import { checkNf, loadNf, lowerNf } from "#nf";
@@ -173,6 +173,44 @@ test("the kernel's verifier takes them", async (t) => {
       .close();
   }
   kernel.close();
+});
+
+test("a struct that may be one of two is read, copied, and not assigned to", async () => {
+  const source = (meeting: string): string => `
+import { array, nf, pass, struct, u32 } from "divisi/nf";
+const Pair = struct("pair", { a: u32, b: u32 });
+export default nf({
+  name: "meeting",
+  state: { seen: array({ value: u32, capacity: 1 }) },
+  handle(pkt, ctx) {
+    const first = Pair({ a: 1, b: 2 });
+    let either = first;
+    if (pkt.length > 60) either = Pair({ a: 3, b: 4 });
+    ${meeting}
+    ctx.state.seen.at(0).value = u32(either.a + first.b);
+    return pass;
+  },
+});
+`;
+  const path = "/meeting.ts";
+  const compile = (meeting: string): ReturnType<typeof compileNf> =>
+    compileNf({
+      path,
+      read: (file) => (file === path ? source(meeting) : read(file)),
+    });
+  for (const good of ["", "const mine = Pair(either); mine.a = 5;"])
+    ok((await compile(good)).kind === "object", good);
+  // In JavaScript each of these is seen through both names, or not, by the packet.
+  for (const bad of ["either.a = 5;", "first.a = 5;"])
+    await rejects(
+      compile(bad),
+      (error) =>
+        error instanceof InputError &&
+        error.code === "nf-lowering" &&
+        error.line === 11 &&
+        /may be one of two/.test(error.message),
+      bad,
+    );
 });
 
 test("mutants: another expiry or rate is noticed", async () => {

@@ -15,6 +15,8 @@ import type { Value } from "./value.ts";
 export interface HeapObject {
   readonly type: Type | undefined;
   readonly fields: ReadonlyMap<string, Value>;
+  /** Paths met with two objects, of which this is one, or what they became. */
+  readonly isMet?: boolean;
 }
 
 /**

@@ -2,8 +2,9 @@
  * Where paths meet: one block, with a parameter for every word that differs.
  *
  * What only some paths have (a header that is absent on the others) becomes an
- * optional whose `present` is 0 there. Two different objects become a new one,
- * which is right where nobody else knows them; `shared` says who would.
+ * optional whose `present` is 0 there. Two different objects become a new one. In
+ * JavaScript it is still one of the two, so from there on none of the three may be
+ * assigned to: `isMet` says so of them.
  */
 import { Bug } from "../../base/index.ts";
 import type { ValueId } from "../../ir/index.ts";
@@ -94,7 +95,8 @@ function mergeObjects(
         states.map((state) => state?.fields.get(name)),
       ),
     );
-  return { type: first.type, fields };
+  const isMet = states.some((state) => state?.isMet === true);
+  return { type: first.type, fields, isMet };
 }
 
 function mergeVariables(joining: Joining): Map<ts.Symbol, Value> {
@@ -220,7 +222,9 @@ function mergePresent(
           : undefined,
       );
       const object = joining.numbers.next++;
-      joining.heap.set(object, mergeObjects(joining, states));
+      const merged = mergeObjects(joining, states);
+      joining.heap.set(object, { ...merged, isMet: true });
+      for (const value of values) meet(joining, value);
       return { kind: "object", object };
     }
     case "reference": {
@@ -248,6 +252,13 @@ function mergePresent(
     case "context":
       return first;
   }
+}
+
+/** The object, if it is known behind the join, is one of two that met. */
+function meet({ heap }: Joining, value: Value | undefined): void {
+  const state = value?.kind === "object" ? heap.get(value.object) : undefined;
+  if (state !== undefined && value?.kind === "object")
+    heap.set(value.object, { ...state, isMet: true });
 }
 
 function mergeHeader(

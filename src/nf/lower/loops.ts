@@ -405,7 +405,7 @@ function headParameters(
           },
         }),
       );
-    env.heap.set(object, { type: state.type, fields });
+    env.heap.set(object, { ...state, fields });
   }
   return parameters;
 }
@@ -511,6 +511,7 @@ function sameObject(
   then: HeapObject,
   words: ReadonlySet<ValueId>,
 ): boolean {
+  if ((now.isMet ?? false) !== (then.isMet ?? false)) return false;
   return [...then.fields].every(([name, value]) => {
     const other = now.fields.get(name);
     return other !== undefined && same(other, value, words);

@@ -222,6 +222,7 @@ export function assignMember(
       assignMember(lowering, node, owner.payload, given);
       return;
     case "object":
+      mayAssign(lowering, node, owner.object);
       setField(cursor, owner.object, name, value);
       return;
     case "reference": {
@@ -260,6 +261,16 @@ export function assignMember(
   throw cannotLower(node, `\`${name}\` cannot be assigned here`);
 }
 
+/** Assigning to one of two structs that met would have to be seen through both names. */
+function mayAssign(lowering: Lowering, node: ts.Node, object: number): void {
+  if (lowering.cursor.env.heap.get(object)?.isMet !== true) return;
+  throw cannotLower(
+    node,
+    "a struct that may be one of two by now cannot be assigned to",
+    "copy it where paths meet: const mine = Name(either)",
+  );
+}
+
 export function assignIndex(
   lowering: Lowering,
   node: ts.Node,
@@ -281,6 +292,7 @@ export function assignIndex(
     return;
   }
   if (owner.kind === "object") {
+    mayAssign(lowering, node, owner.object);
     const type = lowering.cursor.env.heap.get(owner.object)?.type;
     if (
       type?.kind === "vector" &&

@@ -28,7 +28,7 @@ export function setField(
   const old = heap.get(object);
   const fields = new Map(old?.fields);
   fields.set(name, value);
-  heap.set(object, { type: old?.type, fields });
+  heap.set(object, { ...old, type: old?.type, fields });
 }
 
 /** A reference's scalar, or the reference to its part. */
