@@ -63,8 +63,6 @@ int firewall(struct xdp_md *ctx)
 		key.destination_port = l4->dest;
 		flow = bpf_map_lookup_elem(&flows, &key);
 		if (flow) {
-			if (flow->last + expiry < now)
-				flow->port = LAN;
 			flow->last = now;
 		} else {
 			struct flow first = { .last = now, .port = LAN };

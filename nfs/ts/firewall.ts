@@ -51,7 +51,6 @@ export default nf({
       if (flow === undefined) {
         flows.insert(key, { last: now, port: lan });
       } else {
-        if (u64(flow.last + config.expiry) < now) flow.port = lan;
         flow.last = now;
       }
       sendOn(eth, config.wan_mac, config.wan_next_hop);

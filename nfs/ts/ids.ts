@@ -12,8 +12,7 @@
  * Not seen: a signature that is split over packets.
  */
 import { array, drop, nf, pass, struct, u32, u64 } from "divisi/nf";
-import type { ArrayMap, Payload } from "divisi/nf";
-import { payloadOf } from "./shared/flow.ts";
+import type { ArrayMap, Payload, Verdict } from "divisi/nf";
 
 /** Places for signatures. */
 const places = 8;
@@ -21,6 +20,7 @@ const places = 8;
 const Signature = struct("signature", { value: u64, mask: u64, length: u32 });
 
 type Signatures = ArrayMap<typeof Signature>;
+type Matches = ArrayMap<typeof u64>;
 
 /** 1n where x is 0, else 0n. */
 function isZero(x: bigint): bigint {
@@ -55,6 +55,24 @@ function search(
   return found;
 }
 
+/** Drops and counts what holds a signature. */
+function inspect(
+  signatures: Signatures,
+  matches: Matches,
+  payload: Payload,
+  depth: number,
+): Verdict {
+  const found = search(signatures, payload, depth);
+  for (let place = 0; place < places; place++) {
+    if (signatures.at(place).length === 0) continue;
+    if (((found >> u64(place)) & 1n) === 0n) continue;
+    const count = matches.at(place);
+    count.value = u64(count.value + 1n);
+    return drop;
+  }
+  return pass;
+}
+
 export default nf({
   name: "ids",
   config: {
@@ -71,17 +89,12 @@ export default nf({
     const ip = pkt.ipv4;
     if (ip === undefined) return pass;
 
-    const payload = payloadOf(ip);
-    if (payload === undefined) return pass;
-
-    const found = search(signatures, payload, depth);
-    for (let place = 0; place < places; place++) {
-      if (signatures.at(place).length === 0) continue;
-      if (((found >> u64(place)) & 1n) === 0n) continue;
-      const count = matches.at(place);
-      count.value = u64(count.value + 1n);
-      return drop;
-    }
+    const tcp = ip.tcp;
+    if (tcp !== undefined)
+      return inspect(signatures, matches, tcp.payload, depth);
+    const udp = ip.udp;
+    if (udp !== undefined)
+      return inspect(signatures, matches, udp.payload, depth);
     return pass;
   },
 });

@@ -92,6 +92,7 @@ export {
   type LogSummary,
 } from "./kernel/load/verifier-log.ts";
 export { loadPortable, PortableProgram } from "./wasm/program.ts";
+export { anotherMemory, preparePortable } from "./wasm/prepare.ts";
 export type { LoadOptions } from "./wasm/prepare.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
 export { PackedPackets } from "./wasm/packed-packets.ts";
