@@ -60,20 +60,29 @@ export function sequence(
           (other) => other !== copy && sameLocation(other.from, copy.to),
         ),
     );
+    // A word put aside takes a free register as long as it waits.
+    const free = options.free.filter(
+      (register) => !isTakenBy(pending, register),
+    );
     if (ready !== undefined) {
-      out.push(...oneCopy(ready, options));
+      out.push(...oneCopy(ready, { ...options, free }));
       pending = pending.filter((copy) => copy !== ready);
       continue;
     }
     const [first] = pending;
     if (first === undefined) throw new Bug("a ring of no copies");
     // Nobody may write first.to, for somebody reads it: save that word.
-    const [register] = options.free;
+    const [register] = free;
     const aside: Location =
-      register === undefined || isTakenBy(pending, register)
+      register === undefined
         ? { kind: "slot", offset: options.scratch(0) }
         : { kind: "register", register };
-    out.push(...oneCopy({ to: aside, from: first.to }, options));
+    out.push(
+      ...oneCopy(
+        { to: aside, from: first.to },
+        { ...options, free: free.slice(1) },
+      ),
+    );
     pending = pending.map((copy) =>
       sameLocation(copy.from, first.to) ? { ...copy, from: aside } : copy,
     );
