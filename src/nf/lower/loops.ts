@@ -399,6 +399,7 @@ function headParameters(
           write: (at, changed) => {
             const now = at.heap.get(object);
             at.heap.set(object, {
+              ...now,
               type: now?.type,
               fields: new Map(now?.fields).set(field, changed),
             });
