@@ -30,6 +30,8 @@ export const mostRounds = 8192;
 /** Rounds that are walked one by one at once, and where a fixed point is coarse. */
 const fewRounds = 8;
 const someRounds = 40;
+/** So many steps are worth it for ranges that are exact. */
+const fewSteps = 3000;
 
 interface Walked {
   readonly end: Environment | undefined;
@@ -51,14 +53,16 @@ export function runLoop(
     const few = roundByRound(fewRounds);
     if (few.answer.isFinished) return accepted(walk, frame, few);
   }
+  const before = walk.steps;
   const bound = tried(walk, frame, () => fixedPoint(walk, loop, env, frame));
+  const cost = (before - walk.steps) / bound.answer.tries;
   const rounds = roundsOf(walk, loop, bound.sink);
   const isBounded = rounds !== undefined && rounds <= mostRounds;
   const isClean = bound.sink.said.size === 0;
   if (isBounded && isClean && bound.answer.isFine)
     return accepted(walk, frame, bound);
-  if (limit === undefined || limit <= 4 * someRounds) {
-    const some = roundByRound(someRounds);
+  if (rounds === undefined || rounds * cost <= fewSteps) {
+    const some = roundByRound(rounds ?? someRounds);
     if (some.answer.isFinished) return accepted(walk, frame, some);
   }
   if (!isBounded) {
@@ -163,6 +167,8 @@ interface Fixed {
   readonly end: Environment | undefined;
   /** No range jumped further than to a constant of the condition. */
   readonly isFine: boolean;
+  /** How often the body was walked. */
+  readonly tries: number;
 }
 
 /** After so many the ranges have passed all bounds many times. */
@@ -193,7 +199,8 @@ function fixedPoint(
     return wide;
   };
   let head = copyOf(start);
-  for (let count = 0; ; count++) {
+  let count = 0;
+  for (; ; count++) {
     const { answer } = tried(walk, frame, () =>
       round(walk, loop, copyOf(head), frame),
     );
@@ -208,7 +215,7 @@ function fixedPoint(
     head = joined;
   }
   const { out } = round(walk, loop, copyOf(head), frame);
-  return { end: out, isFine };
+  return { end: out, isFine, tries: count + 2 };
 }
 
 /** The constants that the condition compares with, and their neighbours. */
