@@ -127,13 +127,13 @@ export default nf({
   handle(pkt, ctx) {
     const { flows, clients } = ctx.state;
     const { max_clients, strict, bucket_expiry } = ctx.config;
-    const { now } = ctx;
     const ip = pkt.ipv4;
     if (ip === undefined) return drop;
     const l4 = ip.l4;
     if (l4 === undefined) return drop;
     if (ctx.port === lan) return out(wan);
 
+    const { now } = ctx;
     const pair = Pair({ source: ip.src, destination: ip.dst });
     const key = flowOf(ip, l4);
     const flow = flows.get(key);

@@ -38,13 +38,14 @@ export default nf({
   },
   handle(pkt, ctx) {
     const { flows } = ctx.state;
-    const { config, now } = ctx;
+    const { config } = ctx;
     const eth = pkt.eth;
     const ip = pkt.ipv4;
     if (eth === undefined || ip === undefined) return drop;
     const l4 = ip.l4;
     if (l4 === undefined) return drop;
 
+    const { now } = ctx;
     if (ctx.port === lan) {
       const key = flowOf(ip, l4);
       const flow = flows.get(key);

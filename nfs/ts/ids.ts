@@ -12,7 +12,8 @@
  * Not seen: a signature that is split over packets.
  */
 import { array, drop, nf, pass, struct, u32, u64 } from "divisi/nf";
-import type { ArrayMap, Payload, Verdict } from "divisi/nf";
+import type { ArrayMap, Payload } from "divisi/nf";
+import { payloadOf } from "./shared/flow.ts";
 
 /** Places for signatures. */
 const places = 8;
@@ -20,7 +21,15 @@ const places = 8;
 const Signature = struct("signature", { value: u64, mask: u64, length: u32 });
 
 type Signatures = ArrayMap<typeof Signature>;
-type Matches = ArrayMap<typeof u64>;
+
+/** Behind the last place with a signature. */
+function endOf(signatures: Signatures): number {
+  let end = 0;
+  for (let place = 0; place < places; place++) {
+    if (signatures.at(place).length !== 0) end = place + 1;
+  }
+  return end;
+}
 
 /** 1n where x is 0, else 0n. */
 function isZero(x: bigint): bigint {
@@ -28,13 +37,14 @@ function isZero(x: bigint): bigint {
 }
 
 /**
- * The signatures that end in one of the first `depth` bytes, a bit for each.
+ * Which of the signatures before `end` end in the first `depth` bytes: a bit for each.
  *
  * Without a branch on what is found: the verifier would follow both ways of each, for
  * each byte, beyond what it has patience for.
  */
 function search(
   signatures: Signatures,
+  end: number,
   payload: Payload,
   depth: number,
 ): bigint {
@@ -46,6 +56,7 @@ function search(
     if (byte === undefined) break;
     window = u64((window << 8n) | u64(byte));
     for (let place = 0; place < places; place++) {
+      if (place >= end) break;
       const { value, mask, length } = signatures.at(place);
       const isEqual = isZero(u64((window & mask) ^ value));
       const isEarly = u64(u64(at + 1) - u64(length)) >> 63n;
@@ -53,24 +64,6 @@ function search(
     }
   }
   return found;
-}
-
-/** Drops and counts what holds a signature. */
-function inspect(
-  signatures: Signatures,
-  matches: Matches,
-  payload: Payload,
-  depth: number,
-): Verdict {
-  const found = search(signatures, payload, depth);
-  for (let place = 0; place < places; place++) {
-    if (signatures.at(place).length === 0) continue;
-    if (((found >> u64(place)) & 1n) === 0n) continue;
-    const count = matches.at(place);
-    count.value = u64(count.value + 1n);
-    return drop;
-  }
-  return pass;
 }
 
 export default nf({
@@ -89,12 +82,19 @@ export default nf({
     const ip = pkt.ipv4;
     if (ip === undefined) return pass;
 
-    const tcp = ip.tcp;
-    if (tcp !== undefined)
-      return inspect(signatures, matches, tcp.payload, depth);
-    const udp = ip.udp;
-    if (udp !== undefined)
-      return inspect(signatures, matches, udp.payload, depth);
+    const payload = payloadOf(ip);
+    if (payload === undefined) return pass;
+
+    const end = endOf(signatures);
+    if (end === 0) return pass;
+    const found = search(signatures, end, payload, depth);
+    for (let place = 0; place < places; place++) {
+      if (signatures.at(place).length === 0) continue;
+      if (((found >> u64(place)) & 1n) === 0n) continue;
+      const count = matches.at(place);
+      count.value = u64(count.value + 1n);
+      return drop;
+    }
     return pass;
   },
 });

@@ -40,11 +40,11 @@ export default nf({
   }),
   handle(pkt, ctx) {
     const { buckets, limit } = ctx.state;
-    const { now } = ctx;
     const ip = pkt.ipv4;
     if (ip === undefined) return drop;
     if (ctx.port === lan) return out(wan);
 
+    const { now } = ctx;
     const bucket = buckets.get(ip.dst);
     if (bucket !== undefined && u64(bucket.last + limit.fill) >= now)
       return limit.take(bucket, pkt.length, now) ? out(lan) : drop;

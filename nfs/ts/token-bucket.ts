@@ -39,13 +39,13 @@ export default nf({
   },
   handle(pkt, ctx) {
     const { flows } = ctx.state;
-    const { now } = ctx;
     const eth = pkt.eth;
     const ip = pkt.ipv4;
     if (eth === undefined || ip === undefined) return drop;
     const l4 = ip.l4;
     if (l4 === undefined) return drop;
 
+    const { now } = ctx;
     const key = flowOf(ip, l4);
     const flow = flows.get(key);
     let allowed = true;

@@ -43,6 +43,7 @@ import type {
   Ports,
   ValueOf,
 } from "divisi/nf";
+import { payloadOf } from "./shared/flow.ts";
 import { lan, wan } from "./shared/ports.ts";
 
 /** The longest payload that takes part, in words of four bytes. */
@@ -69,6 +70,15 @@ function mix(fingerprint: number, word: number): number {
   return u32(product ^ (product >>> 15));
 }
 
+/**
+ * The second fingerprint's step shifts by another number: with the same one, a change
+ * of a word's top bit and of bits 31 and 16 of the next would escape both.
+ */
+function mixOther(fingerprint: number, word: number): number {
+  const product = mul32(fingerprint ^ word, 0x85eb_ca6b);
+  return u32(product ^ (product >>> 13));
+}
+
 function finish(fingerprint: number): number {
   const product = mul32(fingerprint, 0x85eb_ca6b);
   return u32(product ^ (product >>> 13));
@@ -80,20 +90,20 @@ function keyOf(ip: Ipv4Header, l4: Ports, payload: Payload): PayloadKey {
   const tcp = ip.tcp;
   if (tcp !== undefined) {
     first = mix(first, tcp.seq);
-    second = mix(second, tcp.seq);
+    second = mixOther(second, tcp.seq);
   }
   for (let at = 0; at < mostWords; at++) {
     const word = payload.u32(4 * at);
     if (word === undefined) break;
     first = mix(first, word);
-    second = mix(second, word);
+    second = mixOther(second, word);
   }
   const rest = u32(payload.length & 0xffff_fffc);
   for (let at = 0; at < 3; at++) {
     const byte = payload.u8(rest + at);
     if (byte === undefined) break;
     first = mix(first, byte);
-    second = mix(second, byte);
+    second = mixOther(second, byte);
   }
   return PayloadKey({
     source: ip.src,
@@ -123,10 +133,6 @@ function isDuplicate(
   return true;
 }
 
-function takesPart(payload: Payload): boolean {
-  return payload.length > 0 && payload.length <= 4 * mostWords;
-}
-
 export default nf({
   name: "wan-dedup",
   ports: ["lan", "wan"],
@@ -150,16 +156,14 @@ export default nf({
     const ip = pkt.ipv4;
     if (ip === undefined) return out(other);
 
-    const tcp = ip.tcp;
-    if (tcp !== undefined && takesPart(tcp.payload)) {
-      const key = keyOf(ip, tcp, tcp.payload);
-      if (isDuplicate(payloads, dropped, key)) return drop;
-    }
-    const udp = ip.udp;
-    if (udp !== undefined && takesPart(udp.payload)) {
-      const key = keyOf(ip, udp, udp.payload);
-      if (isDuplicate(payloads, dropped, key)) return drop;
-    }
+    const l4 = ip.l4;
+    const payload = payloadOf(ip);
+    if (l4 === undefined || payload === undefined) return out(other);
+    const { length } = payload;
+    if (length === 0 || length > 4 * mostWords) return out(other);
+
+    const key = keyOf(ip, l4, payload);
+    if (isDuplicate(payloads, dropped, key)) return drop;
     return out(other);
   },
 });

@@ -3,7 +3,7 @@
  * the three bytes behind the protocol are padding, always zero.
  */
 import { be16, be32, struct, u8 } from "divisi/nf";
-import type { Ipv4Header, Ports, ValueOf } from "divisi/nf";
+import type { Ipv4Header, Payload, Ports, ValueOf } from "divisi/nf";
 
 export const FlowKey = struct("flow_key", {
   source: be32,
@@ -46,4 +46,13 @@ export function mayBegin(ip: Ipv4Header): boolean {
 export function isLast(ip: Ipv4Header): boolean {
   const tcp = ip.tcp;
   return tcp !== undefined && tcp.isFin;
+}
+
+/** What TCP or UDP carries: from behind its header to the end of the frame. */
+export function payloadOf(ip: Ipv4Header): Payload | undefined {
+  const tcp = ip.tcp;
+  if (tcp !== undefined) return tcp.payload;
+  const udp = ip.udp;
+  if (udp !== undefined) return udp.payload;
+  return undefined;
 }
