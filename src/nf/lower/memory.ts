@@ -186,7 +186,7 @@ export function scalarParts(
     ];
   }
   const size = sizeOf(type.size);
-  if (type.order === "native") return [{ offset, size, word }];
+  if (type.order === "native" || size === 1) return [{ offset, size, word }];
   const swapped = writer.unary(cursor.block, swapOf(size), word);
   return [{ offset, size, word: swapped }];
 }
