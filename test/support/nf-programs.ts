@@ -8,8 +8,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random, toHex } from "#base";
-import { IrMachine, createState, packetRandom, type State } from "#interp";
+import { lowerProgram } from "#codegen";
+import { loadPortable } from "#engine";
+import {
+  BytecodeMachine,
+  IrMachine,
+  createState,
+  packetRandom,
+  type MapEntry,
+  type Outcome,
+  type PacketInput,
+} from "#interp";
 import type { IrProgram } from "#ir";
+import type { ProgramSpec } from "#isa";
 import { checkNf, loadNf, lowerNf, type LoweredNf } from "#nf";
 import { buildFrame, type FrameSpec } from "#packet";
 import * as library from "divisi/nf";
@@ -20,6 +31,16 @@ export interface NfProgram {
   readonly lowered: LoweredNf;
   /** What its file exports, as plain JavaScript. */
   readonly nf: library.AnyNf;
+}
+
+/** The checker's errors, by line. */
+export class NfRefused extends Error {
+  readonly lines: readonly number[];
+
+  constructor(lines: readonly number[], message: string) {
+    super(message);
+    this.lines = lines;
+  }
 }
 
 /** Several files by name; the first is the network function. */
@@ -49,7 +70,8 @@ export async function compileText(
   const { diagnostics, facts } = checkNf(loaded);
   const said = diagnostics.filter((one) => one.severity === "error");
   if (loaded.kind === "failed" || said.length > 0)
-    throw new Error(
+    throw new NfRefused(
+      said.map((one) => one.start.line),
       said
         .map(
           (one) =>
@@ -103,6 +125,62 @@ export interface Trial {
   readonly frame?: (random: Random) => Uint8Array;
   /** Maps are compared behind every so many packets, and in the end. Default 1. */
   readonly every?: number;
+  /** Default `ir`: the interpreter of the intermediate representation. */
+  readonly engine?: EngineName;
+}
+
+/** Something that runs the lowered program. */
+interface Runs {
+  readonly run: (input: PacketInput) => Outcome;
+  readonly load: (map: string, entries: readonly MapEntry[]) => void;
+  readonly entries: (map: string) => readonly MapEntry[];
+}
+
+export type EngineName = "ir" | "bytecode" | "portable";
+
+const engines: Readonly<Record<EngineName, (program: IrProgram) => Runs>> = {
+  ir: (program) => {
+    const state = createState(program.maps);
+    const machine = new IrMachine(program, state);
+    return {
+      run: (input) => machine.run(input),
+      load: (map, entries) => {
+        state.load(map, entries);
+      },
+      entries: (map) => state.entries(map),
+    };
+  },
+  bytecode: (program) => {
+    const state = createState(program.maps);
+    const machine = new BytecodeMachine(specOf(program), state);
+    return {
+      run: (input) => machine.run(input),
+      load: (map, entries) => {
+        state.load(map, entries);
+      },
+      entries: (map) => state.entries(map),
+    };
+  },
+  portable: (program) => {
+    const loaded = loadPortable(specOf(program), {});
+    return {
+      run: (input) => {
+        const [outcome] = loaded.run([input]);
+        if (outcome === undefined) throw new Error("no outcome");
+        return outcome;
+      },
+      load: (map, entries) => {
+        loaded.load(map, entries);
+      },
+      entries: (map) => loaded.entries(map),
+    };
+  },
+};
+
+function specOf(program: IrProgram): ProgramSpec {
+  const { name, file, type, maps } = program;
+  const functions = lowerProgram(program);
+  return { name, file, type, section: "xdp", license: "GPL", functions, maps };
 }
 
 /** The first difference between plain JavaScript and a machine; undefined: none. */
@@ -112,10 +190,13 @@ export function disagreement(
   program: IrProgram = lowered.program,
 ): string | undefined {
   const random = new Random(trial.seed);
-  const state = createState(program.maps, { contents: devices(nf) });
-  const machine = new IrMachine(program, state);
+  const machine = engines[trial.engine ?? "ir"](program);
   const plain = library.open(nf);
-  load(state, plain);
+  for (const [name, entries] of Object.entries({
+    ...devices(nf),
+    ...plain.contents(),
+  }))
+    machine.load(name, entries);
   const frameOf = trial.frame ?? randomFrame;
   let now = 1_000_000_000n;
   for (let at = 0; at < trial.packets; at++) {
@@ -160,7 +241,7 @@ export function disagreement(
     const isLast = at === trial.packets - 1;
     const contents =
       isLast || (at + 1) % (trial.every ?? 1) === 0
-        ? contentsDifference(plain.contents(), state)
+        ? contentsDifference(plain.contents(), machine.entries)
         : undefined;
     if (contents !== undefined) return `${where}: ${contents}`;
   }
@@ -187,22 +268,13 @@ function devices(
   };
 }
 
-/** What the plain run starts with. */
-function load(
-  state: State,
-  plain: library.Instance<library.Config, library.State>,
-): void {
-  for (const [name, entries] of Object.entries(plain.contents()))
-    state.load(name, entries);
-}
-
 function contentsDifference(
   want: ReturnType<library.Instance<library.Config, library.State>["contents"]>,
-  state: State,
+  entriesOf: (map: string) => readonly MapEntry[],
 ): string | undefined {
   for (const [name, entries] of Object.entries(want)) {
     const wanted = entries.map(entryText).sort();
-    const got = state.entries(name).map(entryText).sort();
+    const got = entriesOf(name).map(entryText).sort();
     const at = wanted.findIndex((text, index) => text !== got[index]);
     if (at >= 0 || wanted.length !== got.length)
       return `map ${name}\n${wanted[at] ?? "nothing"}\n${got[at] ?? "nothing"}`;
@@ -229,7 +301,7 @@ function verdictText(verdict: library.Verdict): string {
   }
 }
 
-function outcomeText(got: ReturnType<IrMachine["run"]>): string {
+function outcomeText(got: Outcome): string {
   const { verdict, redirect } = got;
   if (verdict !== 4)
     return ["aborted", "drop", "pass", "tx"][verdict] ?? String(verdict);

@@ -38,7 +38,9 @@ export function randomNf(random: Random, count: number): string[] {
 
 /** The file around the functions. */
 export function nfText(functions: readonly string[]): string {
-  const names = functions.map((text) => /^function (\w+)/.exec(text)?.[1] ?? "");
+  const names = functions.map(
+    (text) => /^function (\w+)/.exec(text)?.[1] ?? "",
+  );
   return `import { array, be16, be32, counter, div, drop, hash, hashMap, i16, i32, i64, i8, max, min, mul32, nf, out, pass, struct, tx, u16, u32, u64, u8, vector } from "divisi/nf";
 import type { ArrayMap, Counter, HashMap, Packet, ValueOf } from "divisi/nf";
 
@@ -95,9 +97,7 @@ ${names.map((name, at) => `    results.at(${at}).value = u64(${name}(pkt, cells,
 function randomFunction(random: Random, at: number): string {
   const maker = new Maker(random);
   const body = maker.block(3 + random.below(5), 0);
-  const result = random.chance(0.7)
-    ? maker.number(2).text
-    : maker.big(2).text;
+  const result = random.chance(0.7) ? maker.number(2).text : maker.big(2).text;
   return `function random${at}(pkt: Packet, cells: Cells, table: Table, events: Counter, a: number, b: number, c: number, d: number, s: number, port: number, x: bigint, y: bigint, now: bigint) {
 ${body}
   return u64(${result});
@@ -306,7 +306,21 @@ class Maker {
     const leaf = (): Expression => {
       const known = this.#variables.filter(({ big }) => !big);
       if (random.chance(0.3)) {
-        const value = BigInt(random.pick([0, 1, 2, 7, 31, 255, 1000, 65_535, 2 ** 31, 2 ** 32 - 1, 3]));
+        const value = BigInt(
+          random.pick([
+            0,
+            1,
+            2,
+            7,
+            31,
+            255,
+            1000,
+            65_535,
+            2 ** 31,
+            2 ** 32 - 1,
+            3,
+          ]),
+        );
         return { text: String(value), low: value, high: value };
       }
       return random.pick(known);
@@ -334,13 +348,21 @@ class Maker {
       case 2:
         return kept(`${a.text} - ${b.text}`, a.low - b.high, a.high - b.low);
       case 3: {
-        const ends = [a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high];
+        const ends = [
+          a.low * b.low,
+          a.low * b.high,
+          a.high * b.low,
+          a.high * b.high,
+        ];
         return kept(`${a.text} * ${b.text}`, least(ends), greatest(ends));
       }
       case 4:
         return { text: `mul32(${a.text}, ${b.text})`, ...uint32 };
       case 5:
-        return { text: `(${word(a)} ${random.pick(["&", "|", "^"])} ${word(b)})`, ...int32 };
+        return {
+          text: `(${word(a)} ${random.pick(["&", "|", "^"])} ${word(b)})`,
+          ...int32,
+        };
       case 6:
         return { text: `(${word(a)} >>> ${random.below(32)})`, ...uint32 };
       case 7:
@@ -377,7 +399,10 @@ class Maker {
           : { text: `list[${word(a)} & 7]`, low: 0n, high: 250n };
       default:
         return random.chance(0.5)
-          ? { text: `hash(Pair, { first: ${word(a)}, second: ${signed(b)} }, 5)`, ...uint32 }
+          ? {
+              text: `hash(Pair, { first: ${word(a)}, second: ${signed(b)} }, 5)`,
+              ...uint32,
+            }
           : { text: `u32(${this.big(1).text})`, ...uint32 };
     }
   }
@@ -387,7 +412,15 @@ class Maker {
     const { random } = this;
     if (depth === 0 || random.chance(0.2)) {
       if (random.chance(0.3)) {
-        const value = random.pick([0n, 1n, 63n, 255n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n]);
+        const value = random.pick([
+          0n,
+          1n,
+          63n,
+          255n,
+          2n ** 32n,
+          2n ** 63n,
+          2n ** 64n - 1n,
+        ]);
         return { text: `${value}n`, low: value, high: value };
       }
       return random.pick(this.#variables.filter(({ big }) => big));
@@ -420,7 +453,10 @@ class Maker {
       return "c < 9";
     }
     if (depth > 0 && random.chance(0.4)) {
-      const [left, right] = [this.condition(depth - 1), this.condition(depth - 1)];
+      const [left, right] = [
+        this.condition(depth - 1),
+        this.condition(depth - 1),
+      ];
       return random.pick([
         `(${left} && ${right})`,
         `(${left} || ${right})`,
