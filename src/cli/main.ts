@@ -16,9 +16,14 @@ import { writeReport } from "./report-file.ts";
 
 const fromUser = ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"] as const;
 
+// A compile is over before optimised code pays: making it takes a third of the time.
+const engineFlags =
+  process.argv[2] === "build" ? ["--no-opt", "--max-semi-space-size=64"] : [];
+
 const child = spawn(
   process.execPath,
   [
+    ...engineFlags,
     ...process.execArgv,
     new URL("./command-line.js", import.meta.url).pathname,
     ...process.argv.slice(2),
