@@ -462,6 +462,21 @@ test("wan-dedup: TCP repeats by sequence number; long payloads pass", () => {
   ]);
 });
 
+test("wan-dedup: what one fingerprint cannot tell apart the other can", () => {
+  // The top bit of a word, and what the first fingerprint makes of it one word later.
+  const words_ = (...list: number[]): FrameSpec => {
+    const payload = new Uint8Array(4 * list.length);
+    for (const [at, word] of list.entries())
+      new DataView(payload.buffer).setUint32(4 * at, word);
+    return udp(there, { payload });
+  };
+  expectRun(load("wan-dedup"), [
+    [lan, 0n, words_(1, 2, 3), "out 1"],
+    [lan, 0n, words_(0x80000001, 0x80010002, 3), "out 1"],
+    [lan, 0n, words_(0x80000001, 0x80040002, 3), "out 1"],
+  ]);
+});
+
 test("wan-dedup: full forgets nothing alive, and reuses what expired", () => {
   const dedup = load("wan-dedup", { set: { capacity: "1", expiry: "100" } });
   // prettier-ignore

@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, normalize } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
 import type { MapContents } from "../proof/index.ts";
 import { codeFrame } from "./code-frame.ts";
@@ -47,9 +47,11 @@ export async function objectFile(
 
 /** Imports are read as the compiler asks for them. */
 async function compileTypescript(
-  path: string,
+  given: string,
   words: Words,
 ): Promise<ObjectFile> {
+  // Imports of ./x.ts are named without the dot, and so is it.
+  const path = normalize(given);
   for (const flag of ["entry", "type"])
     if (isSet(words, flag))
       throw usage(
