@@ -20,9 +20,12 @@ const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
   jslt: "jsge",
 };
 
-export function layOut(given: readonly PlacedBlock[]): PlacedCode {
+/** Past blocks that only jump on; a branch whose ways meet is a jump. */
+export function shortened(
+  given: readonly PlacedBlock[],
+): readonly PlacedBlock[] {
   const through = threads(given);
-  const blocks = given.map(({ code, end }): PlacedBlock => {
+  return given.map(({ code, end }): PlacedBlock => {
     switch (end.kind) {
       case "jump": {
         const to = through(end.to);
@@ -45,6 +48,10 @@ export function layOut(given: readonly PlacedBlock[]): PlacedCode {
         return { code, end };
     }
   });
+}
+
+export function layOut(given: readonly PlacedBlock[]): PlacedCode {
+  const blocks = shortened(given);
   const kept = inOrder(blocks);
   const out: Placed[] = [];
   const starts: number[] = [];
