@@ -35,7 +35,6 @@ export type {
   ValueType,
 } from "./program.ts";
 export { verifyIr } from "./verify.ts";
-export { foldBranch } from "./word.ts";
 export { packetBounds, type PacketBounds } from "./packet-bounds.ts";
 export { simplify } from "./simplify.ts";
 export { inlineCalls, type InlineOptions } from "./inline.ts";

@@ -13,17 +13,24 @@ import type { ObjectUnderTest, VariantUnderTest } from "./nf-trial.ts";
 
 export const nfNames = Object.keys(nfCases);
 
+type Configured = Pick<ObjectUnderTest, "program" | "btf">;
+
 /** The program of an object under a setting. */
 function configured(
   bytes: Uint8Array,
   file: string,
   { set = {}, sizes = {} }: Variant,
-): ProgramSpec {
+): Configured {
   let object = readObject(bytes, file);
   for (const [name, value] of Object.entries(set))
     object = setVariable(object, name, value);
   const program = programSpec(object);
-  return { ...program, maps: program.maps.map((map) => sized(map, sizes)) };
+  const maps = program.maps.map((map) => sized(map, sizes));
+  const { btf } = object;
+  return {
+    program: { ...program, maps },
+    ...(btf === undefined ? {} : { btf }),
+  };
 }
 
 function sized(map: MapSpec, sizes: Readonly<Record<string, number>>): MapSpec {
@@ -44,17 +51,21 @@ export async function objectsOf(
 ): Promise<readonly ObjectUnderTest[]> {
   const bytes = await compiled(name, variant.set ?? {});
   const { sizes = {} } = variant;
-  const program = configured(bytes, `nfs/ts/${name}.ts`, { name: "", sizes });
+  const own = configured(bytes, `nfs/ts/${name}.ts`, { name: "", sizes });
   return [
-    { language: "C", program: programOf(name, variant) },
-    { language: "TypeScript", program },
+    { language: "C", ...objectOfC(name, variant) },
+    { language: "TypeScript", ...own },
   ];
+}
+
+function objectOfC(name: string, variant: Variant): Configured {
+  const file = `nfs/c/${name}.o`;
+  return configured(readFileSync(join(root, file)), file, variant);
 }
 
 /** The C object's program. */
 export function programOf(name: string, variant: Variant): ProgramSpec {
-  const file = `nfs/c/${name}.o`;
-  return configured(readFileSync(join(root, file)), file, variant);
+  return objectOfC(name, variant).program;
 }
 
 export async function variantsOf(name: string): Promise<VariantUnderTest[]> {

@@ -20,12 +20,9 @@ const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
   jslt: "jsge",
 };
 
-/** Past blocks that only jump on; a branch whose ways meet is a jump. */
-export function shortened(
-  given: readonly PlacedBlock[],
-): readonly PlacedBlock[] {
+export function layOut(given: readonly PlacedBlock[]): PlacedCode {
   const through = threads(given);
-  return given.map(({ code, end }): PlacedBlock => {
+  const blocks = given.map(({ code, end }): PlacedBlock => {
     switch (end.kind) {
       case "jump": {
         const to = through(end.to);
@@ -48,10 +45,6 @@ export function shortened(
         return { code, end };
     }
   });
-}
-
-export function layOut(given: readonly PlacedBlock[]): PlacedCode {
-  const blocks = shortened(given);
   const kept = inOrder(blocks);
   const out: Placed[] = [];
   const starts: number[] = [];

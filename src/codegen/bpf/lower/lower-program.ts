@@ -2,7 +2,6 @@
  * Lowering: IR to functions of instructions, with registers and a stack frame.
  *
  *   wholeWords  words that travel in parts are put together
- *   threadBranches  branches whose answer is known on some way are passed by
  *   select      low code: instructions over virtual registers
  *   findLives   when each virtual register is wanted
  *   groups      parameters of blocks joined with their arguments
@@ -26,7 +25,6 @@ import { allocate } from "./linear-scan.ts";
 import { select } from "./select.ts";
 import { checkStackDepth } from "./stack-depth.ts";
 import { StackSlots } from "./stack-slots.ts";
-import { threadBranches } from "./thread-branches.ts";
 import { tidy } from "./tidy.ts";
 import { wholeWords } from "./whole-words.ts";
 
@@ -63,9 +61,7 @@ function lowerFunction(
   fn: IrFunction,
   { instructionSet = "v3" }: LowerOptions,
 ): Omit<FunctionSpec, keyof FunctionFacts> {
-  const low = select(threadBranches(wholeWords(fn)), {
-    isV4: instructionSet === "v4",
-  });
+  const low = select(wholeWords(fn), { isV4: instructionSet === "v4" });
   const lives = findLives(low);
   const shared = groups(low, lives);
   allocate(low, lives, shared);

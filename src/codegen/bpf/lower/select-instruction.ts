@@ -60,9 +60,6 @@ export function selectInstruction(
       return to.list;
     case "load": {
       const { size, signed, acquire = false } = instruction;
-      // Where the kernel lets it be done, it has no effect.
-      if (dst === undefined && !acquire && isKnown(fn, instruction.address))
-        return [];
       const { base, offset } = operands.address(
         instruction.address,
         instruction.offset,
@@ -147,12 +144,6 @@ export function selectInstruction(
       return to.list;
     }
   }
-}
-
-/** Memory that is there whenever the verifier lets it be read. */
-function isKnown(fn: IrFunction, address: ValueId): boolean {
-  const type = fn.values[address];
-  return type?.kind === "pointer" && type.region.kind !== "unknown";
 }
 
 /** Memory into which kernels of all ages let a constant be stored. */

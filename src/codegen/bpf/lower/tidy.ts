@@ -8,7 +8,6 @@
  */
 import type { Instruction, InstructionKind } from "../../../isa/index.ts";
 import { endTargets, type PlacedBlock, type PlacedEnd } from "./emit.ts";
-import { shortened } from "./layout.ts";
 import { MachineLiveness } from "./machine-liveness.ts";
 import type { Placed } from "./parallel-copy.ts";
 
@@ -17,8 +16,7 @@ export function tidy(
   slots: readonly number[],
 ): readonly PlacedBlock[] {
   const liveness = new MachineLiveness(slots);
-  const short = withoutDead(shortened(blocks), liveness);
-  return withoutTwins(hoisted(short, liveness));
+  return withoutTwins(hoisted(withoutDead(blocks, liveness), liveness));
 }
 
 /** Can it go when nobody wants what it writes? */

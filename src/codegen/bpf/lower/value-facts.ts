@@ -36,13 +36,10 @@ export function valueFacts(fn: IrFunction): ValueFacts {
   const count = (value: ValueId): void => {
     uses[value] = (uses[value] ?? 0) + 1;
   };
-  // Constants of blocks that nothing leads to any more may be used still.
-  for (const block of fn.blocks)
-    for (const instruction of block.instructions)
-      if ("result" in instruction)
-        definitions[instruction.result] = instruction;
   for (const block of order) {
     for (const instruction of block.instructions) {
+      if ("result" in instruction)
+        definitions[instruction.result] = instruction;
       for (const value of operandsOf(instruction)) count(value);
       if ("address" in instruction)
         addressUses[instruction.address] =
@@ -70,12 +67,10 @@ function knownBits(fn: IrFunction, order: readonly Block[]): Uint8Array {
   const bits = new Uint8Array(fn.values.length);
   for (const param of fn.params) bits[param] = 64;
   const constants: (bigint | undefined)[] = fn.values.map(() => undefined);
-  for (const block of fn.blocks)
+  for (const block of order)
     for (const instruction of block.instructions)
-      if (instruction.kind === "const") {
+      if (instruction.kind === "const")
         constants[instruction.result] = instruction.value;
-        bits[instruction.result] = bitsOf(instruction, none);
-      }
   const look = {
     bits: (value: ValueId): number => bits[value] ?? 64,
     constant: (value: ValueId): bigint | undefined => constants[value],
@@ -102,8 +97,6 @@ function knownBits(fn: IrFunction, order: readonly Block[]): Uint8Array {
   }
   return bits;
 }
-
-const none: Look = { bits: () => 64, constant: () => undefined };
 
 interface Look {
   readonly bits: (value: ValueId) => number;

@@ -74,6 +74,19 @@ test("a loop back to the first instruction keeps the arguments", () => {
   ]);
 });
 
+test("only what points into the stack says how deep it is", () => {
+  const lines = entryOf(`
+      r2 = r10
+      r2 += -24
+      r4 = 7
+      r4 += -100000
+      r0 = *(u32 *)(r1 + 12)
+      r3 = r2
+      r3 += -8
+      exit`);
+  equal(lines?.[0], "*(u64 *)(r10 - 32) = r2");
+});
+
 test("what cannot be done is left alone", () => {
   // The whole stack is in use.
   equal(

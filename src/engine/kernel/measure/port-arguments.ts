@@ -115,23 +115,88 @@ function isPortLoad(
   );
 }
 
-/** No constant place on the stack lies deeper: every negative constant counts as one. */
+/**
+ * No place on the stack lies deeper: every negative constant that is added to what may
+ * point into it counts as one.
+ */
 function stackDepth(instructions: readonly Instruction[]): number {
+  const pointers = framePointers(instructions);
   let depth = 0;
   const reach = (offset: number): void => {
     if (offset < 0) depth = Math.min(stackSize, Math.max(depth, -offset));
   };
-  for (const instruction of instructions)
+  for (const [at, instruction] of instructions.entries()) {
+    const held = pointers[at] ?? none;
     if ("offset" in instruction && "base" in instruction) {
-      if (instruction.base === 10) reach(instruction.offset);
+      const { base, offset } = instruction;
+      if (base === 10) reach(offset);
+      // From a place that is not known.
+      else if (offset < 0 && held.has(base)) reach(-stackSize);
     } else if (
       instruction.kind === "alu" &&
-      instruction.src.kind === "immediate"
+      instruction.src.kind === "immediate" &&
+      held.has(instruction.dst)
     ) {
       if (instruction.op === "add") reach(instruction.src.value);
       if (instruction.op === "sub") reach(-instruction.src.value);
     }
+  }
   return depth;
+}
+
+const none: ReadonlySet<number> = new Set();
+
+/** Registers that may point into the stack before each instruction, r10 aside. */
+function framePointers(
+  instructions: readonly Instruction[],
+): readonly (ReadonlySet<number> | undefined)[] {
+  const before: (ReadonlySet<number> | undefined)[] = instructions.map(
+    () => undefined,
+  );
+  const work: number[] = [];
+  const reach = (at: number, held: ReadonlySet<number>): void => {
+    const known = before[at];
+    const met = known === undefined ? held : new Set([...known, ...held]);
+    if (known !== undefined && met.size === known.size) return;
+    before[at] = met;
+    work.push(at);
+  };
+  reach(0, none);
+  for (let at = work.pop(); at !== undefined; at = work.pop()) {
+    const instruction = instructions[at];
+    if (instruction === undefined || instruction.kind === "exit") continue;
+    const after = afterwards(instruction, before[at] ?? none);
+    const target = targetOf(instruction);
+    if (target !== undefined && target < instructions.length)
+      reach(target, after);
+    if (instruction.kind !== "jump" && at + 1 < instructions.length)
+      reach(at + 1, after);
+  }
+  return before;
+}
+
+function afterwards(
+  instruction: Instruction,
+  held: ReadonlySet<number>,
+): ReadonlySet<number> {
+  const after = new Set(held);
+  const isHeld = (register: number): boolean =>
+    register === 10 || held.has(register);
+  if (instruction.kind === "alu") {
+    const { op, dst, src } = instruction;
+    const isFrom = src.kind === "register" && isHeld(src.register);
+    if (op === "mov" && !isFrom) after.delete(dst);
+    else if (isFrom) after.add(dst);
+  } else if (instruction.kind === "load") {
+    // What was spilled may have been such a pointer.
+    const { size, base, dst } = instruction;
+    if (size === 8 && isHeld(base)) after.add(dst);
+    else after.delete(dst);
+  } else if (instruction.kind === "load-wide" || instruction.kind === "endian")
+    after.delete(instruction.dst);
+  else if (instruction.kind === "call")
+    for (let register = 0; register <= 5; register++) after.delete(register);
+  return after;
 }
 
 /** What surely holds the context before each instruction. */
