@@ -8,6 +8,6 @@ export default nf({
   name: "nop",
   ports: ["lan", "wan"],
   handle(_pkt, ctx) {
-    return ctx.port === lan ? out(wan) : out(lan);
+    return out(ctx.port === lan ? wan : lan);
   },
 });

@@ -56,6 +56,8 @@ export interface Environment {
   readonly behind: Map<ValueId, number>;
   readonly headers: Map<string, Value>;
   clock: Clock;
+  /** Index of the port that the frame came from, where it is asked for. */
+  port: Value | undefined;
 }
 
 export interface LoadedWord {
@@ -83,6 +85,7 @@ export function emptyEnvironment(): Environment {
     behind: new Map(),
     headers: new Map(),
     clock: { kind: "unread" },
+    port: undefined,
   };
 }
 
@@ -96,6 +99,7 @@ export function copyEnvironment(env: Environment): Environment {
     behind: new Map(env.behind),
     headers: new Map(env.headers),
     clock: env.clock,
+    port: env.port,
   };
 }
 

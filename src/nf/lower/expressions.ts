@@ -140,6 +140,11 @@ function propertyAccess(
   const { ts, cursor } = lowering;
   const name = node.name.text;
   const isChain = (node.flags & ts.NodeFlags.OptionalChain) !== 0;
+  if (name === "port" && isContext(lowering, node.expression))
+    return cursor.paths.map((path) => ({
+      path,
+      value: path.env.port ?? constantValue(0),
+    }));
   if (!isChain) {
     const owner = lowering.value(node.expression);
     return readMember(lowering, node, owner, name);
@@ -153,6 +158,19 @@ function propertyAccess(
     return readMember(lowering, node, value, name);
   });
   return [...found, ...absent];
+}
+
+/** `ctx.port` differs between open paths, and is asked on each for itself. */
+function isContext(
+  { ts, cursor, program }: Lowering,
+  node: ts.Expression,
+): boolean {
+  if (!ts.isIdentifier(node) || cursor.isClosed) return false;
+  const symbol = program.symbolOf(node);
+  return cursor.paths.every(
+    ({ env }) =>
+      symbol !== undefined && env.variables.get(symbol)?.kind === "context",
+  );
 }
 
 function prefix(

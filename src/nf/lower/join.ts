@@ -60,8 +60,15 @@ export function joinOutcomes(
     joining,
     outcomes.map((outcome) => outcome.value),
   );
+  const ports = paths.map((path) => path.env.port);
+  const port = ports.every((one) => one !== undefined)
+    ? merge(joining, ports)
+    : undefined;
   return {
-    path: { block, env: { ...mergeFacts(joining), variables, heap, headers } },
+    path: {
+      block,
+      env: { ...mergeFacts(joining), variables, heap, headers, port },
+    },
     value,
   };
 }

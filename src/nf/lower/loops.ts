@@ -13,21 +13,25 @@ import type { ts } from "../front/typescript-api.ts";
 import { assigned } from "./assigned.ts";
 import { readClock, settleClock } from "./clock.ts";
 import { branch } from "./conditions.ts";
+import { type Environment, type Path, copyEnvironment } from "./environment.ts";
 import {
-  type Environment,
-  type HeapObject,
-  type Path,
-  copyEnvironment,
-} from "./environment.ts";
+  Unfollowed,
+  type Changes,
+  type Growth,
+  type Parameter,
+  found,
+  mustHide,
+} from "./loop-changes.ts";
 import {
   type Frame,
   type Lowering,
   type Target,
   cannotLower,
 } from "./lowering.ts";
+import { hide, patience, unknownZero } from "./patience.ts";
 import { constantWord, scalarRange } from "./scalars.ts";
 import { resume, unroll } from "./unroll.ts";
-import { type Scalar, type Value, sameValue } from "./value.ts";
+import type { Scalar, Value } from "./value.ts";
 
 /** A loop of at most so many rounds over a body of at most so many nodes is unrolled. */
 /** Constant lists may be longer: there is no other way to walk them. */
@@ -81,28 +85,7 @@ interface LoopParts {
   readonly testsLast: boolean;
 }
 
-interface Growth {
-  readonly low: bigint;
-  readonly high: bigint;
-  readonly wide: boolean;
-}
-
 /** What is given up or made a parameter at the head of a loop. */
-interface Changes {
-  readonly variables: Set<ts.Symbol>;
-  readonly objects: Set<number>;
-  /** Variables and fields whose range grew; at the second time they may be anything of their sign. */
-  readonly ranges: Map<string, Growth>;
-  readonly loads: Set<string>;
-  readonly slots: Set<number>;
-  readonly headers: Set<string>;
-  clock: boolean;
-  /** Paths meet in its body: see `patience` below. */
-  joins: boolean;
-  /** What the verifier is not to know exactly: see `hidden` below. */
-  readonly hidden: Set<string>;
-}
-
 function lowerLoop(lowering: Lowering, node: ts.Node, parts: LoopParts): void {
   const { cursor, writer } = lowering;
   settleClock(lowering);
@@ -171,14 +154,6 @@ function snapshot(lowering: Lowering): () => void {
     frame.scope = scope;
     lowering.clockWanted = clockWanted;
   };
-}
-
-interface Parameter {
-  readonly read: (env: Environment) => Value | undefined;
-  readonly write: (env: Environment, value: Value) => void;
-  /** What the body knows it by. */
-  word: ValueId;
-  readonly name: string;
 }
 
 /** False: something else changes, and is now in `changes`. */
@@ -261,72 +236,14 @@ function attempt(
  * exactly, so that the states of two rounds are soon the same (6.9). The time that
  * it watches over is never used up by a loop that ends.
  */
-function patience(lowering: Lowering): readonly Path[] {
-  const { cursor, writer } = lowering;
-  const late = cursor.fork();
-  const on = cursor.fork();
-  writer.mayGoto(cursor.block, late.block, on.block);
-  cursor.paths = [on];
-  return [late];
-}
-
 /**
  * Counters, and what is chosen among constants, are hidden from the verifier: what
  * it knows exactly and has used for a decision it does not forget, and then no two
  * rounds are the same. Hidden is a sum with a zero of which it does not know that it
  * is one: a word that it does not know, exclusive-or itself.
  */
-function hide(
-  { cursor, writer }: Lowering,
-  parameter: Parameter,
-  zero: ValueId,
-): void {
-  const value = parameter.read(cursor.env);
-  if (value?.kind !== "scalar") return;
-  const word = writer.binary(cursor.block, "add", value.word, zero);
-  parameter.word = word;
-  parameter.write(cursor.env, { ...value, word });
-}
-
 /** Offset of rx_queue_index in struct xdp_md. */
-const contextQueue = 16;
-
 /** Undefined where no word is at hand. */
-function unknownZero(lowering: Lowering): ValueId | undefined {
-  if (lowering.zero !== undefined) return lowering.zero;
-  const { cursor, writer, packet } = lowering;
-  const [first] = lowering.arguments;
-  const word =
-    packet === undefined
-      ? first
-      : writer.load(cursor.block, packet.context, contextQueue, 4);
-  return word === undefined
-    ? undefined
-    : writer.binary(cursor.block, "xor", word, word);
-}
-
-function mustHide(
-  { writer }: Lowering,
-  back: Path,
-  parameters: readonly Parameter[],
-  { hidden }: Changes,
-): boolean {
-  const before = hidden.size;
-  for (const { read, word, name } of parameters) {
-    const value = read(back.env);
-    if (value?.kind === "constant") hidden.add(name);
-    if (value?.kind !== "scalar" || value.word === word) continue;
-    const made = writer.definition(value.word);
-    const isChosen = made === undefined;
-    const isCounted =
-      made?.kind === "binary" &&
-      (made.op === "add" || made.op === "sub") &&
-      writer.constantOf(made.right) !== undefined;
-    if (isChosen || isCounted) hidden.add(name);
-  }
-  return hidden.size > before;
-}
-
 function wordIn(lowering: Lowering, block: number, value: Value): ValueId {
   if (value.kind === "scalar") return value.word;
   if (value.kind === "reference") return value.pointer;
@@ -437,95 +354,6 @@ function ranged(
   };
 }
 
-interface Expected {
-  readonly parameters: readonly Parameter[];
-  readonly changes: Changes;
-  readonly writer: Lowering["writer"];
-}
-
 /** What no parameter can carry around the loop. */
-class Unfollowed extends Error {}
-
 /** Looks for what the head did not expect at the back edge; true: there was something. */
-function found(
-  back: Environment,
-  head: Environment,
-  { parameters, changes }: Expected,
-): boolean {
-  let more = false;
-  const words = new Set(parameters.map((parameter) => parameter.word));
-  for (const { read, name } of parameters) {
-    const [now, then] = [read(back), read(head)];
-    if (now === undefined || then?.kind !== "scalar") continue;
-    const range = scalarRange(now);
-    if (range.low >= then.low && range.high <= then.high) continue;
-    const before = changes.ranges.get(name);
-    if (before?.wide === true) continue;
-    changes.ranges.set(name, {
-      low: range.low < then.low ? range.low : then.low,
-      high: range.high > then.high ? range.high : then.high,
-      wide: before !== undefined,
-    });
-    more = true;
-  }
-  for (const [symbol, value] of head.variables) {
-    const now = back.variables.get(symbol);
-    if (now === undefined || same(now, value, words)) continue;
-    if (changes.variables.has(symbol)) throw new Unfollowed(symbol.name);
-    changes.variables.add(symbol);
-    more = true;
-  }
-  for (const [object, state] of head.heap) {
-    const now = back.heap.get(object);
-    if (now === undefined || sameObject(now, state, words)) continue;
-    if (changes.objects.has(object)) throw new Unfollowed("an object");
-    changes.objects.add(object);
-    more = true;
-  }
-  for (const [key, load] of head.loads)
-    if (back.loads.get(key)?.word !== load.word) {
-      changes.loads.add(key);
-      more = true;
-    }
-  for (const [slot, held] of head.slots) {
-    const now = back.slots.get(slot);
-    const kept = [...held].every(([offset, part]) => {
-      const other = now?.get(offset);
-      return other?.size === part.size && other.word === part.word;
-    });
-    if (!kept) {
-      changes.slots.add(slot);
-      more = true;
-    }
-  }
-  for (const [name, value] of head.headers) {
-    const now = back.headers.get(name);
-    if (now !== undefined && sameValue(now, value)) continue;
-    changes.headers.add(name);
-    more = true;
-  }
-  return more;
-}
-
-function sameObject(
-  now: HeapObject,
-  then: HeapObject,
-  words: ReadonlySet<ValueId>,
-): boolean {
-  if ((now.isMet ?? false) !== (then.isMet ?? false)) return false;
-  return [...then.fields].every(([name, value]) => {
-    const other = now.fields.get(name);
-    return other !== undefined && same(other, value, words);
-  });
-}
-
 /** The same, or a parameter of the head, which may differ. */
-function same(now: Value, then: Value, words: ReadonlySet<ValueId>): boolean {
-  if (then.kind === "scalar" && words.has(then.word))
-    return now.kind === "scalar" || now.kind === "constant";
-  if (then.kind === "reference" && words.has(then.pointer))
-    return now.kind === "reference" && now.offset === then.offset;
-  if (now.kind === "scalar" && then.kind === "scalar" && now.word === then.word)
-    return true;
-  return sameValue(now, then);
-}

@@ -16,7 +16,6 @@ import { branchOn } from "./compare.ts";
 import { branch, equal } from "./conditions.ts";
 import { type Path, emptyEnvironment } from "./environment.ts";
 import { outcomes, value } from "./expressions.ts";
-import type { Outcome } from "./join.ts";
 import {
   type Branches,
   Cursor,
@@ -108,10 +107,9 @@ export function lowerEntry(
     targets: [],
     caller: undefined,
   };
-  const port = options.asksPort
-    ? portOf(program, { cursor, writer, context, frame }, ports.length)
-    : undefined;
-  const packet = { context, start, end, port };
+  if (options.asksPort)
+    findPort(program, { cursor, writer, context, frame }, ports.length);
+  const packet = { context, start, end };
   const parameters: readonly ValueId[] = [];
   const lowering = begin(program, {
     writer,
@@ -121,10 +119,17 @@ export function lowerEntry(
     parameters,
   });
   const [pkt, ctx] = handle.parameters;
-  if (pkt !== undefined) bind(lowering, pkt.name, { kind: "packet" });
-  if (ctx !== undefined) bind(lowering, ctx.name, { kind: "context" });
+  // Each port is a path of its own until something joins them.
+  const paths = cursor.paths;
+  for (const path of paths) {
+    cursor.paths = [path];
+    if (pkt !== undefined) bind(lowering, pkt.name, { kind: "packet" });
+    if (ctx !== undefined) bind(lowering, ctx.name, { kind: "context" });
+  }
+  cursor.paths = paths;
   body(lowering, handle);
   returnVerdicts(lowering);
+  writer.dropUnused([start, end]);
   return writer.finish([context]);
 }
 
@@ -136,13 +141,13 @@ interface Entry {
 }
 
 /** The index of the port; a frame from elsewhere is dropped. */
-function portOf(
+function findPort(
   program: ProgramLowering,
   { cursor, writer, context, frame }: Entry,
   count: number,
-): Value {
+): void {
   const ifindex = writer.load(cursor.block, context, contextIfindex, 4);
-  const found: Outcome[] = [];
+  const found: Path[] = [];
   for (let port = 0; port < count; port++) {
     const variable = writer.emit(cursor.block, {
       kind: "map-value",
@@ -151,12 +156,15 @@ function portOf(
     });
     const own = writer.load(cursor.block, variable, 0, 4);
     const is = branchOn(cursor, "jeq", ifindex, own);
-    for (const path of is.yes) found.push({ path, value: constantValue(port) });
+    for (const path of is.yes) {
+      path.env.port = constantValue(port);
+      found.push(path);
+    }
     cursor.paths = is.no;
   }
   const drop = constantValue({ kind: "drop" });
   for (const path of cursor.paths) frame.returns.push({ path, value: drop });
-  return cursor.join(found);
+  cursor.paths = found;
 }
 
 function body(lowering: Lowering, node: FunctionNode): void {

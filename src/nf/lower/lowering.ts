@@ -132,7 +132,6 @@ export interface PacketWords {
   readonly context: ValueId;
   readonly start: ValueId;
   readonly end: ValueId;
-  readonly port: Value | undefined;
 }
 
 export class Cursor {

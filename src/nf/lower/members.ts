@@ -152,7 +152,7 @@ function contextMember(lowering: Lowering, node: ts.Node, name: string): Value {
     case "now":
       return readClock(lowering);
     case "port":
-      return needPacket(lowering, node).port ?? constantValue(0);
+      return cursor.env.port ?? constantValue(0);
     case "random": {
       const word = writer.helper(cursor.block, randomHelper, []);
       const short = writer.unary(cursor.block, "zext32", word);

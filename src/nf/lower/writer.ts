@@ -23,6 +23,7 @@ import type {
   UnaryOp,
   ValueId,
 } from "../../ir/index.ts";
+import { operandsOf } from "../../ir/index.ts";
 import type { BranchOp, Callee, Size, Width } from "../../isa/index.ts";
 import { bitsOf, signedBitsOf } from "./word-bits.ts";
 
@@ -316,6 +317,33 @@ export class Writer {
       open.terminator = undefined;
       for (const [word, value] of open.constants)
         if (value >= mark.values) open.constants.delete(word);
+    }
+  }
+
+  /** Drops loads that cannot fault and that nothing uses. */
+  dropUnused(loads: readonly ValueId[]): void {
+    const used = new Set<ValueId>();
+    for (const { instructions } of this.#blocks)
+      for (const instruction of instructions)
+        for (const value of operandsOf(instruction)) used.add(value);
+    for (const { terminator } of this.#blocks) {
+      const edges =
+        terminator?.kind === "jump"
+          ? [terminator.to]
+          : terminator?.kind === "return" || terminator === undefined
+            ? []
+            : [terminator.then, terminator.otherwise];
+      for (const { args } of edges) for (const value of args) used.add(value);
+      if (terminator?.kind === "branch")
+        used.add(terminator.left).add(terminator.right);
+      if (terminator?.kind === "return") used.add(terminator.value);
+    }
+    const dead = new Set(loads.filter((load) => !used.has(load)));
+    for (const { instructions } of this.#blocks) {
+      const kept = instructions.filter(
+        (each) => !("result" in each && dead.has(each.result)),
+      );
+      instructions.splice(0, instructions.length, ...kept);
     }
   }
 
