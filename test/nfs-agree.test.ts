@@ -17,7 +17,12 @@ import { guardEdges } from "./support/nf-guards.ts";
 import { portable, stateMaps } from "./support/nf-machines.ts";
 import { caseOf, mixOf } from "./support/nf-mixes.ts";
 import { plain } from "./support/nf-plain.ts";
-import { nfNames, programOf, variantsOf } from "./support/nf-suite.ts";
+import {
+  nfNames,
+  objectOfTs,
+  programOf,
+  variantsOf,
+} from "./support/nf-suite.ts";
 import { nfTraffic } from "./support/nf-traffic.ts";
 import { tryNf } from "./support/nf-trial.ts";
 import { quickFrame } from "./support/quick-frame.ts";
@@ -91,19 +96,26 @@ for (const [what, name, from, to] of wrong)
   void test(`seen: ${what} (${name})`, async () => {
     const nf = await changed(name, from, to);
     const known = caseOf(name);
-    const seen = known.variants.some((variant) => {
+    const seen = new Set<string>();
+    for (const variant of known.variants) {
       const program = programOf(name, variant);
       const maps = stateMaps(program);
       const mix = mixOf(known, variant);
       const packets = nfTraffic(mix, { seed, count: 4000 });
+      const contents = variant.contents ?? {};
+      const own = await objectOfTs(name, variant, (text) => {
+        ok(text.includes(from), `${name}.ts has no ${from}`);
+        return text.replaceAll(from, to);
+      });
       const machines = [
-        portable("C object", program, variant.contents ?? {}),
+        portable("C object", program, contents),
         plain(nf, variant, maps),
+        portable("TypeScript object", own.program, contents),
       ];
       const { all } = disagreements({ name, packets }, machines, maps);
-      return all.length > 0;
-    });
-    ok(seen, `${from} -> ${to}`);
+      for (const { right } of all) seen.add(right);
+    }
+    deepEqual([...seen].sort(), ["JavaScript", "TypeScript object"]);
   });
 
 void test("a disagreement is shown by the fewest packets", () => {

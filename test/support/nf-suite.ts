@@ -49,13 +49,20 @@ export async function objectsOf(
   name: string,
   variant: Variant,
 ): Promise<readonly ObjectUnderTest[]> {
-  const bytes = await compiled(name, variant.set ?? {});
-  const { sizes = {} } = variant;
-  const own = configured(bytes, `nfs/ts/${name}.ts`, { name: "", sizes });
   return [
     { language: "C", ...objectOfC(name, variant) },
-    { language: "TypeScript", ...own },
+    { language: "TypeScript", ...(await objectOfTs(name, variant)) },
   ];
+}
+
+/** The object of the TypeScript source, or of what `change` makes of it. */
+export async function objectOfTs(
+  name: string,
+  { set = {}, sizes = {} }: Variant,
+  change?: (text: string) => string,
+): Promise<Configured> {
+  const bytes = await compiled(name, set, change);
+  return configured(bytes, `nfs/ts/${name}.ts`, { name: "", sizes });
 }
 
 function objectOfC(name: string, variant: Variant): Configured {
