@@ -12,7 +12,7 @@
  * Not seen: a signature that is split over packets.
  */
 import { array, drop, nf, pass, struct, u32, u64 } from "divisi/nf";
-import type { ArrayMap, Payload } from "divisi/nf";
+import type { Payload, ValueOf } from "divisi/nf";
 import { payloadOf } from "./shared/flow.ts";
 
 /** Places for signatures. */
@@ -20,50 +20,20 @@ const places = 8;
 
 const Signature = struct("signature", { value: u64, mask: u64, length: u32 });
 
-type Signatures = ArrayMap<typeof Signature>;
+type Signature = ValueOf<typeof Signature>;
 
-/** Behind the last place with a signature. */
-function endOf(signatures: Signatures): number {
-  let end = 0;
-  for (let place = 0; place < places; place++) {
-    if (signatures.at(place).length !== 0) end = place + 1;
-  }
-  return end;
-}
-
-/** 1n where x is 0, else 0n. */
-function isZero(x: bigint): bigint {
-  return 1n - (u64(x | u64(0n - x)) >> 63n);
-}
-
-/**
- * Which of the signatures before `end` end in the first `depth` bytes: a bit for each.
- *
- * Without a branch on what is found: the verifier would follow both ways of each, for
- * each byte, beyond what it has patience for.
- */
-function search(
-  signatures: Signatures,
-  end: number,
-  payload: Payload,
-  depth: number,
-): bigint {
-  let found = 0n;
+/** Does the signature end in the first `depth` bytes of the payload? */
+function holds(payload: Payload, signature: Signature, depth: number): boolean {
+  const { value, mask, length } = signature;
   // The last eight bytes, as a number in network order.
   let window = 0n;
   for (let at = 0; at < depth; at++) {
     const byte = payload.u8(at);
-    if (byte === undefined) break;
+    if (byte === undefined) return false;
     window = u64((window << 8n) | u64(byte));
-    for (let place = 0; place < places; place++) {
-      if (place >= end) break;
-      const { value, mask, length } = signatures.at(place);
-      const isEqual = isZero(u64((window & mask) ^ value));
-      const isEarly = u64(u64(at + 1) - u64(length)) >> 63n;
-      found = u64(found | ((isEqual & (1n - isEarly)) << u64(place)));
-    }
+    if (length <= at + 1 && (window & mask) === value) return true;
   }
-  return found;
+  return false;
 }
 
 export default nf({
@@ -85,12 +55,10 @@ export default nf({
     const payload = payloadOf(ip);
     if (payload === undefined) return pass;
 
-    const end = endOf(signatures);
-    if (end === 0) return pass;
-    const found = search(signatures, end, payload, depth);
     for (let place = 0; place < places; place++) {
-      if (signatures.at(place).length === 0) continue;
-      if (((found >> u64(place)) & 1n) === 0n) continue;
+      const signature = signatures.at(place);
+      if (signature.length === 0) continue;
+      if (!holds(payload, signature, depth)) continue;
       const count = matches.at(place);
       count.value = u64(count.value + 1n);
       return drop;

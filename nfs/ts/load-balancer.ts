@@ -26,7 +26,6 @@ import {
   hashMap,
   mac,
   maglev,
-  min,
   nf,
   out,
   struct,
@@ -51,18 +50,6 @@ const Slot = struct("slot", { address: be32, mac, port: u16, inverse: u32 });
 type Backends = ExpiringMap<typeof be32, typeof Backend>;
 type Slots = ArrayMap<typeof Slot>;
 
-/** When the backend's turn comes in the order of the flow; height: it is not alive. */
-function turnOf(
-  backends: Backends,
-  slots: Slots,
-  choice: Maglev,
-  flow: number,
-  backend: number,
-): number {
-  if (!backends.isAlive(backend)) return choice.height;
-  return choice.turn(flow, backend, slots.at(backend).inverse);
-}
-
 /** The live backend whose turn comes first, or nobody. */
 function firstAlive(
   backends: Backends,
@@ -70,19 +57,17 @@ function firstAlive(
   choice: Maglev,
   flow: number,
 ): number {
+  let first = nobody;
   let least = choice.height;
   for (let backend = 0; backend < most; backend++) {
-    least = min(least, turnOf(backends, slots, choice, flow, backend));
-  }
-  if (least === choice.height) return nobody;
-  // Whose turn is it? Asked apart, since the verifier follows each pair of turn and
-  // backend on its own.
-  for (let backend = 0; backend < most; backend++) {
-    if (turnOf(backends, slots, choice, flow, backend) === least) {
-      return backend;
+    if (!backends.isAlive(backend)) continue;
+    const turn = choice.turn(flow, backend, slots.at(backend).inverse);
+    if (turn < least) {
+      least = turn;
+      first = backend;
     }
   }
-  return nobody;
+  return first;
 }
 
 export default nf({
