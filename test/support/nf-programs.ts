@@ -3,7 +3,8 @@
  * representation, and imported as the plain JavaScript that they are.
  *
  * `disagreement` runs both on the same frames and says where they first differ:
- * in verdict, bytes, events or the contents of a map.
+ * in verdict, bytes, events or the contents of a map. The interpreters' clock runs:
+ * a program that reads it twice for one packet sees two times.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -203,12 +204,17 @@ export function disagreement(
     const data = frameOf(random);
     now += BigInt(random.below(2_000_000_000));
     const port = nf.ports.length === 0 ? 0 : random.below(nf.ports.length);
+    const time = now;
+    let reads = 0;
     const input = {
       data,
       ifindex: port + 1,
       rxQueue: 0,
       cpu: 0,
-      time: now,
+      // The frame's stamp and the program's first reading are this packet's time.
+      get time() {
+        return time + (reads++ < 2 ? 0n : 1_000_000_007n);
+      },
       random: random.u32(),
     };
     const draws = packetRandom(0, input);

@@ -6,6 +6,7 @@
 import type { Callee, FunctionNode } from "../front/loaded.ts";
 import type { ts } from "../front/typescript-api.ts";
 import { bind } from "./bindings.ts";
+import { readClock } from "./clock.ts";
 import { frameBytes, readBytes } from "./frame-bytes.ts";
 import type { Outcome } from "./join.ts";
 import { type Frame, type Lowering, cannotLower, placeOf } from "./lowering.ts";
@@ -230,6 +231,7 @@ function callSubprogram(
   const words = target.words.map((index) =>
     cursor.word(values[index] ?? undefinedValue),
   );
+  if (target.takesTime) words.push(cursor.word(readClock(lowering)));
   writer.at = placeOf(node, writer.name);
   const name = { kind: "function", name: target.name } as const;
   const word = writer.call(cursor.block, name, words);

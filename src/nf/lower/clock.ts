@@ -2,6 +2,9 @@
  * The packet's time: read once on every path that asks, as late as somebody does.
  * Where paths that have read it meet paths that have not, the latter read it at
  * their end, should anybody ask behind the meeting.
+ *
+ * A function marked `@noinline` that asks takes the time as a hidden last parameter:
+ * its caller has read it, or reads it then. So a packet has one time everywhere.
  */
 import type { ValueId } from "../../ir/index.ts";
 import type { Clock } from "./environment.ts";
@@ -17,6 +20,7 @@ export function readClock(lowering: Lowering): Value {
   const { cursor, writer } = lowering;
   const { env } = cursor.path;
   if (env.clock.kind === "unread") lowering.clockWanted = true;
+  lowering.clockAsked = true;
   const word = read(writer, cursor.block, env.clock);
   env.clock = { kind: "read", word };
   return { kind: "scalar", js: "bigint", word, low: 0n, high: uint64Max };

@@ -162,10 +162,11 @@ function propertyAccess(
 
 /** `ctx.port` differs between open paths, and is asked on each for itself. */
 function isContext(
-  { ts, cursor, program }: Lowering,
+  { ts, cursor, program, packet }: Lowering,
   node: ts.Expression,
 ): boolean {
-  if (!ts.isIdentifier(node) || cursor.isClosed) return false;
+  if (!ts.isIdentifier(node) || cursor.isClosed || packet === undefined)
+    return false;
   const symbol = program.symbolOf(node);
   return cursor.paths.every(
     ({ env }) =>

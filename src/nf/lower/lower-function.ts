@@ -62,6 +62,7 @@ function begin(
     zero: undefined,
     slots: new Map(),
     clockWanted: false,
+    clockAsked: false,
     abort: (branches) => {
       abort(lowering, branches);
     },
@@ -203,9 +204,14 @@ function returnVerdicts({ cursor, writer, frame }: Lowering): void {
 export interface LoweredSubprogram extends Subprogram {
   readonly fn: IrFunction;
   readonly node: FunctionNode;
+  /** What it was given that is no word. */
+  readonly scope: Scope;
 }
 
-/** A function of its own; its result's range is that of all it returns. */
+/**
+ * A function of its own; its result's range is that of all it returns. Should it
+ * ask for the time, that is its last parameter.
+ */
 export function lowerSubprogram(
   program: ProgramLowering,
   name: string,
@@ -215,7 +221,10 @@ export function lowerSubprogram(
   const writer = new Writer(name, placeOf(node, name));
   const cursor = new Cursor(writer);
   const block = writer.newBlock();
-  cursor.paths = [{ block, env: emptyEnvironment() }];
+  const env = emptyEnvironment();
+  const time = writer.argument();
+  env.clock = { kind: "read", word: time };
+  cursor.paths = [{ block, env }];
   const frame: Frame = {
     node,
     scope,
@@ -236,7 +245,11 @@ export function lowerSubprogram(
     if (!program.loaded.ts.isIdentifier(parameter.name))
       throw cannotLower(parameter, "a @noinline function takes plain names");
     const symbol = program.symbolOf(parameter.name);
-    if (symbol !== undefined && scope.bindings.has(symbol)) continue;
+    if (symbol !== undefined && scope.bindings.has(symbol)) {
+      if (scope.bindings.get(symbol) === program.context)
+        cursor.env.variables.set(symbol, { kind: "context" });
+      continue;
+    }
     const word = writer.argument();
     params.push(word);
     words.push(index);
@@ -250,7 +263,23 @@ export function lowerSubprogram(
     throw cannotLower(node, "a @noinline function takes at most five numbers");
   body(lowering, node);
   const result = returnWords(lowering);
-  return { name, words, result, fn: writer.finish(params), node };
+  const takesTime = lowering.clockAsked;
+  if (takesTime) params.push(time);
+  if (params.length > 5)
+    throw cannotLower(
+      node,
+      "a @noinline function that asks for the time takes at most four numbers: the packet's time is the fifth",
+      "pass fewer numbers, or remove @noinline",
+    );
+  return {
+    name,
+    words,
+    takesTime,
+    result,
+    fn: writer.finish(params),
+    node,
+    scope,
+  };
 }
 
 function parameterValue(

@@ -13,7 +13,7 @@ import {
   verifyIr,
 } from "../../ir/index.ts";
 import type { DataType, ProgramDataTypes } from "../../isa/index.ts";
-import type { FunctionNode, LoadedNf } from "../front/loaded.ts";
+import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
 import type { ts } from "../front/typescript-api.ts";
 import { dataType } from "./data-types.ts";
 import {
@@ -36,7 +36,8 @@ export function lowerNf(loaded: LoadedNf, facts: Facts = noFacts): LoweredNf {
   const composites = compositeNames(loaded.state);
   const asksPort = loaded.ports.length > 0 && readsPort(loaded);
   const rodata = new Rodata(loaded.ports);
-  const subprograms = new Map<string, LoweredSubprogram>();
+  const subprograms: LoweredSubprogram[] = [];
+  const taken = new Set([name]);
   const [context] = handleScope.bindings.values();
   const program: ProgramLowering = {
     loaded,
@@ -47,16 +48,17 @@ export function lowerNf(loaded: LoadedNf, facts: Facts = noFacts): LoweredNf {
     portVariable: (port) => 4 * port,
     table: (values, size) => rodata.table(values, size),
     subprogram: (node, self, scope) => {
-      const own = subprogramName(node, self, composites);
-      const known = subprograms.get(own);
+      const known = subprograms.find((one) => isOf(one, node, scope));
       if (known !== undefined) return known;
+      const own = freeName(subprogramName(node, self, composites), taken);
+      taken.add(own);
       const made = lowerSubprogram(program, own, node, scope);
-      subprograms.set(own, made);
+      subprograms.push(made);
       return made;
     },
   };
   const entry = lowerEntry(program, name, { asksPort });
-  const functions = [entry, ...[...subprograms.values()].map((one) => one.fn)];
+  const functions = [entry, ...subprograms.map((one) => one.fn)];
   const device = loaded.ports.length > 0 ? [portsMap(loaded.ports.length)] : [];
   const readOnly = rodata.map();
   const lowered = simplify({
@@ -76,7 +78,7 @@ export function lowerNf(loaded: LoadedNf, facts: Facts = noFacts): LoweredNf {
     types: {
       maps: mapTypes(maps.values(), device.length > 0),
       variables: rodata.variables,
-      functions: functionTypes(entry, [...subprograms.values()]),
+      functions: functionTypes(entry, subprograms),
     },
   };
 }
@@ -130,6 +132,25 @@ function subprogramName(
   return owner === undefined ? own : `${owner}_${own}`;
 }
 
+/** The same function, and what it was given that is no word is the same. */
+function isOf(
+  one: LoweredSubprogram,
+  node: FunctionNode,
+  scope: Scope,
+): boolean {
+  if (one.node !== node || one.scope.self !== scope.self) return false;
+  for (const [symbol, given] of scope.bindings)
+    if (one.scope.bindings.get(symbol) !== given) return false;
+  return true;
+}
+
+/** Two files may have functions of one name; so may one, given two maps. */
+function freeName(name: string, taken: ReadonlySet<string>): string {
+  let free = name;
+  for (let number = 2; taken.has(free); number++) free = `${name}_${number}`;
+  return free;
+}
+
 function mapTypes(
   maps: Iterable<{
     readonly spec: { readonly name: string };
@@ -165,12 +186,15 @@ function functionTypes(
     result: { kind: "scalar", name: "i32" },
   });
   const word: DataType = { kind: "scalar", name: "u64" };
-  for (const { name, node, words, result } of subprograms)
+  for (const { name, node, words, takesTime, result } of subprograms)
     types.set(name, {
-      parameters: words.map((index) => ({
-        name: node.parameters[index]?.name.getText() ?? `a${index}`,
-        type: word,
-      })),
+      parameters: [
+        ...words.map((index) => ({
+          name: node.parameters[index]?.name.getText() ?? `a${index}`,
+          type: word,
+        })),
+        ...(takesTime ? [{ name: "packet_time", type: word }] : []),
+      ],
       ...(result === undefined ? {} : { result: word }),
     });
   return types;

@@ -66,6 +66,8 @@ export interface Subprogram {
   readonly name: string;
   /** Which parameters are words; the others are constants of the scope. */
   readonly words: readonly number[];
+  /** The packet's time is one word more, the last. */
+  readonly takesTime: boolean;
   readonly result:
     | {
         readonly js: "number" | "bigint" | "boolean";
@@ -115,6 +117,8 @@ export interface Lowering {
   readonly slots: Map<string, SlotId>;
   /** Loops may have to be lowered again when they turn out to need the time. */
   clockWanted: boolean;
+  /** Somewhere the time is asked for: a subprogram takes it as a parameter. */
+  clockAsked: boolean;
   /** Goes on where it holds; elsewhere the run ends as a broken promise. */
   readonly abort: (branches: Branches) => void;
   readonly value: (node: ts.Expression) => Value;

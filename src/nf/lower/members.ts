@@ -79,12 +79,16 @@ function lengthIn(
     : (object?.fields.size ?? 0);
 }
 
-export function needPacket(lowering: Lowering, node: ts.Node): PacketWords {
+export function needPacket(
+  lowering: Lowering,
+  node: ts.Node,
+  what: "packet" | "port" = "packet",
+): PacketWords {
   if (lowering.packet !== undefined) return lowering.packet;
   throw cannotLower(
     node,
-    "a function marked @noinline does not see the packet",
-    "remove @noinline",
+    `a function marked @noinline does not see the ${what}`,
+    what === "port" ? "pass it `ctx.port`" : "remove @noinline",
   );
 }
 
@@ -152,6 +156,7 @@ function contextMember(lowering: Lowering, node: ts.Node, name: string): Value {
     case "now":
       return readClock(lowering);
     case "port":
+      needPacket(lowering, node, "port");
       return cursor.env.port ?? constantValue(0);
     case "random": {
       const word = writer.helper(cursor.block, randomHelper, []);
