@@ -8,6 +8,7 @@
  */
 import type { LoadFailure, LoadResult, NfDiagnostic } from "../front/loaded.ts";
 import type { ts } from "../front/typescript-api.ts";
+import { withinStack } from "../front/too-deep.ts";
 import { bind } from "./binding.ts";
 import { call, runBody } from "./calls.ts";
 import { branch } from "./conditions.ts";
@@ -49,6 +50,12 @@ export function checkNf(
   loaded: LoadResult,
   options: CheckOptions = {},
 ): CheckedNf {
+  const [file] =
+    loaded.kind === "loaded" ? loaded.nf.userFiles : loaded.userFiles;
+  return withinStack(file?.fileName, () => check(loaded, options));
+}
+
+function check(loaded: LoadResult, options: CheckOptions): CheckedNf {
   const found: NfDiagnostic[] = [
     ...explainTypescript(loaded),
     ...checkSyntax(loaded),

@@ -203,3 +203,46 @@ test("a file that exports no network function says so", async () => {
     ["nf-no-definition"],
   );
 });
+
+test("a relative path stays as it was given, whatever TypeScript prints", async () => {
+  const files: Readonly<Record<string, string>> = {
+    "/lib/index.ts": librarySource,
+    "../user/nf.ts": `import { nf } from "divisi/nf";
+import { half } from "./half.ts";
+const seen: boolean = nf;
+export default nf({ handle(pkt) { return half(pkt.length) + seen; } });
+`,
+    "../user/half.ts": `import { table } from "divisi/nf";
+export function half(x: number): string { return table({ capacity: x }); }
+`,
+  };
+  const result = await loadNf(
+    { path: "../user/nf.ts", read: (path) => files[path] },
+    { library, libraryPath: "/lib/index.ts" },
+  );
+  deepEqual(
+    result.diagnostics.map(({ file, start, code }) => [file, start.line, code]),
+    [
+      ["../user/nf.ts", 3, "nf-typescript"],
+      ["../user/nf.ts", 4, "nf-typescript"],
+      ["../user/half.ts", 2, "nf-typescript"],
+      ["../user/nf.ts", 4, "nf-definition"],
+    ],
+  );
+  for (const { message } of result.diagnostics)
+    ok(!/import\(|divisi-here/.test(message), message);
+});
+
+test("what is nested too deeply is refused, and the next program is not harmed", async () => {
+  const nested = (depth: number, open: string, close: string): string =>
+    program.replace(
+      "return add(",
+      `${open.repeat(depth)}1${close.repeat(depth)};\nreturn add(`,
+    );
+  for (const text of [nested(20_000, "(", ")"), nested(20_000, "{", "}")])
+    await rejects(load(text, {}, sizes), {
+      code: "nf-too-complex",
+      file: "/user/nf.ts",
+    });
+  await loaded(program, {}, sizes);
+});

@@ -16,7 +16,12 @@ import type {
   NfSource,
 } from "./loaded.ts";
 import { loadTypescript, type Ts } from "./typescript-api.ts";
-import { virtualProgram, type VirtualProgram } from "./virtual-program.ts";
+import { withinStack } from "./too-deep.ts";
+import {
+  forgetParsed,
+  virtualProgram,
+  type VirtualProgram,
+} from "./virtual-program.ts";
 
 /** Where this package keeps the library's sources, seen from the built file. */
 export function ownLibraryPath(): string {
@@ -29,8 +34,16 @@ export async function loadNf(
   source: NfSource,
   options: LoadOptions = {},
 ): Promise<LoadResult> {
-  const runtime = options.library ?? ownLibrary;
   const ts = await loadTypescript();
+  return withinStack(
+    source.path,
+    () => load(ts, source, options),
+    forgetParsed,
+  );
+}
+
+function load(ts: Ts, source: NfSource, options: LoadOptions): LoadResult {
+  const runtime = options.library ?? ownLibrary;
   const virtual = virtualProgram(ts, {
     path: source.path,
     libraryPath: options.libraryPath ?? ownLibraryPath(),
@@ -119,6 +132,9 @@ function typescriptDiagnostics(
   );
 }
 
+/** Types by their names, wherever they are declared. */
 function sentence(text: string): string {
-  return text.replace(/\.(?=\n|$)/g, "");
+  return text
+    .replace(/\.(?=\n|$)/g, "")
+    .replace(/(?:typeof )?import\("[^"]*"\)\.?/g, "");
 }

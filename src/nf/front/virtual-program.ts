@@ -35,6 +35,18 @@ interface Parsed {
 const parsed = new Map<string, Parsed>();
 const most = 256;
 
+/** What was parsed may be half bound, where a compile ended in the middle. */
+export function forgetParsed(): void {
+  parsed.clear();
+}
+
+/**
+ * The folder that relative paths are in, for TypeScript alone: it compares paths,
+ * and of two files wants to know how one is reached from the other. Deep enough
+ * for `../` at the front of a path. No text and no message has it.
+ */
+const here = `/divisi-here${"/x".repeat(64)}`;
+
 export function virtualProgram(ts: Ts, roots: VirtualRoots): VirtualProgram {
   const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2022,
@@ -99,13 +111,13 @@ export function virtualProgram(ts: Ts, roots: VirtualRoots): VirtualProgram {
     getSourceFile: (path) => parse(ts, path, textOf(path)),
     getDefaultLibFileName: () => libPath,
     writeFile: () => undefined,
-    getCurrentDirectory: () => "",
+    getCurrentDirectory: () => here,
     getCanonicalFileName: (path) => path,
     useCaseSensitiveFileNames: () => true,
     getNewLine: () => "\n",
-    resolveModuleNameLiterals: (literals, from) =>
+    resolveModuleNameLiterals: (literals, _from, _redirect, _options, file) =>
       literals.map((literal) => {
-        const path = resolve(literal.text, from);
+        const path = resolve(literal.text, file.fileName);
         return {
           resolvedModule:
             path === undefined

@@ -14,6 +14,7 @@ import {
 } from "../../ir/index.ts";
 import type { DataType, ProgramDataTypes } from "../../isa/index.ts";
 import type { FunctionNode, LoadedNf, Scope } from "../front/loaded.ts";
+import { withinStack } from "../front/too-deep.ts";
 import type { ts } from "../front/typescript-api.ts";
 import { dataType } from "./data-types.ts";
 import {
@@ -30,6 +31,10 @@ const noFacts: Facts = { rangeOf: () => undefined };
 
 /** `facts`: what the checker proved of ranges; without, types are believed. */
 export function lowerNf(loaded: LoadedNf, facts: Facts = noFacts): LoweredNf {
+  return withinStack(loaded.file.fileName, () => lower(loaded, facts));
+}
+
+function lower(loaded: LoadedNf, facts: Facts): LoweredNf {
   const { ts, checker, handleScope } = loaded;
   const name = loaded.name.replaceAll("-", "_");
   const maps = stateMaps(loaded.state);
