@@ -17,6 +17,7 @@ import { evaluate } from "./evaluate.ts";
 import { evaluateAs } from "./fits.ts";
 import { transfers, type Interval, type Transfers } from "./interval.ts";
 import { rules } from "./rules.ts";
+import { checkStateNames } from "./state-names.ts";
 import { checkSyntax } from "./syntax.ts";
 import { explainTypescript } from "./typescript-errors.ts";
 import { TooComplex, Walk, type Doors, type Frame } from "./walk.ts";
@@ -59,6 +60,7 @@ function check(loaded: LoadResult, options: CheckOptions): CheckedNf {
   const found: NfDiagnostic[] = [
     ...explainTypescript(loaded),
     ...checkSyntax(loaded),
+    ...(loaded.kind === "loaded" ? checkStateNames(loaded.nf) : []),
   ];
   const ranges =
     loaded.kind === "loaded"

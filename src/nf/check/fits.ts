@@ -106,17 +106,65 @@ export function checkRange(
 ): void {
   const given = present(value);
   if (!isNumeric(given) || contains(wanted, given.range)) return;
-  const text = plainText(walk.ts, source);
   walk.report(frame, source, "nf-range", {
     what,
     type,
     wanted: printRange(wanted),
     range: printRange(given.range),
-    fix:
-      type in narrowings
-        ? `${type}(${text}), which keeps the low bits; or a test of its range before`
-        : `${text} & ${wanted.high}; or a test of its range before`,
+    fix: `${narrowed(walk, source, type, wanted.high)}; or a test of its range before`,
   });
+}
+
+/** What to write for a value of which the low bits are wanted. */
+function narrowed(
+  walk: Walk,
+  source: ts.Expression,
+  type: string,
+  most: bigint,
+): string {
+  const { ts } = walk;
+  const by = compound(ts, source);
+  const text = by?.text ?? plainText(ts, source);
+  const operand =
+    by === undefined ? operandText(ts, bare(ts, source)) : `(${by.text})`;
+  const value =
+    type in narrowings
+      ? `${type}(${text})${by === undefined ? ", which keeps the low bits" : ""}`
+      : `${operand} & ${most}`;
+  return by === undefined
+    ? value
+    : `${by.target} = ${value}, which keeps the low bits`;
+}
+
+/** Of `a ^= b` and `a++`: what is assigned, and the value as an expression. */
+function compound(
+  ts: Walk["ts"],
+  source: ts.Expression,
+): { readonly target: string; readonly text: string } | undefined {
+  const { parent } = source;
+  if (
+    ts.isBinaryExpression(source) &&
+    /^[^=<>!]+=$|^(<<|>>>?)=$/.test(source.operatorToken.getText())
+  ) {
+    const target = plainText(ts, source.left);
+    const operator = source.operatorToken.getText().slice(0, -1);
+    return {
+      target,
+      text: `${target} ${operator} ${operandText(ts, source.right)}`,
+    };
+  }
+  if (
+    !ts.isPrefixUnaryExpression(parent) &&
+    !ts.isPostfixUnaryExpression(parent)
+  )
+    return undefined;
+  const sign = { "++": "+", "--": "-" }[
+    ts.tokenToString(parent.operator) ?? ""
+  ];
+  const target = plainText(ts, source);
+  return sign === undefined
+    ? undefined
+    : { target, text: `${target} ${sign} 1` };
 }
 
 const narrowings: Readonly<Record<string, true>> = Object.fromEntries(

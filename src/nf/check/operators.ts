@@ -60,10 +60,7 @@ export function exactResult(
     case "/":
     case "%":
       if (operator === "/" && kind === "number" && !isTruncated(walk, node))
-        walk.report(frame, node, "nf-number-division", {
-          left: plainText(walk.ts, node.left),
-          right: plainText(walk.ts, node.right),
-        });
+        walk.report(frame, node, "nf-number-division", operands(walk, node));
       checkDivisor(walk, node.right, right, frame);
       return transfers[operator](left.range, right.range);
     case "&":
@@ -84,8 +81,8 @@ export function exactResult(
       }
       if (operator === ">>" && !contains(int32, left.range))
         walk.report(frame, node, "nf-signed-shift", {
-          ...operands(walk, node),
           range: printRange(left.range),
+          instead: unsignedShift(walk, node, left.range, right.range),
         });
       return transfers[`${operator}32` as const](left.range, right.range);
     }
@@ -106,6 +103,21 @@ function operands(
   };
 }
 
+/** `>>>` reads no sign, so where there is one it is another number. */
+function unsignedShift(
+  walk: Walk,
+  node: ts.BinaryExpression,
+  { low }: Interval,
+  by: Interval,
+): string {
+  const { left, right, leftPlain } = operands(walk, node);
+  if (low >= 0n) return `${left} >>> ${right}`;
+  const first = `i32(${leftPlain}) >> ${right}, of its low 32 bits`;
+  return by.low === by.high && by.low >= 0n && by.low < 32n
+    ? `div(${leftPlain}, ${1n << by.low}), which rounds towards 0; or ${first}`
+    : first;
+}
+
 export function checkDivisor(
   walk: Walk,
   node: ts.Expression,
@@ -113,10 +125,12 @@ export function checkDivisor(
   frame: Frame,
 ): void {
   if (!holds(divisor.range, 0n)) return;
+  // A range has no hole: 0 can be taken away at its end alone.
+  const isInside = divisor.range.low < 0n && divisor.range.high > 0n;
   walk.report(frame, node, "nf-division-by-zero", {
     range: printRange(divisor.range),
     right: plainText(walk.ts, node),
-    zero: divisor.kind === "number" ? "0" : "0n",
+    test: `${isInside ? "<=" : "==="} ${divisor.kind === "number" ? "0" : "0n"}`,
   });
 }
 
@@ -131,9 +145,20 @@ function checkCount(
   walk.report(frame, node.right, "nf-shift-count", {
     range: printRange(by.range),
     most: String(most),
-    mask: by.kind === "number" ? "31" : "63n",
-    right: operandText(walk.ts, node.right),
+    instead: shiftInstead(walk, node, by, most),
   });
+}
+
+function shiftInstead(
+  walk: Walk,
+  node: ts.BinaryExpression,
+  by: Numeric,
+  most: bigint,
+): string {
+  const suffix = by.kind === "number" ? "" : "n";
+  return by.range.low > most
+    ? `0${suffix}, if all bits are to be shifted out; or a count from 0 to ${most}`
+    : `${operandText(walk.ts, node.right)} & ${most}${suffix}; or a test of it before, if more than ${most} bits are to leave 0${suffix}`;
 }
 
 /** Is a quotient made an integer at once? */

@@ -138,7 +138,11 @@ function operands(message: string, text: string): Explained | undefined {
 }
 
 function unknownModule(text: string): Explained {
-  return { code: "nf-unknown-module", details: { name: text.slice(1, -1) } };
+  const name = text.slice(1, -1);
+  const instead = name.startsWith("divisi")
+    ? 'import { … } from "divisi/nf"'
+    : 'the path of a file beside this one, such as "./shared.ts"';
+  return { code: "nf-unknown-module", details: { name, instead } };
 }
 
 function unknownName(message: string, text: string): Explained {

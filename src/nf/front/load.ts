@@ -60,6 +60,7 @@ function load(ts: Ts, source: NfSource, options: LoadOptions): LoadResult {
       code: "nf-library-missing",
       file: options.libraryPath ?? ownLibraryPath(),
     });
+  for (const one of virtual.userFiles) refuseBytes(one.fileName, one.text);
   const diagnostics = typescriptDiagnostics(ts, virtual);
   const constants = evaluator({
     ts,
@@ -105,6 +106,17 @@ function load(ts: Ts, source: NfSource, options: LoadOptions): LoadResult {
       ...found.parts,
     },
   };
+}
+
+/** Bytes of another kind of file are said in one line, and none is shown. */
+function refuseBytes(file: string, text: string): void {
+  // oxlint-disable-next-line no-control-regex
+  if (/[\x00-\x08\x0e-\x1f\x7f-\x9f]/.test(text))
+    throw new InputError("this is not a text file", {
+      code: "nf-not-text",
+      file,
+      fix: "the source of a network function in TypeScript, as UTF-8",
+    });
 }
 
 /** What TypeScript itself says about the user's files. */
