@@ -48,9 +48,11 @@ export async function analyze(
     json: witness === undefined ? json : { ...json, witnesses: shown },
     text: [
       text,
-      ...shown.map(
-        ({ object, cell, packets }) =>
+      ...shown.flatMap(({ object, cell, packets }) =>
+        wrapped(
           `witness  packets ${packets.join(" and ")} of ${witness} meet in ${object}[${cell}]`,
+          9,
+        ),
       ),
     ].join("\n"),
   };
@@ -104,20 +106,24 @@ function analyzeText(
   objects: readonly StateObject[],
   isLong: boolean,
 ): string {
-  const lines = [
+  const lines = wrapped(
     `${json.program.name}  ${json.program.type}, ${json.program.insns} instructions, ${json.program.maps} maps`,
-  ];
+    2,
+  );
   for (const [index, object] of json.objects.entries()) {
-    lines.push("", `${object.name}  ${object.type}, ${object.access}`);
+    lines.push(
+      "",
+      ...wrapped(`${object.name}  ${object.type}, ${object.access}`, 2),
+    );
     const keys = new Map<string, string[]>();
     for (const access of objects[index]?.accesses ?? []) {
-      const text = `${access.key.text}  (${access.guard.text})`;
+      const text = keyLines(access.key.text, `(${access.guard.text})`);
       const ops = keys.get(text) ?? [];
       ops.push(`${access.op} ${printPlace(access.at)}`);
       keys.set(text, ops);
     }
     for (const [key, ops] of keys) {
-      lines.push(`  key      ${key}`);
+      lines.push(...key.split("\n"));
       lines.push(
         ...(isLong ? ops : [shortened(ops)]).flatMap((op) =>
           wrapped(`             ${op}`, 13),
@@ -133,7 +139,7 @@ function analyzeText(
         ),
       );
       if (reason !== undefined && "edit" in reason && isLong)
-        lines.push(`             ${reason.edit}`);
+        lines.push(...wrapped(`             ${reason.edit}`, 13));
     }
   }
   if (json.races.length > 0) {
@@ -144,6 +150,17 @@ function analyzeText(
   for (const note of json.notes)
     lines.push("", ...wrapped(`note: ${note.text}`, 2));
   return lines.map(printable).join("\n");
+}
+
+/** The key and when it is used: on one line, or each on lines of its own. */
+function keyLines(key: string, guard: string): string {
+  const title = `  key      ${key}`;
+  const [whole = "", ...more] = wrapped(`${title}  ${guard}`, 11);
+  if (more.length === 0) return whole;
+  return [
+    ...wrapped(title, 11),
+    ...wrapped(`${" ".repeat(11)}${guard}`, 12),
+  ].join("\n");
 }
 
 function shortened(ops: readonly string[]): string {

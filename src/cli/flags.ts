@@ -30,7 +30,7 @@ export const set: Flag = {
   name: "set",
   value: "NAME=VALUE",
   repeatable: true,
-  text: "value of an NF's configuration, or of a .rodata variable",
+  text: "value of an NF's configuration or .rodata variable, e.g. 16 or 0x10",
 };
 export const mapSize: Flag = {
   name: "map-size",

@@ -16,6 +16,7 @@ import { loadProgram } from "./input.ts";
 import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { isSet } from "./words.ts";
+import { wrapped } from "./wrap.ts";
 
 export async function inspect(
   words: Words,
@@ -66,30 +67,70 @@ function summary(object: ObjectSpec): object {
 }
 
 function overview(object: ObjectSpec): string {
-  const parts = [
-    `${object.file}  (licence ${object.license === "" ? "none" : object.license}, ${object.btf === undefined ? "no BTF" : `${object.btf.types.length} BTF types`})`,
-    "",
-    "programs",
-    ...object.programs.map(({ name, section, type }) => {
-      const fn = object.functions.find((candidate) => candidate.name === name);
-      return `  ${name.padEnd(28)} ${(type ?? "unknown type").padEnd(14)} ${section.padEnd(20)} ${sizeOf(fn?.instructions ?? [])}`;
-    }),
-  ];
   const entries = new Set(object.programs.map(({ name }) => name));
   const others = object.functions.filter(({ name }) => !entries.has(name));
+  const lines = wrapped(
+    `${object.file}  (licence ${object.license === "" ? "none" : object.license}, ${object.btf === undefined ? "no BTF" : `${object.btf.types.length} BTF types`})`,
+    2,
+  );
+  lines.push(
+    "",
+    "programs",
+    ...table(
+      object.programs.map(({ name, section, type }) => {
+        const fn = object.functions.find((other) => other.name === name);
+        return [
+          name,
+          type ?? "unknown type",
+          section,
+          sizeOf(fn?.instructions ?? []),
+        ];
+      }),
+    ),
+  );
   if (others.length > 0)
-    parts.push(
+    lines.push(
       "",
       "subprograms",
-      ...others.map(
-        (fn) =>
-          `  ${fn.name.padEnd(28)} ${fn.linkage.padEnd(14)} ${fn.section.padEnd(20)} ${sizeOf(fn.instructions)}`,
+      ...table(
+        others.map((fn) => [
+          fn.name,
+          fn.linkage,
+          fn.section,
+          sizeOf(fn.instructions),
+        ]),
       ),
     );
   if (object.maps.length > 0)
-    parts.push("", "maps", ...object.maps.map(mapLine));
-  for (const note of object.notes) parts.push("", `note: ${note.message}`);
-  return parts.join("\n");
+    lines.push("", "maps", ...table(object.maps.map(mapRow)));
+  for (const note of object.notes)
+    lines.push("", ...wrapped(`note: ${note.message}`, 2));
+  return lines.join("\n");
+}
+
+/** A longer word moves the rest of its row only. */
+const widestColumn = 28;
+
+/** Columns as wide as their words; of the last one's lines each is a line here. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.min(
+      widestColumn,
+      Math.max(...rows.map((row) => (row[column] ?? "").length)),
+    ),
+  );
+  return rows.flatMap((row) => {
+    const words = row.slice(0, -1);
+    const before = `  ${words.map((word, column) => word.padEnd(widths[column] ?? 0)).join("  ")}`;
+    const indent = 4 + (widths[0] ?? 0);
+    const [first = "", ...more] = (row.at(-1) ?? "").split("\n");
+    return [
+      ...wrapped(`${before}  ${first}`, indent),
+      ...more.flatMap((line) =>
+        wrapped(`${" ".repeat(indent)}${line}`, indent + 2),
+      ),
+    ];
+  });
 }
 
 /** Instructions as listings number them, and the kernel's count of 8-byte slots. */
@@ -97,12 +138,20 @@ function sizeOf(instructions: FunctionSpec["instructions"]): string {
   return `${instructions.length} instructions in ${totalSlots(instructions)} slots`;
 }
 
-function mapLine(map: MapSpec): string {
+function mapRow(map: MapSpec): string[] {
   const sizes = `key ${map.keySize} B, value ${map.valueSize} B, ${map.maxEntries === 0 ? "sized by user space" : `${map.maxEntries} entries`}`;
   const fields = (map.keyFields ?? [])
     .map(({ path }) => path)
     .filter((name) => name !== "");
-  return `  ${map.name.padEnd(28)} ${map.type.padEnd(14)} ${sizes}${map.readOnly ? ", read-only" : ""}${fields.length > 0 && fields.length <= 8 ? `\n  ${" ".repeat(29)}key {${fields.join(", ")}}` : ""}`;
+  const key =
+    fields.length > 0 && fields.length <= 8
+      ? `\nkey {${fields.join(", ")}}`
+      : "";
+  return [
+    map.name,
+    map.type,
+    `${sizes}${map.readOnly ? ", read-only" : ""}${key}`,
+  ];
 }
 
 function listing(object: ObjectSpec): string {

@@ -4,7 +4,7 @@ import process from "node:process";
 import { printPlace, printable } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { demandOf, generate, type Artifact } from "../pipeline.ts";
-import type { Tested } from "../proof/index.ts";
+import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
   grades,
   planJson,
@@ -142,9 +142,20 @@ export function reasonsAgainst(
     );
   if (tested.untested.length > 0 && !allowUntested)
     reasons.push(
-      `untested: no packet reached ${tested.untested.join(", ")} (--allow-untested accepts that)`,
+      `untested: no packet reached ${countedPlaces(tested.untested).join(", ")}; ${remedy(tested)}; --allow-untested accepts it as it is`,
     );
   return reasons;
+}
+
+/**
+ * The program's own covering packets grow from the trace's first; without a trace
+ * they are searched from the program alone, which may reach what they do not.
+ */
+function remedy({ episodes }: Tested): string {
+  const isTraced = episodes.some(({ name }) => name === "trace");
+  return isTraced
+    ? "--trace gen:coverage or a capture of such packets may reach it"
+    : "a capture of such packets may reach it";
 }
 
 /** This machine's cores, and two at least: one core has nothing to divide. */

@@ -109,6 +109,15 @@ export interface Expectations {
   readonly cores: number;
 }
 
+/** Each place once; several accesses of one line with their number. */
+export function countedPlaces(places: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const place of places) counts.set(place, (counts.get(place) ?? 0) + 1);
+  return [...counts].map(([place, count]) =>
+    count === 1 ? place : `${place} (${count} accesses)`,
+  );
+}
+
 /** Reasons not to call the run strong; none: strong. */
 export function weaknessesOf(
   tested: Omit<Tested, "strength" | "weaknesses">,
@@ -120,7 +129,7 @@ export function weaknessesOf(
     reasons.push(
       `the program ${text.replace("{}", `at ${at} (${packets.toLocaleString("en")} ${packets === 1 ? "packet" : "packets"})`)}`,
     );
-  for (const access of tested.untested)
+  for (const access of countedPlaces(tested.untested))
     reasons.push(`state access never reached: ${access}`);
   if (branches.hit < 0.9 * branches.total)
     reasons.push(

@@ -1,10 +1,11 @@
 export { coverProgram, type CoverOptions } from "./cover.ts";
 export type { Cover, LineWrite } from "./cover-line.ts";
-export type {
-  AccessCoverage,
-  Certificate,
-  Proved,
-  Tested,
+export {
+  countedPlaces,
+  type AccessCoverage,
+  type Certificate,
+  type Proved,
+  type Tested,
 } from "./certificate.ts";
 export {
   compareRecords,
