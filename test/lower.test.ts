@@ -401,7 +401,7 @@ const plants: readonly (readonly [string, Plant])[] = [
 test(`wrong code is seen (seed ${seed})`, (t: TestContext) => {
   for (const [name, plant] of plants) {
     let [planted, seen] = [0, 0];
-    for (let index = 0; index < 300 && seen < 3; index++) {
+    for (let index = 0; index < 3000 && seen < 3; index++) {
       const { program, packets } = drawn(index);
       const code = loweredOrNot(program);
       if (code === undefined) continue;
