@@ -72,7 +72,7 @@ after(() => {
 // prettier-ignore
 const wrong: readonly (readonly [what: string, name: string, from: string, to: string])[] = [
   ["a comparison changed",          "firewall",       "ctx.port === lan",                                     "ctx.port !== lan"],
-  ["a verdict changed",            "nop",            "ctx.port === lan ? out(wan)", "ctx.port === lan ? out(lan)"],
+  ["a verdict changed",            "nop",            "ctx.port === lan ? wan : lan", "ctx.port === lan ? lan : lan"],
   ["a refresh left out",           "nat",            "flows.refresh(flow);", ""],
   ["a checksum fixed wrongly",     "nat",            "ip.src = config.external_ip;", "ip.src = config.external_ip; ip.checksum = ip.checksum ^ 1;"],
   ["a checksum not fixed",         "proxy",          "ip.dst = service.address;", "const kept = ip.checksum; ip.dst = service.address; ip.checksum = kept;"],
