@@ -354,7 +354,7 @@ test("a refused strategy is said once, with its line", () => {
   equal(run.status, 1, run.stderr);
   equal(
     run.stdout,
-    "no: port-knock.c:67: sources: entries are created or replaced [R-old-value-used]\n  count in a second map that the program only adds to\n",
+    "no: port-knock.c:70: sources: entries are created or replaced [R-old-value-used]\n  count in a second map that the program only adds to\n",
   );
 });
 

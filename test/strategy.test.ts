@@ -224,7 +224,7 @@ test("the JSON of analyze and split has its fixed fields", () => {
   deepEqual(json.program, {
     name: "firewall",
     type: "xdp",
-    insns: 156,
+    insns: 149,
     maps: 2,
   });
   const [flows] = json.objects;
