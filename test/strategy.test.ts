@@ -235,7 +235,7 @@ test("the JSON of analyze and split has its fixed fields", () => {
   );
   deepEqual(
     json.races.map(({ kind }) => kind),
-    ["lost-update", "check-then-act"],
+    ["lost-update", "check-then-act", "unlocked-write"],
   );
   const plan = planJson(planOf(one));
   deepEqual(JSON.parse(JSON.stringify(plan)), plan);
