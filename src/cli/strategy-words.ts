@@ -4,19 +4,25 @@ import { strategyNames, type StrategyName } from "../strategy/index.ts";
 import { usage } from "./words.ts";
 
 /** In the vocabulary, and not built yet. */
-const later = ["replicate", "lock", "transaction", "offload"];
+const later: readonly string[] = [
+  "replicate",
+  "lock",
+  "transaction",
+  "offload",
+];
+const built = strategyNames.filter((name) => !later.includes(name));
 
 export function strategyNamed(word: string): StrategyName {
-  const found = strategyNames.find((name) => name === word);
+  const found = built.find((name) => name === word);
   if (found !== undefined) return found;
   if (later.includes(word))
     throw new UnsupportedError(`the strategy ${word} is not built yet`, {
       feature: `strategy ${word}`,
-      fix: `there are ${strategyNames.join(", ")}`,
+      fix: `there are ${built.join(", ")}`,
     });
-  const near = nearest(word, strategyNames);
+  const near = nearest(word, built);
   throw usage(
-    `--strategy takes ${strategyNames.join(", ")}; not ${word}`,
+    `--strategy takes ${built.join(", ")}; not ${word}`,
     near === undefined ? undefined : `did you mean ${near}?`,
   );
 }

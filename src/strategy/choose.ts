@@ -31,6 +31,7 @@ import {
   type Plan,
   type Port,
   type Rejected,
+  type Runtime,
   type SoftwareDispatch,
   type StrategyName,
 } from "./plan.ts";
@@ -273,6 +274,7 @@ class Chooser {
       strategy,
       cores: this.#cores,
       dispatch: { kind: free ? "any" : "nic" },
+      runtime: runtimeOf(parts),
       requirement,
       ...(answer.kind === "solution" ? { rss: answer } : {}),
       alternatives: [],
@@ -289,6 +291,7 @@ class Chooser {
       strategy: "sequential",
       cores: 1,
       dispatch: { kind: "one-core" },
+      runtime: { kind: "plain" },
       requirement: {
         ports: this.#context.ports.map(({ name }) => name),
         conjuncts: [],
@@ -375,6 +378,16 @@ const coreNumber: Readonly<Record<CoreNumber, Deviation>> = {
 /** Keys, or no need for any. */
 function accepted({ answer, requirement }: Attempt): boolean {
   return answer.kind === "solution" || requirement.conjuncts.length === 0;
+}
+
+/** Guarded objects have one guard: a transaction's, if any asks for it. */
+function runtimeOf(parts: readonly ObjectPart[]): Runtime {
+  const named = (name: StrategyName): readonly string[] =>
+    parts.flatMap(({ object, strategy }) => (strategy === name ? object : []));
+  const objects = [...named("lock"), ...named("transaction")];
+  if (objects.length === 0) return { kind: "plain" };
+  const isLock = named("transaction").length === 0;
+  return { kind: isLock ? "lock" : "transaction", objects };
 }
 
 /** Spreading packets by a hash is sharding, even where any hash will do. */

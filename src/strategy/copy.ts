@@ -21,6 +21,7 @@ export function copy(object: StateObject): ObjectPart | Refusal {
     strategy: "copy",
     grade,
     reason,
+    layout: "as-is",
     layoutChanged: false,
     deviations,
   });

@@ -97,6 +97,7 @@ function part(
     strategy: "merge",
     grade: "merged",
     reason,
+    layout: layoutChanged ? "per-cpu" : "as-is",
     layoutChanged,
     deviations: layoutChanged
       ? [

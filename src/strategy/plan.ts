@@ -3,13 +3,35 @@
  * which set-up of the NIC, and what differs from the sequential program. Plain
  * data; print.ts and json.ts give its text and JSON.
  */
+import type { AccessGuard } from "../analysis/index.ts";
 import type { Diagnostic, Place } from "../base/index.ts";
 import type { KeySolution, Requirement } from "../rss/index.ts";
 import type { Refusal } from "./refusal.ts";
 
 /** Those that exist; others of the vocabulary join when they are built. */
-export const strategyNames = ["shard", "merge", "copy", "sequential"] as const;
+export const strategyNames = [
+  "shard",
+  "merge",
+  "copy",
+  "lock",
+  "transaction",
+  "sequential",
+] as const;
 export type StrategyName = (typeof strategyNames)[number];
+
+/**
+ * How the emitted program keeps an object:
+ *
+ *   as-is      the map as it was, one for all cores
+ *   per-cpu    a map of the type's per-CPU form
+ *   sliced     an array of n·k cells, core c has those from n·c on
+ *   allocator  shared cells of a chain, each core with a head and a range of its own
+ *   table      one array value per core that holds a hash table of the program's own
+ */
+export type Layout = "as-is" | "per-cpu" | "sliced" | "allocator" | "table";
+
+/** Equal keys, a part of all keys, disjoint, incompatible, interchanged. */
+export type Rule = "R1" | "R2" | "R3" | "R4" | "R5";
 
 /** Strongest first. */
 export const grades = ["exact", "reordered", "merged", "partitioned"] as const;
@@ -30,11 +52,16 @@ export interface ObjectPart {
   readonly reason: string;
   /** Shard: fields per port by which packets are told apart; empty: any. */
   readonly fields?: readonly PortFields[];
-  /** Shard: R1 (equal keys) or R2 (a part of the keys that all have). */
-  readonly rule?: "R1" | "R2";
+  /** Shard: R1 (equal keys), R2 (a part of the keys that all have), R5 (interchanged). */
+  readonly rule?: Rule;
   /** Shard: the two accesses that force the requirement. */
   readonly forcedBy?: readonly [string, string];
   readonly forcedAt?: readonly [Place, Place];
+  readonly layout: Layout;
+  /** Entries or indices of each core; their sum is the object's capacity. */
+  readonly capacities?: readonly number[];
+  /** Estimated time per packet that the strategy takes on this object, in ns. */
+  readonly cost?: number;
   /** User space sees another layout than in the original. */
   readonly layoutChanged: boolean;
   readonly deviations: readonly Deviation[];
@@ -69,10 +96,27 @@ export interface SoftwareDispatch {
   readonly text: string;
 }
 
+/** What stands around each packet's run. */
+export type Runtime =
+  | { readonly kind: "plain" }
+  | {
+      /**
+       * lock: packets that write run alone, all others at the same time;
+       * transaction: each runs as if it were alone, and again if it was not.
+       */
+      readonly kind: "lock" | "transaction";
+      /** What it guards: every object of the plan with this strategy. */
+      readonly objects: readonly string[];
+      /** Packets that may write one of them; absent: any. */
+      readonly writers?: readonly AccessGuard[];
+    };
+
 export interface Rejected {
   readonly strategy: StrategyName | "software-dispatch";
   readonly object?: string;
   readonly reason: string;
+  /** Estimated time per packet, in ns. */
+  readonly cost?: number;
 }
 
 export interface Plan {
@@ -85,6 +129,7 @@ export interface Plan {
   readonly ports: readonly Port[];
   readonly objects: readonly ObjectPart[];
   readonly dispatch: Dispatch;
+  readonly runtime: Runtime;
   /** What sharded objects ask of the NIC; no conjuncts where none is sharded. */
   readonly requirement: Requirement;
   readonly rss?: KeySolution;

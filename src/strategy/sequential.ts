@@ -9,6 +9,7 @@ export function sequential(object: StateObject): ObjectPart {
     strategy: "sequential",
     grade: "exact",
     reason: "one core",
+    layout: "as-is",
     layoutChanged: false,
     deviations: [],
   };

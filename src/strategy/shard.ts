@@ -57,6 +57,7 @@ export function shard(
           forcedBy: [cause.pair[0].id, cause.pair[1].id] as const,
           forcedAt: [cause.pair[0].at, cause.pair[1].at] as const,
         }),
+    layout: "as-is",
     layoutChanged: false,
     deviations: deviationsOf(object),
   };
