@@ -29,9 +29,18 @@ export type OpaqueReason =
       readonly kind: "environment";
       readonly what: "time" | "random" | "cpu" | "queue" | "length" | "ifindex";
     }
-  /** Loaded from that object's cell (its id in the report). */
-  | { readonly kind: "state"; readonly object: string }
-  | { readonly kind: "nonlinear"; readonly text: string }
+  /** Loaded from that object's cell (its id in the report), selected by that key. */
+  | { readonly kind: "state"; readonly object: string; readonly key?: Key }
+  | {
+      readonly kind: "nonlinear";
+      readonly text: string;
+      /**
+       * It is a function of exactly these packet bits and constants, named in the
+       * order in which the expression uses them: the same function of swapped
+       * arguments has them swapped. Absent: not known to be one.
+       */
+      readonly of?: readonly FieldBit[];
+    }
   | { readonly kind: "unknown"; readonly text: string };
 
 /** Key of an access, most significant bit of byte 0 first (network order of the key's bytes). */
@@ -85,7 +94,58 @@ export interface Access {
   readonly bytes?: { readonly offset: number; readonly size: number };
   /** How many bytes that instruction touches, wherever they are. */
   readonly width?: number;
+  /**
+   * The key is the index that an allocator gave the entry of `object` under `key`:
+   * one index for one key.
+   */
+  readonly through?: { readonly object: string; readonly key: Key };
   readonly at: Place;
+}
+
+/** An object whose functions were seen to hand out indices as the library's chain does. */
+export interface Allocator {
+  readonly role: "chain";
+  /** The hash map whose entries it numbers, linked by its own functions. */
+  readonly entries?: string;
+  readonly capacity: number;
+  /** In ns; absent: none is reclaimed. */
+  readonly expiry?: bigint;
+  readonly evictsOldest: boolean;
+  readonly cellSize: number;
+  /** Where a cell holds its entry's key. */
+  readonly keyOffset?: number;
+  readonly functions: {
+    readonly allocate: string;
+    readonly refresh?: string;
+    readonly free?: string;
+  };
+  readonly tried: { readonly operations: number; readonly seed: number };
+}
+
+/**
+ * An index that comes from a packet p, whose cell holds what packet q stored: the
+ * program compares g(p) with f(q) before anything depends on the index.
+ */
+export interface Interchange {
+  /** Id of the access whose index is from the packet. */
+  readonly access: string;
+  /** g(p). */
+  readonly packet: Key;
+  /** f(q), bit by bit what g(p) is compared with. */
+  readonly stored: Key;
+  /** The packets q; absent: those that make entries. */
+  readonly storedBy?: AccessGuard;
+  /**
+   * "Not allocated" and "compared unequal" have the same verdict and output and
+   * change no state, so that a cell that is out of reach makes no difference.
+   */
+  readonly holds: boolean;
+  /** Why it does not. */
+  readonly reason?: {
+    readonly code: string;
+    readonly text: string;
+    readonly at: Place;
+  };
 }
 
 export type ObjectAccess =
@@ -108,6 +168,10 @@ export interface StateObject {
   /** User space writes it at run time (`--user-writes`, or cannot be excluded). */
   readonly userWrites: boolean;
   readonly accesses: readonly Access[];
+  readonly allocator?: Allocator;
+  /** All its keys are made of indices of that allocator: its cells follow them. */
+  readonly indexedBy?: string;
+  readonly interchanges?: readonly Interchange[];
 }
 
 export type CoreNumber = "cpu" | "queue";
