@@ -20,7 +20,7 @@ const table: Readonly<Record<string, string>> = {
   traffic: "base packet",
   interp: "base isa ir",
   nf: "base isa packet ir",
-  analysis: "base isa packet ir",
+  analysis: "base isa packet ir interp",
   proof: "base isa ir interp",
   strategy: "base packet ir analysis rss proof",
   optimize: "base isa ir interp analysis proof",

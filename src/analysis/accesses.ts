@@ -11,6 +11,7 @@ import type {
   Access,
   AccessGuard,
   AccessOp,
+  Allocator,
   Key,
   ObjectAccess,
   StateObject,
@@ -31,6 +32,7 @@ export interface Material {
   readonly additions: Additions;
   readonly symbols: Symbols;
   readonly userWrites: ReadonlySet<string>;
+  readonly allocators: ReadonlyMap<string, Allocator>;
 }
 
 /** The state objects of `maps`, each with its accesses. */
@@ -68,6 +70,7 @@ export function objectsOf(
         maxEntries: map.maxEntries,
         ...fixedTypeOf(map, names.size > 1),
         userWrites: material.userWrites.has(map.name),
+        ...allocatorOf(map, material),
         accesses,
       };
     });
@@ -95,6 +98,14 @@ function aliasesOf(
         if (isAlike(inner, other)) names.add(other.name);
   }
   return names;
+}
+
+function allocatorOf(
+  { name }: MapSpec,
+  { allocators }: Material,
+): Pick<StateObject, "allocator"> {
+  const allocator = allocators.get(name);
+  return allocator === undefined ? {} : { allocator };
 }
 
 /** What keeps a map from becoming one of another type. */

@@ -5,6 +5,7 @@ import type { Diagnostic, Place } from "../base/index.ts";
 import { inlineCalls, lift, type IrProgram } from "../ir/index.ts";
 import type { MapSpec, ProgramSpec } from "../isa/index.ts";
 import { objectsOf } from "./accesses.ts";
+import { recogniseAllocators, type Recognised } from "./allocator.ts";
 import { innerName } from "./calls.ts";
 import { runDataflow } from "./dataflow.ts";
 import { joinFacts, noFacts, type Facts } from "./facts.ts";
@@ -36,13 +37,24 @@ export function analyse(
     (sum, fn) => sum + fn.instructions.length,
     0,
   );
-  return analyseIr(ir, { ...options, instructions });
+  const recognised = recogniseAllocators(program, lifted);
+  return reportOf(ir, { ...options, instructions, recognised });
 }
 
 /** The same for a program that is lifted already. */
 export function analyseIr(
   ir: IrProgram,
   options: AnalyseOptions & { readonly instructions?: number } = {},
+): StateReport {
+  return reportOf(ir, options);
+}
+
+function reportOf(
+  ir: IrProgram,
+  options: AnalyseOptions & {
+    readonly instructions?: number;
+    readonly recognised?: Recognised;
+  },
 ): StateReport {
   const maps = ir.maps.flatMap(withInner);
   const symbols = new Symbols();
@@ -88,6 +100,7 @@ export function analyseIr(
     additions,
     symbols,
     userWrites: new Set(options.userWrites),
+    allocators: options.recognised?.allocators ?? new Map(),
   });
   const testedPorts = portsOf(objects);
   return {
@@ -95,7 +108,7 @@ export function analyseIr(
     instructions: options.instructions ?? countInstructions(ir),
     objects,
     races: racesOf(objects, touches, additions.dependent),
-    notes: [...notes.values()],
+    notes: [...(options.recognised?.notes ?? []), ...notes.values()],
     testsPort: testedPorts.length > 0,
     testedPorts,
     ...(numbers.size === 0 ? {} : { coreNumbers: [...numbers].sort() }),

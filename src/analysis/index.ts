@@ -14,6 +14,7 @@ export type {
   StateReport,
 } from "./report.ts";
 export { analyse, analyseIr, type AnalyseOptions } from "./analyse.ts";
+export { recogniseAllocators } from "./allocator.ts";
 export { signature } from "./accesses.ts";
 export { keyText, printFieldBits, reasonText } from "./key.ts";
 export { returnedConstants } from "./verdicts.ts";

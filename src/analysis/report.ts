@@ -43,6 +43,31 @@ export type OpaqueReason =
     }
   | { readonly kind: "unknown"; readonly text: string };
 
+/**
+ * The index allocator whose cells an array has: recognised by its functions' names
+ * and by trial (analysis/allocator.ts), never by its names alone.
+ */
+export interface Allocator {
+  /** The library's chain, `nf_chain.h` in C: one array, cell 0 is its head. */
+  readonly role: "chain";
+  /** Hash map from which the key of a reclaimed cell is deleted. */
+  readonly entries?: string;
+  readonly capacity: number;
+  /** Nanoseconds without use after which an index may be reclaimed; absent where `evictsOldest`. */
+  readonly expiry?: bigint;
+  /** A full allocator takes the oldest index, expired or not. */
+  readonly evictsOldest: boolean;
+  readonly cellSize: number;
+  /** Where in a cell the key of its entry stands. */
+  readonly keyOffset?: number;
+  readonly functions: {
+    readonly allocate: string;
+    readonly refresh?: string;
+    readonly free?: string;
+  };
+  readonly tried: { readonly operations: number; readonly seed: number };
+}
+
 /** Key of an access, most significant bit of byte 0 first (network order of the key's bytes). */
 export interface Key {
   readonly bits: readonly KeyBit[];
@@ -167,6 +192,8 @@ export interface StateObject {
   readonly fixedType?: string;
   /** User space writes it at run time (`--user-writes`, or cannot be excluded). */
   readonly userWrites: boolean;
+  /** Its cells are those of an index allocator. */
+  readonly allocator?: Allocator;
   readonly accesses: readonly Access[];
   readonly allocator?: Allocator;
   /** All its keys are made of indices of that allocator: its cells follow them. */
