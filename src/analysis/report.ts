@@ -127,26 +127,6 @@ export interface Access {
   readonly at: Place;
 }
 
-/** An object whose functions were seen to hand out indices as the library's chain does. */
-export interface Allocator {
-  readonly role: "chain";
-  /** The hash map whose entries it numbers, linked by its own functions. */
-  readonly entries?: string;
-  readonly capacity: number;
-  /** In ns; absent: none is reclaimed. */
-  readonly expiry?: bigint;
-  readonly evictsOldest: boolean;
-  readonly cellSize: number;
-  /** Where a cell holds its entry's key. */
-  readonly keyOffset?: number;
-  readonly functions: {
-    readonly allocate: string;
-    readonly refresh?: string;
-    readonly free?: string;
-  };
-  readonly tried: { readonly operations: number; readonly seed: number };
-}
-
 /**
  * An index that comes from a packet p, whose cell holds what packet q stored: the
  * program compares g(p) with f(q) before anything depends on the index.
@@ -195,7 +175,6 @@ export interface StateObject {
   /** Its cells are those of an index allocator. */
   readonly allocator?: Allocator;
   readonly accesses: readonly Access[];
-  readonly allocator?: Allocator;
   /** All its keys are made of indices of that allocator: its cells follow them. */
   readonly indexedBy?: string;
   readonly interchanges?: readonly Interchange[];
