@@ -31,17 +31,13 @@ import {
   editFunction,
   helperByName,
   helperByNumber,
-  local,
   mapTypeRow,
-  parseFunction,
   placeOf,
-  targetOf,
-  withTarget,
   type Edit,
-  type Instruction,
   type MapSpec,
   type ProgramSpec,
 } from "../../isa/index.ts";
+import { assembled } from "./patch/assembled.ts";
 
 export const environmentMap = ".environment";
 
@@ -113,7 +109,7 @@ export function controlEnvironment(
       if (text === undefined) return [];
       const how = text.includes("call ") ? "noted" : "exchanged";
       rewritten.push({ helper, at: placeOf(fn, at), how });
-      return [{ kind: "replace", at, instructions: inserted(text) }];
+      return [{ kind: "replace", at, instructions: assembled(text) }];
     });
     return edits.length === 0 ? fn : editFunction(fn, edits);
   });
@@ -326,14 +322,3 @@ const variedRoute = `${requestChecked}
     *(u8 *)(r2 + 62) = 1
     *(u8 *)(r2 + 63) = r5
     done:`;
-
-/** Its jumps lead to places of its own. */
-function inserted(text: string): readonly Instruction[] {
-  const { instructions } = parseFunction(`function inserted\n${text}\n exit`);
-  return instructions.slice(0, -1).map((instruction) => {
-    const target = targetOf(instruction);
-    return target === undefined
-      ? instruction
-      : withTarget(instruction, local(target));
-  });
-}

@@ -25,14 +25,10 @@
 import { Bug } from "../../base/index.ts";
 import {
   editFunction,
-  local,
-  parseFunction,
-  targetOf,
-  withTarget,
-  type Instruction,
   type MapSpec,
   type ProgramSpec,
 } from "../../isa/index.ts";
+import { assembled } from "./patch/assembled.ts";
 
 export const misdirectedMap = ".misdirected";
 const setupMap = ".misdirected.nic";
@@ -68,10 +64,6 @@ export function countMisdirected(
   if (entry === undefined || program.type !== "xdp" || ports.length === 0)
     throw new Bug(`${program.name}: no queues to count`);
   const setup = layOut(ports);
-  const { instructions } = parseFunction(
-    `function inserted\n${prologue(ports, setup, mask)}\n exit`,
-  );
-  const inserted = instructions.slice(0, -1).map(toLocal);
   return {
     ...program,
     functions: [
@@ -79,7 +71,7 @@ export function countMisdirected(
         {
           kind: "insert",
           at: 0,
-          instructions: inserted,
+          instructions: assembled(prologue(ports, setup, mask)),
           reach: "fall-through",
         },
       ]),
@@ -112,14 +104,6 @@ function setupSpec(data: Uint8Array): MapSpec {
     data,
     readOnly: true,
   };
-}
-
-/** Its jumps lead to places of its own, the last one behind it. */
-function toLocal(instruction: Instruction): Instruction {
-  const target = targetOf(instruction);
-  return target === undefined
-    ? instruction
-    : withTarget(instruction, local(target));
 }
 
 const ipv4 = { addresses: 8, at: 26, end: 34, kinds: 0 } as const;
