@@ -29,6 +29,11 @@ import {
   type LeftOut,
   type Tested,
 } from "./certificate.ts";
+import { Answering, type Answers } from "./answering.ts";
+import { heldAt, isLive } from "./chain-view.ts";
+import { OwnedCells } from "./owned-cells.ts";
+import { SecondPass, type Judged, type Partition } from "./second-pass.ts";
+import { TouchNotes } from "./touch-notes.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { faultCounts } from "./fault-counts.ts";
 import { Ownership, type Steering } from "./ownership.ts";
@@ -39,6 +44,7 @@ import {
   type MapContents,
   type Runner,
   type RunRecord,
+  type StateDump,
 } from "./record.ts";
 import { dumpState } from "./state-dump.ts";
 
@@ -48,6 +54,8 @@ export interface Episode {
   readonly packets: readonly PacketInput[];
   /** Per packet, what the NIC sees of it as a number; equal numbers are steered alike. */
   readonly steering: readonly number[];
+  /** Packets that are made in the run, of what an earlier one became. */
+  readonly answers?: Answers;
   /** What of it the engine does not take; default: nothing. */
   readonly leftOut?: LeftOut;
 }
@@ -75,6 +83,10 @@ export interface DifferentialOptions {
   readonly rules: ReadonlyMap<string, StateRule>;
   readonly cores: number;
   readonly steering: Steering;
+  /** How the state is parted; absent: the plan promises what the whole state gives. */
+  readonly partition?: Partition;
+  /** What the NIC sees of a packet that a run made; needed with answers. */
+  readonly intern?: (packet: PacketInput) => number;
   /** Finer than cores (table entries), where equal owners are promised that far. */
   readonly entries?: Steering;
   /** Runs a program of the emitted object on fresh state. */
@@ -83,6 +95,11 @@ export interface DifferentialOptions {
   readonly runPrivate: (core: number) => Runner;
   /** Capacity per core of every sharded object. */
   readonly shares: ReadonlyMap<string, readonly number[]>;
+  /** Partitioned: where the emitted state differs from that of the cores' runs. */
+  readonly partitionedState?: (
+    parted: Judged,
+    emitted: StateDump,
+  ) => readonly string[];
   /** The emitted program, for its mutants. */
   readonly emitted: ProgramSpec;
   readonly steeringMutants: readonly SteeringMutant[];
@@ -102,9 +119,11 @@ export interface DifferentialOptions {
 }
 
 /** Runs both passes and the mutants; the tested part of a certificate. */
-export function runDifferential(options: DifferentialOptions): Tested {
-  const { episodes, steering, rules } = options;
-  const reference = runReference(options);
+export function runDifferential(given: DifferentialOptions): Tested {
+  const { steering, rules } = given;
+  const reference = runReference(given);
+  const { episodes } = reference;
+  const options = { ...given, episodes };
   const first: Mismatch[] = [];
   let mismatches = 0;
   const note = (count: number, some: readonly Mismatch[], where: string) => {
@@ -125,19 +144,44 @@ export function runDifferential(options: DifferentialOptions): Tested {
   const used = new Set<number>();
   const run = options.runEmitted();
   for (const [index, episode] of episodes.entries()) {
-    const record = run(steered(episode, steering, used), options.cores);
+    const parted = reference.parted[index];
+    const record = run(
+      parted?.packets ?? steered(episode, steering),
+      options.cores,
+    );
+    for (const input of episode.steering) used.add(steering(input));
     const want = reference.records[index];
     if (want === undefined) continue;
-    const found = compareRecords(want, record, rules);
+    if (parted === undefined) {
+      const found = compareRecords(want, record, rules);
+      note(found.mismatches, found.first, episode.name);
+      continue;
+    }
+    note(parted.mismatches, parted.first, `pass 2, ${episode.name}`);
+    // Cores' states are compared where the layout is known (rules); outcomes always.
+    const found = compareRecords(
+      { ...parted.record, state: new Map() },
+      record,
+      rules,
+    );
     note(found.mismatches, found.first, episode.name);
+    const texts = given.partitionedState?.(parted, record.state) ?? [];
+    note(
+      texts.length,
+      texts.map((text) => ({ kind: "state", text })),
+      episode.name,
+    );
   }
 
-  const alone = runPrivately({
-    ...options,
-    records: reference.records,
-    ownership: reference.ownership,
-    runOf: options.runPrivate,
-  });
+  const alone =
+    given.partition === undefined
+      ? runPrivately({
+          ...options,
+          records: reference.records,
+          ownership: reference.ownership,
+          runOf: options.runPrivate,
+        })
+      : deviationsOf(reference.parted);
   note(alone.mismatches, alone.first, "private state");
 
   const mutants = runMutants(options, reference);
@@ -173,6 +217,7 @@ export function runDifferential(options: DifferentialOptions): Tested {
     ),
     faults: faultCounts(options.sequential, reference.records),
     capacityDeviation: alone.capacityDeviation,
+    collisionDeviation: alone.collisionDeviation ?? 0,
   };
   const weaknesses = weaknessesOf(body, {
     verdicts: options.verdicts,
@@ -189,34 +234,80 @@ export function runDifferential(options: DifferentialOptions): Tested {
   };
 }
 
+/** Packets that differ from pass 1 for a declared reason, over all episodes. */
+function deviationsOf(parted: readonly Judged[]): {
+  readonly mismatches: number;
+  readonly capacityDeviation: number;
+  readonly collisionDeviation?: number;
+  readonly first: readonly Mismatch[];
+} {
+  const sum = (count: (each: Judged) => number): number =>
+    parted.reduce((all, each) => all + count(each), 0);
+  return {
+    mismatches: 0,
+    first: [],
+    capacityDeviation: sum((each) => each.capacityDeviation),
+    collisionDeviation: sum((each) => each.collisionDeviation),
+  };
+}
+
 interface Reference {
   readonly records: readonly RunRecord[];
+  /** The episodes as pass 1 got them: what answers was made. */
+  readonly episodes: readonly Episode[];
+  /** Pass 2, where the grade is partitioned. */
+  readonly parted: readonly Judged[];
   readonly ownership: Ownership;
   readonly counter: AccessCounter;
   readonly branches: Tested["branches"];
   readonly edges: ReadonlySet<string>;
 }
 
-/** Pass 1. */
+/** Pass 1, and beside it the cores' runs of pass 2 where the state is parted. */
 function runReference(options: DifferentialOptions): Reference {
   const {
     sequential,
-    episodes,
+    partition,
     shown = (outcome: Outcome) => outcome,
   } = options;
   const ownership = new Ownership(options.sharded);
   const counter = new AccessCounter();
   const edges = new Set<string>();
-  const total = episodes.reduce((sum, { packets }) => sum + packets.length, 0);
+  const total = options.episodes.reduce(
+    (sum, { packets }) => sum + packets.length,
+    0,
+  );
   let done = 0;
-  const records = episodes.map((episode) => {
+  const parted: Judged[] = [];
+  const episodes: Episode[] = [];
+  const second =
+    partition === undefined
+      ? undefined
+      : new SecondPass({
+          sequential,
+          partition,
+          contents: options.contents,
+          cores: options.cores,
+          seed: options.seed,
+          shown,
+        });
+  const records = options.episodes.map((episode) => {
     const state = createState(sequential.maps, contentsOption(options));
-    let packet = 0;
+    const notes = new TouchNotes(partition?.allocators ?? []);
+    const answering = new Answering(episode.answers);
+    const coreOf = (index: number, packet: PacketInput): number =>
+      options.steering(steeringInput(options, episode, index, packet));
+    second?.begin(episode.packets.length, coreOf, episode.answers);
+    const cells = new OwnedCells(ownership, state, partition);
     const machine = new BytecodeMachine(sequential, state, {
       seed: options.seed,
       observer: {
         touch: (touch) => {
-          ownership.touch(touch, episode.steering[packet] ?? 0, packet);
+          if (partition === undefined) cells.plain(touch);
+          else {
+            notes.touch(touch);
+            cells.touch(touch);
+          }
           counter.count(
             touch.at,
             touch.map,
@@ -229,21 +320,55 @@ function runReference(options: DifferentialOptions): Reference {
       },
     });
     const recorder = new Recorder(episode.packets.length);
-    for (const [index, input] of episode.packets.entries()) {
-      packet = index;
-      recorder.add(index, input, shown(machine.run(input)));
+    const packets: PacketInput[] = [];
+    const steering: number[] = [];
+    for (const [index, given] of episode.packets.entries()) {
+      const input = answering.packet(index, given);
+      const seen = steeringInput(options, episode, index, input);
+      packets.push(input);
+      steering.push(seen);
+      cells.begin(seen, index, input);
+      notes.clear();
+      const outcome = shown(machine.run(input));
+      answering.note(index, outcome);
+      recorder.add(index, input, outcome);
+      cells.end();
+      second?.packet(index, given, {
+        input,
+        outcome,
+        notes,
+        isLive: (allocator, at) =>
+          isLive(heldAt(state, allocator, at), allocator.expiry, input.time),
+      });
       done++;
       if ((done & 4095) === 0) options.onProgress?.(done, total);
     }
+    if (second !== undefined) parted.push(second.finish(state, notes));
+    episodes.push({ ...episode, packets, steering });
     return recorder.finish(dumpState(state));
   });
   return {
     records,
+    episodes,
+    parted,
     ownership,
     counter,
     edges,
     branches: branchCoverage(sequential, edges, options.infeasible),
   };
+}
+
+/** What the NIC sees: known for packets that were given, interned for those made. */
+function steeringInput(
+  { intern }: DifferentialOptions,
+  { packets, steering }: Episode,
+  index: number,
+  packet: PacketInput,
+): number {
+  const known = packets[index]?.data === packet.data;
+  return known || intern === undefined
+    ? (steering[index] ?? 0)
+    : intern(packet);
 }
 
 function contentsOption(options: DifferentialOptions): {
@@ -279,14 +404,9 @@ function branchCoverage(
   return { hit, total, missing };
 }
 
-function steered(
-  episode: Episode,
-  steering: Steering,
-  used?: Set<number>,
-): PacketInput[] {
+function steered(episode: Episode, steering: Steering): PacketInput[] {
   return episode.packets.map((packet, index) => {
     const core = steering(episode.steering[index] ?? 0);
-    used?.add(core);
     return { ...packet, cpu: core, rxQueue: core };
   });
 }

@@ -32,7 +32,15 @@ export class Ownership {
     this.#objects = objects;
   }
 
-  touch(touch: CellTouch, steeringInput: number, packet: number): void {
+  has(object: string): boolean {
+    return this.#objects.has(object);
+  }
+
+  touch(
+    touch: CellTouch,
+    steeringInput: number,
+    packet: number,
+  ): void {
     if (!this.#objects.has(touch.map)) return;
     const name = `${touch.map}[${touch.cell}]`;
     let owner = this.#cells.get(name);
