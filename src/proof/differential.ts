@@ -16,37 +16,18 @@
  * reached; ownership and equality are tested here, not proved.
  */
 import { VerifierError, printPlace, type Place } from "../base/index.ts";
-import {
-  BytecodeMachine,
-  createState,
-  type Outcome,
-  type PacketInput,
-} from "../interp/index.ts";
+import type { Outcome, PacketInput } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import {
-  AccessCounter,
-  weaknessesOf,
-  type LeftOut,
-  type Tested,
-} from "./certificate.ts";
-import { Answering, type Answers } from "./answering.ts";
-import { heldAt, isLive } from "./chain-view.ts";
-import { OwnedCells } from "./owned-cells.ts";
-import { SecondPass, type Judged, type Partition } from "./second-pass.ts";
-import { TouchNotes } from "./touch-notes.ts";
+import { weaknessesOf, type LeftOut, type Tested } from "./certificate.ts";
+import type { Answers } from "./answering.ts";
+import { edgeName, runReference, type Reference } from "./reference-run.ts";
+import type { Judged, Partition } from "./second-pass.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { faultCounts } from "./fault-counts.ts";
-import { Ownership, type Steering } from "./ownership.ts";
+import type { Steering } from "./ownership.ts";
 import { runPrivately } from "./private-runs.ts";
 import { negatedBranches } from "./program-mutants.ts";
-import {
-  Recorder,
-  type MapContents,
-  type Runner,
-  type RunRecord,
-  type StateDump,
-} from "./record.ts";
-import { dumpState } from "./state-dump.ts";
+import type { MapContents, Runner, RunRecord, StateDump } from "./record.ts";
 
 /** Packets in order on a fresh state. */
 export interface Episode {
@@ -109,6 +90,8 @@ export interface DifferentialOptions {
   /** Edges that analysis excludes, as `function+instruction:taken`. */
   readonly infeasible?: ReadonlySet<string>;
   readonly seed: number;
+  /** Program mutants, at most. */
+  readonly mutants?: number;
   /** Name of what `runEmitted` runs on. */
   readonly engine: "wasm" | "interp" | "kernel";
   /** Calls of the emitted program that the engine does not run as they are. */
@@ -251,159 +234,6 @@ function deviationsOf(parted: readonly Judged[]): {
   };
 }
 
-interface Reference {
-  readonly records: readonly RunRecord[];
-  /** The episodes as pass 1 got them: what answers was made. */
-  readonly episodes: readonly Episode[];
-  /** Pass 2, where the grade is partitioned. */
-  readonly parted: readonly Judged[];
-  readonly ownership: Ownership;
-  readonly counter: AccessCounter;
-  readonly branches: Tested["branches"];
-  readonly edges: ReadonlySet<string>;
-}
-
-/** Pass 1, and beside it the cores' runs of pass 2 where the state is parted. */
-function runReference(options: DifferentialOptions): Reference {
-  const {
-    sequential,
-    partition,
-    shown = (outcome: Outcome) => outcome,
-  } = options;
-  const ownership = new Ownership(options.sharded);
-  const counter = new AccessCounter();
-  const edges = new Set<string>();
-  const total = options.episodes.reduce(
-    (sum, { packets }) => sum + packets.length,
-    0,
-  );
-  let done = 0;
-  const parted: Judged[] = [];
-  const episodes: Episode[] = [];
-  const second =
-    partition === undefined
-      ? undefined
-      : new SecondPass({
-          sequential,
-          partition,
-          contents: options.contents,
-          cores: options.cores,
-          seed: options.seed,
-          shown,
-        });
-  const records = options.episodes.map((episode) => {
-    const state = createState(sequential.maps, contentsOption(options));
-    const notes = new TouchNotes(partition?.allocators ?? []);
-    const answering = new Answering(episode.answers);
-    const coreOf = (index: number, packet: PacketInput): number =>
-      options.steering(steeringInput(options, episode, index, packet));
-    second?.begin(episode.packets.length, coreOf, episode.answers);
-    const cells = new OwnedCells(ownership, state, partition);
-    const machine = new BytecodeMachine(sequential, state, {
-      seed: options.seed,
-      observer: {
-        touch: (touch) => {
-          if (partition === undefined) cells.plain(touch);
-          else {
-            notes.touch(touch);
-            cells.touch(touch);
-          }
-          counter.count(
-            touch.at,
-            touch.map,
-            touch.op,
-            touch.result,
-            touch.writes,
-          );
-        },
-        branch: (at, taken) => edges.add(edgeName(at, taken)),
-      },
-    });
-    const recorder = new Recorder(episode.packets.length);
-    const packets: PacketInput[] = [];
-    const steering: number[] = [];
-    for (const [index, given] of episode.packets.entries()) {
-      const input = answering.packet(index, given);
-      const seen = steeringInput(options, episode, index, input);
-      packets.push(input);
-      steering.push(seen);
-      cells.begin(seen, index, input);
-      notes.clear();
-      const outcome = shown(machine.run(input));
-      answering.note(index, outcome);
-      recorder.add(index, input, outcome);
-      cells.end();
-      second?.packet(index, given, {
-        input,
-        outcome,
-        notes,
-        isLive: (allocator, at) =>
-          isLive(heldAt(state, allocator, at), allocator.expiry, input.time),
-      });
-      done++;
-      if ((done & 4095) === 0) options.onProgress?.(done, total);
-    }
-    if (second !== undefined) parted.push(second.finish(state, notes));
-    episodes.push({ ...episode, packets, steering });
-    return recorder.finish(dumpState(state));
-  });
-  return {
-    records,
-    episodes,
-    parted,
-    ownership,
-    counter,
-    edges,
-    branches: branchCoverage(sequential, edges, options.infeasible),
-  };
-}
-
-/** What the NIC sees: known for packets that were given, interned for those made. */
-function steeringInput(
-  { intern }: DifferentialOptions,
-  { packets, steering }: Episode,
-  index: number,
-  packet: PacketInput,
-): number {
-  const known = packets[index]?.data === packet.data;
-  return known || intern === undefined
-    ? (steering[index] ?? 0)
-    : intern(packet);
-}
-
-function contentsOption(options: DifferentialOptions): {
-  contents?: MapContents;
-} {
-  return options.contents === undefined ? {} : { contents: options.contents };
-}
-
-/** Name of one way out of a conditional branch. */
-export function edgeName(at: Place, taken: boolean): string {
-  return `${at.function}+${at.instruction}:${taken ? "taken" : "fall"}`;
-}
-
-function branchCoverage(
-  program: ProgramSpec,
-  edges: ReadonlySet<string>,
-  infeasible: ReadonlySet<string> = new Set(),
-): Tested["branches"] {
-  let total = 0;
-  let hit = 0;
-  const missing: string[] = [];
-  for (const fn of program.functions)
-    for (const [instruction, { kind }] of fn.instructions.entries()) {
-      if (kind !== "branch") continue;
-      for (const taken of [true, false]) {
-        const name = edgeName({ function: fn.name, instruction }, taken);
-        if (infeasible.has(name)) continue;
-        total++;
-        if (edges.has(name)) hit++;
-        else missing.push(name);
-      }
-    }
-  return { hit, total, missing };
-}
-
 function steered(episode: Episode, steering: Steering): PacketInput[] {
   return episode.packets.map((packet, index) => {
     const core = steering(episode.steering[index] ?? 0);
@@ -436,15 +266,19 @@ function runMutants(
     steering: episode.steering.slice(0, headLength),
   }));
   const run = options.runEmitted();
-  const want = heads.map((head) =>
-    run(steered(head, options.steering), options.cores),
-  );
+  const want =
+    options.mutants === 0
+      ? []
+      : heads.map((head) =>
+          run(steered(head, options.steering), options.cores),
+        );
   for (const mutant of negatedBranches(
     options.emitted,
     (at) =>
       reference.edges.has(edgeName(at, true)) &&
       reference.edges.has(edgeName(at, false)),
     options.seed,
+    options.mutants,
   )) {
     const runMutant = options.runEmitted(mutant.program);
     if (isRefused(runMutant, options)) continue;

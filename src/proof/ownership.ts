@@ -36,11 +36,7 @@ export class Ownership {
     return this.#objects.has(object);
   }
 
-  touch(
-    touch: CellTouch,
-    steeringInput: number,
-    packet: number,
-  ): void {
+  touch(touch: CellTouch, steeringInput: number, packet: number): void {
     if (!this.#objects.has(touch.map)) return;
     const name = `${touch.map}[${touch.cell}]`;
     let owner = this.#cells.get(name);

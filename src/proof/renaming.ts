@@ -14,26 +14,35 @@
 export class Renaming {
   readonly #there = new Map<number, number>();
   readonly #back = new Map<number, number>();
+  readonly #known = {
+    one: new Set<number>(),
+    other: new Set<number>(),
+  } as const;
   /** Indices of either side that were handed out more than once. */
   readonly reused = {
     one: new Set<number>(),
     other: new Set<number>(),
   } as const;
 
-  /** Both runs handed out an index for the same packet. Answers whom `other` belonged to. */
-  pair(one: number, other: number): number | undefined {
-    const [before, holder] = [this.#there.get(one), this.#back.get(other)];
-    if (before !== undefined) {
-      this.reused.one.add(one);
-      if (this.#back.get(before) === one) this.#back.delete(before);
+  /** What both runs handed out for one packet; undefined where one had nothing left. */
+  pair(one: number | undefined, other: number | undefined): void {
+    if (one !== undefined) {
+      if (this.#known.one.has(one)) this.reused.one.add(one);
+      this.#known.one.add(one);
+      const before = this.#there.get(one);
+      if (before !== undefined) this.#back.delete(before);
+      this.#there.delete(one);
     }
-    if (holder !== undefined) {
-      this.reused.other.add(other);
-      if (this.#there.get(holder) === other) this.#there.delete(holder);
+    if (other !== undefined) {
+      if (this.#known.other.has(other)) this.reused.other.add(other);
+      this.#known.other.add(other);
+      const before = this.#back.get(other);
+      if (before !== undefined) this.#there.delete(before);
+      this.#back.delete(other);
     }
+    if (one === undefined || other === undefined) return;
     this.#there.set(one, other);
     this.#back.set(other, one);
-    return holder === one ? undefined : holder;
   }
 
   /** What `one` is called in the other run. */
@@ -67,6 +76,10 @@ export function sameFrame(
       if (places.length > 2) return false;
     }
   if (places.length === 0) return true;
+  // Two names of zero: the words of a sum that was added to in another order.
+  const [only = 0] = places;
+  if (places.length === 1 && word(one, only) + word(other, only) === 0xffff)
+    return word(one, only) === 0 || word(other, only) === 0;
   return places.some(
     (at) =>
       shifts.has((word(other, at) - word(one, at)) & 0xffff) &&

@@ -82,8 +82,8 @@ export interface WholeRun {
   readonly input: PacketInput;
   readonly outcome: Outcome;
   readonly notes: TouchNotes;
-  /** Had a live entry that index before the packet? */
-  readonly isLive: (allocator: AllocatorCheck, index: number) => boolean;
+  /** What it left behind. */
+  readonly state: State;
 }
 
 export interface Judged {
@@ -116,6 +116,8 @@ export class SecondPass {
   #now = 0n;
   /** Port number of index 0, once known. */
   #port: number | undefined;
+  /** Every index is in use here, and the packet means one that is not. */
+  #unaimed = false;
   #mismatches = 0;
   #deviations = { capacity: 0, collision: 0 };
   #first: Mismatch[] = [];
@@ -184,6 +186,7 @@ export class SecondPass {
   packet(index: number, given: PacketInput, whole: WholeRun): void {
     const { shown } = this.#options;
     if (given.time > this.#now) this.#now = given.time;
+    this.#unaimed = false;
     const answered = this.#answering.packet(index, given);
     const renamed = this.#aimed(answered, whole);
     const core = this.#coreOf(index, renamed);
@@ -197,7 +200,7 @@ export class SecondPass {
     this.#recorder.add(index, input, outcome);
     this.#learn(whole);
     const reason = this.#reason(core, whole.notes);
-    const shifts = this.#shifts(whole.notes);
+    const shifts = this.#shifts(whole, machine.state);
     const difference = differenceOf(whole, { input, outcome }, shifts);
     if (difference === undefined) return;
     if (reason !== undefined) this.#deviations[reason]++;
@@ -253,7 +256,7 @@ export class SecondPass {
   ): "capacity" | "collision" | undefined {
     const mine = this.#notes;
     let reason: "capacity" | "collision" | undefined =
-      mine.room === whole.room ? undefined : "capacity";
+      mine.room === whole.room && !this.#unaimed ? undefined : "capacity";
     for (const cell of whole.cells) {
       const map = cell.slice(0, cell.lastIndexOf("["));
       if (!this.#options.partition.sketches.has(map)) continue;
@@ -284,25 +287,56 @@ export class SecondPass {
   }
 
   /** Differences of the indices that this packet dealt with in both runs. */
-  #shifts(whole: TouchNotes): Set<number> {
+  #shifts({ notes: whole, state }: WholeRun, own: State): Set<number> {
     const shifts = new Set<number>();
     for (const [chain, renaming] of this.#renamings) {
       const given = this.#notes.given.get(chain) ?? [];
-      for (const [at, one] of (whole.given.get(chain) ?? []).entries()) {
-        const other = given[at];
-        if (other !== undefined) renaming.pair(one, other);
-      }
+      const ones = whole.given.get(chain) ?? [];
+      this.#pair(renaming, { chain, ones, given, whole: state, own });
       const mine = new Set([...given, ...(this.#notes.seen.get(chain) ?? [])]);
-      for (const one of [
-        ...(whole.given.get(chain) ?? []),
-        ...(whole.seen.get(chain) ?? []),
-      ]) {
+      for (const one of [...ones, ...(whole.seen.get(chain) ?? [])]) {
         const other = renaming.get(one);
         if (other !== undefined && mine.has(other))
           shifts.add((other - one) & 0xffff);
       }
     }
     return shifts;
+  }
+
+  /**
+   * Indices that became one another's: those of one key, where entries have keys (one
+   * run may have kept an expired entry's index that the other reclaimed); else in the
+   * order in which they were handed out.
+   */
+  #pair(
+    renaming: Renaming,
+    {
+      chain,
+      ones,
+      given,
+      whole,
+      own,
+    }: {
+      readonly chain: string;
+      readonly ones: readonly number[];
+      readonly given: readonly number[];
+      readonly whole: State;
+      readonly own: State;
+    },
+  ): void {
+    const allocator = this.#allocator(chain);
+    if (allocator?.entries === undefined) {
+      for (let at = 0; at < Math.max(ones.length, given.length); at++)
+        renaming.pair(ones[at], given[at]);
+      return;
+    }
+    for (const one of ones)
+      renaming.pair(one, sameEntry(allocator, one, whole, own));
+    for (const other of given) {
+      const one = sameEntry(allocator, other, own, whole);
+      if (one === undefined || renaming.get(one) !== other)
+        renaming.pair(one, other);
+    }
   }
 
   /**
@@ -320,15 +354,27 @@ export class SecondPass {
     const index =
       (wordAt(packet.data, words.destination) - this.#port) & 0xffff;
     if (index >= allocator.capacity) return packet;
-    const other = whole.isLive(allocator, index)
-      ? this.#renamings.get(aim.chain)?.get(index)
+    // Such a packet hands out nothing: what is in use now was before.
+    const { expiry } = allocator;
+    const other = isLive(
+      heldAt(whole.state, allocator, index),
+      expiry,
+      packet.time,
+    )
+      ? (this.#renamings.get(aim.chain)?.get(index) ??
+        this.#deadIndex(allocator, index, packet.time))
       : this.#deadIndex(allocator, index, packet.time);
+    this.#unaimed = other === undefined;
     if (other === undefined || other === index) return packet;
     const data = packet.data.slice();
-    shiftWord(data, words.destination, other - index);
+    const before = wordAt(data, words.destination);
+    const after = (before + other - index) & 0xffff;
+    putWord(data, words.destination, after);
     // As in nf_csum.h, no checksum stays none.
-    if (words.checksum !== undefined && wordAt(data, words.checksum) !== 0)
-      shiftWord(data, words.checksum, index - other);
+    if (words.checksum !== undefined && wordAt(data, words.checksum) !== 0) {
+      const sum = wordAt(data, words.checksum) + before - after;
+      putWord(data, words.checksum, ((sum + 0xffff - 1) % 0xffff) + 1);
+    }
     return { ...packet, data };
   }
 
@@ -397,13 +443,30 @@ function shareOf(
   );
 }
 
+/** The index that the entry at `index` of `from` has in `to`. */
+function sameEntry(
+  allocator: AllocatorCheck,
+  index: number,
+  from: State,
+  to: State,
+): number | undefined {
+  const { entries } = allocator;
+  const held = heldAt(from, allocator, index);
+  if (held === undefined || entries === undefined) return undefined;
+  const size = to.store(entries.map).spec.keySize;
+  const value = to.lookup(entries.map, held.key.subarray(0, size));
+  if (value === undefined) return undefined;
+  return new DataView(value.buffer, value.byteOffset).getUint32(
+    entries.indexOffset,
+    true,
+  );
+}
+
 function wordAt(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }
 
-/** Adds to a 16-bit word; past the end is nothing. */
-function shiftWord(bytes: Uint8Array, at: number, shift: number): void {
-  const word = (wordAt(bytes, at) + shift) & 0xffff;
+function putWord(bytes: Uint8Array, at: number, word: number): void {
   bytes[at] = word >> 8;
   if (at + 1 < bytes.length) bytes[at + 1] = word;
 }

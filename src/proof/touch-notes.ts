@@ -18,6 +18,9 @@ export class TouchNotes {
   readonly observer: Required<Pick<Observer, "touch">>;
   readonly #chains = new Map<string, AllocatorCheck>();
   readonly #inside = new Set<string>();
+  /** Where each allocator's function touches its chain first, and how often it did. */
+  readonly #entries = new Map<string, number>();
+  readonly #asked = new Map<string, number>();
 
   constructor(allocators: readonly AllocatorCheck[]) {
     for (const allocator of allocators) {
@@ -31,6 +34,7 @@ export class TouchNotes {
     this.given.clear();
     this.seen.clear();
     this.cells.clear();
+    this.#asked.clear();
     this.full = 0;
   }
 
@@ -47,6 +51,12 @@ export class TouchNotes {
       if (!this.#inside.has(at.function)) this.cells.add(`${map}[${cell}]`);
       return;
     }
+    if (at.function === allocator.allocate) {
+      const first = this.#entries.get(map) ?? at.instruction;
+      this.#entries.set(map, first);
+      if (first === at.instruction)
+        this.#asked.set(map, (this.#asked.get(map) ?? 0) + 1);
+    }
     const number = numberOf(cell);
     if (number === 0) return;
     if (this.#inside.has(at.function)) {
@@ -59,12 +69,13 @@ export class TouchNotes {
     }
   }
 
-  /** Equal in two runs that had room for the same. */
+  /** Equal in two runs that had room for the same: what was refused, by table. */
   get room(): string {
-    const counts = [...this.given].map(
-      ([chain, indices]) => `${chain} ${indices.length}`,
-    );
-    return `${this.full}; ${counts.sort().join()}`;
+    const refused = [...this.#asked].flatMap(([chain, asked]) => {
+      const missing = asked - (this.given.get(chain)?.length ?? 0);
+      return missing === 0 ? [] : [`${chain} ${missing}`];
+    });
+    return `${this.full}; ${refused.sort().join()}`;
   }
 }
 
