@@ -19,6 +19,26 @@ export {
   type HashedPort,
 } from "./bpf/misdirected.ts";
 export {
+  putTableEntry,
+  removeTableEntry,
+  tableEntries,
+  tableEntry,
+  type TableEntry,
+} from "./bpf/tables/table-contents.ts";
+export {
+  tableFunction,
+  tableFunctionName,
+  type Alignment,
+  type TableFunction,
+  type TableOperation,
+} from "./bpf/tables/table-functions.ts";
+export {
+  longestChain,
+  tableLayout,
+  tableMap,
+  type TableLayout,
+} from "./bpf/tables/table-layout.ts";
+export {
   compile,
   placeOfSite,
   type CompiledProgram,
