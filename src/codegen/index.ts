@@ -48,6 +48,16 @@ export {
 } from "./wasm/compile.ts";
 export { functionAddress } from "./wasm/callbacks.ts";
 export { contextLayout, type ContextLayout } from "./wasm/context-layout.ts";
+export {
+  guardCounter,
+  linePair,
+  type AgeingChain,
+  type ChainLayout,
+  type GuardLayout,
+  type GuardMutant,
+  type GuardOptions,
+  type GuardWriters,
+} from "./wasm/guard-layout.ts";
 export { isReducible } from "./wasm/flow-graph.ts";
 export { portableHelpers } from "./wasm/helper-calls.ts";
 export {

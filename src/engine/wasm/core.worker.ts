@@ -40,10 +40,14 @@ class Results {
   #done = 0;
   readonly #verdicts = new Uint32Array(start.verdicts);
   readonly #digests = new Uint32Array(start.digests);
+  readonly #tickets = new Uint32Array(start.tickets);
 
   take(program: PortableProgram, first: number, count: number): void {
     for (let slot = first; slot < first + count; slot++)
       this.#verdicts[this.#done + slot - first] = program.verdict(slot);
+    if (this.#tickets.length > 0)
+      for (let slot = first; slot < first + count; slot++)
+        this.#tickets[this.#done + slot - first] = program.ticket(slot);
     if (keep !== "verdicts")
       for (let slot = first; slot < first + count; slot++)
         program.digestInto(
@@ -125,12 +129,14 @@ function main(): void {
   busy.stop();
   Atomics.store(words, word.phase, phase.finishing);
   const { packets, ns } = program.spent;
+  const { guardCounts } = program;
   tell({
     kind: "finished",
     packets,
     ns,
     busyNs: busy.ns,
     faults: results.faults,
+    ...(guardCounts === undefined ? {} : { guard: guardCounts }),
     // What is shared, the other thread sees as well.
     ...(isShared
       ? { contents: {}, digest: "" }

@@ -19,6 +19,12 @@ import {
   type State,
 } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
+import { ChainOrder } from "./chain-order.ts";
+import {
+  guardCounts,
+  isGuardImport,
+  type GuardCounts,
+} from "./guard-counts.ts";
 import { makeHelper } from "./helpers.ts";
 import type { HelperHost } from "./helper-host.ts";
 import { LinearHost } from "./linear-host.ts";
@@ -33,7 +39,7 @@ import {
   type PreparedProgram,
 } from "./prepare.ts";
 import { RunClock } from "./run-clock.ts";
-import { makeMap } from "./value-maps.ts";
+import { makeMap, type LinearMap } from "./value-maps.ts";
 import { describeDeath } from "./worker-died.ts";
 import {
   instantiate,
@@ -108,6 +114,7 @@ export class PortableProgram {
   #randomSource: RandomSource = (slot) => this.#inputs[slot]?.random;
   readonly #clock = new RunClock();
   #done = 0;
+  readonly #chains = new Map<number, ChainOrder>();
 
   constructor(
     program: ProgramSpec,
@@ -146,17 +153,20 @@ export class PortableProgram {
     };
     const linear = new LinearHost(host);
     const functions = Object.fromEntries(
-      imports.map((wanted) => {
-        const helper = makeHelper(host, linear, wanted);
-        const before = options.beforeHelper;
-        if (before === undefined) return [wanted.name, helper];
-        const spied = (...args: number[]) => {
-          before(this.#slotNow());
-          return helper(...args);
-        };
-        return [wanted.name, spied];
-      }),
+      imports
+        .filter(({ helper }) => !isGuardImport(helper))
+        .map((wanted) => {
+          const helper = makeHelper(host, linear, wanted);
+          const before = options.beforeHelper;
+          if (before === undefined) return [wanted.name, helper];
+          const spied = (...args: number[]) => {
+            before(this.#slotNow());
+            return helper(...args);
+          };
+          return [wanted.name, spied];
+        }),
     );
+    Object.assign(functions, this.#guardFunctions(linear, maps));
     const fault = (site: number, number: number): never => {
       throw new FaultError(faultTexts[number] ?? "fault", site);
     };
@@ -227,7 +237,7 @@ export class PortableProgram {
         this.#exports.run(this.#packets.descriptorOf(slot), end - slot);
         slot = end;
       } catch (error) {
-        slot = this.#noteFault(error) + 1;
+        slot = this.#afterFault(error) + 1;
       }
     this.#clock.stop();
     this.#done += count;
@@ -269,6 +279,51 @@ export class PortableProgram {
     }
     const frame = this.#packets.outputPlace(index);
     frameDigest(verdict, { view: this.#memory.data, ...frame }, into, at);
+  }
+
+  /**
+   * Guarded, with several cores in one thread: the first attempt alone. False: it never
+   * was, and others may run before `runExclusive`.
+   */
+  attempt(slot: number): boolean {
+    this.#randomOf = -1;
+    const { attempt, release } = this.#exports;
+    try {
+      return attempt?.(this.#packets.descriptorOf(slot)) === 0;
+    } catch (error) {
+      this.#noteFault(error);
+      if (release?.() !== 1) return true;
+      this.#faults.delete(slot);
+      return false;
+    }
+  }
+
+  /** The packet's run with nobody beside it. */
+  runExclusive(slot: number): void {
+    this.#randomOf = -1;
+    try {
+      this.#exports.exclusive?.(this.#packets.descriptorOf(slot));
+    } catch (error) {
+      this.#noteFault(error);
+      this.#exports.release?.();
+    }
+  }
+
+  /** Guarded: where the packet stands in the order (src/codegen/wasm/guard-layout.ts). */
+  ticket(index: number): number {
+    const at = this.#packets.descriptorOf(index);
+    return this.#memory.u32(at + descriptor.ticket);
+  }
+
+  /** Guarded, after all cores are done: chains as the sequential program has them. */
+  settle(): void {
+    for (const chain of this.#chains.values()) chain.settle();
+  }
+
+  /** Guarded: what this core did. */
+  get guardCounts(): GuardCounts | undefined {
+    const { guard, core } = this.#compiled.layout;
+    return guard && guardCounts(this.#memory, guard, core);
   }
 
   verdict(index: number): number {
@@ -334,6 +389,21 @@ export class PortableProgram {
     return this.state().digest();
   }
 
+  /** The slot whose run is over: of a guarded run, as if it had ended there. */
+  #afterFault(error: unknown): number {
+    const index = this.#noteFault(error);
+    if (this.#exports.release?.() !== 1) return index;
+    // It saw what another core was just writing: it is run again, alone.
+    this.#faults.delete(index);
+    try {
+      this.#exports.exclusive?.(this.#packets.descriptorOf(index));
+    } catch (again) {
+      this.#noteFault(again);
+      this.#exports.release?.();
+    }
+    return index;
+  }
+
   #noteFault(error: unknown): number {
     const index = this.#slotNow();
     if (!(error instanceof FaultError)) throw this.#death(error, index);
@@ -369,6 +439,38 @@ export class PortableProgram {
       Atomics.notify(words, lock);
     }
     words[first - 1] = 0;
+  }
+
+  /** What guarded code imports. */
+  #guardFunctions(
+    linear: LinearHost,
+    maps: readonly (LinearMap | undefined)[],
+  ): Readonly<Record<string, () => void>> {
+    const { layout, imports } = this.#compiled;
+    const { guard } = layout;
+    if (guard === undefined) return {};
+    for (const chain of guard.chains) {
+      const map = maps[chain.map];
+      if (map === undefined) continue;
+      this.#chains.set(
+        chain.map,
+        new ChainOrder(this.#memory, map.layout, chain),
+      );
+    }
+    const restart = (): void => {
+      this.#events.delete(this.#slotNow());
+      this.#randomOf = -1;
+      linear.forget();
+    };
+    return Object.fromEntries(
+      imports.flatMap(({ name, helper, map = -1 }) => {
+        const chain = this.#chains.get(map);
+        if (helper === "restart") return [[name, restart]];
+        if (helper === "settle") return [[name, () => chain?.settle()]];
+        if (helper === "settleHead") return [[name, () => chain?.settleHead()]];
+        return [];
+      }),
+    );
   }
 
   #clear(): void {
