@@ -37,6 +37,8 @@ export interface CoreStart {
   readonly digests: SharedArrayBuffer;
   /** Guarded, in the same order: tickets; empty else. */
   readonly tickets: SharedArrayBuffer;
+  /** Cores that share maps begin together: how many are ready, of how many. */
+  readonly gate?: { readonly ready: SharedArrayBuffer; readonly cores: number };
   /** What the worker feeds itself from; else the other thread feeds it. */
   readonly resident?: ResidentTrace;
   readonly sabotage?: Sabotage;

@@ -56,6 +56,7 @@ export interface CoreOptions {
   readonly resident?: PackedPackets;
   /** Core of each of those. */
   readonly steer?: SharedArrayBuffer;
+  readonly gate?: CoreStart["gate"];
   readonly stallMs: number;
   readonly heapMb?: number;
   readonly sabotage?: Sabotage;
@@ -117,6 +118,7 @@ export class Core {
             },
           }),
       ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
+      ...(options.gate === undefined ? {} : { gate: options.gate }),
     };
     this.verdicts = new Uint32Array(start.verdicts);
     this.digests = new Uint32Array(start.digests);

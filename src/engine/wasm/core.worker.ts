@@ -105,10 +105,24 @@ function source(): ResidentSource | undefined {
   return new ResidentSource(feed, resident, isXdp ? mostPackets : 1);
 }
 
+/** Until all cores can begin; who dies before is seen by the other thread. */
+function passGate(): void {
+  if (start.gate === undefined) return;
+  const ready = new Int32Array(start.gate.ready);
+  Atomics.add(ready, 0, 1);
+  Atomics.notify(ready, 0);
+  for (;;) {
+    const seen = Atomics.load(ready, 0);
+    if (seen >= start.gate.cores) return;
+    Atomics.wait(ready, 0, seen);
+  }
+}
+
 function main(): void {
   const program = load();
   const own = source();
   const results = new Results();
+  passGate();
   Atomics.store(words, word.phase, phase.running);
   const busy = new RunClock();
   const sleeper: Sleeper = {
@@ -129,14 +143,14 @@ function main(): void {
   busy.stop();
   Atomics.store(words, word.phase, phase.finishing);
   const { packets, ns } = program.spent;
-  const { guardCounts } = program;
+  const { counts } = program.guard;
   tell({
     kind: "finished",
     packets,
     ns,
     busyNs: busy.ns,
     faults: results.faults,
-    ...(guardCounts === undefined ? {} : { guard: guardCounts }),
+    ...(counts === undefined ? {} : { guard: counts }),
     // What is shared, the other thread sees as well.
     ...(isShared
       ? { contents: {}, digest: "" }

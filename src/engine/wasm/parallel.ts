@@ -67,6 +67,10 @@ export async function runParallel(
     shared.set(steer);
     checkResident(options, resident, members);
   }
+  const gate = {
+    ready: new SharedArrayBuffer(4),
+    cores,
+  };
   const running = members.map(({ prepared, load }, number) => {
     const { program, keep = "verdicts", stallMs = 10_000 } = options;
     return new Core({
@@ -76,6 +80,7 @@ export async function runParallel(
       load,
       keep,
       shared: common !== undefined,
+      ...(common === undefined ? {} : { gate }),
       packets: shares[number] ?? 0,
       ...(resident === undefined ? {} : { resident, steer: shared.buffer }),
       stallMs,
@@ -88,7 +93,7 @@ export async function runParallel(
     const packets = resident?.count ?? (await feed(options, running));
     const finished = await Promise.all(running.map((core) => core.finish()));
     const ns = 1e6 * (performance.now() - started);
-    if (options.guard !== undefined) common?.settle();
+    if (options.guard !== undefined) common?.guard.settle();
     const state = common && {
       contents: common.contents(),
       digest: common.digest(),

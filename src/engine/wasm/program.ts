@@ -19,12 +19,9 @@ import {
   type State,
 } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
-import { ChainOrder } from "./chain-order.ts";
-import {
-  guardCounts,
-  isGuardImport,
-  type GuardCounts,
-} from "./guard-counts.ts";
+import { FaultError, faultTexts } from "./fault-error.ts";
+import { isGuardImport } from "./guard-counts.ts";
+import { GuardHost } from "./guard-host.ts";
 import { makeHelper } from "./helpers.ts";
 import type { HelperHost } from "./helper-host.ts";
 import { LinearHost } from "./linear-host.ts";
@@ -39,7 +36,7 @@ import {
   type PreparedProgram,
 } from "./prepare.ts";
 import { RunClock } from "./run-clock.ts";
-import { makeMap, type LinearMap } from "./value-maps.ts";
+import { makeMap } from "./value-maps.ts";
 import { describeDeath } from "./worker-died.ts";
 import {
   instantiate,
@@ -68,29 +65,6 @@ interface Fault {
   readonly at: Place;
 }
 
-class FaultError extends Error {
-  override readonly name = "FaultError";
-  readonly site: number;
-
-  constructor(text: string, site: number) {
-    super(text);
-    this.site = site;
-  }
-}
-
-// By number, as codegen's faultNumber has them.
-const faultTexts = [
-  "",
-  "access outside memory",
-  "budget of loops used up",
-  "misaligned atomic access",
-  "call of what is no function",
-  "lock taken twice",
-  "lock is not held",
-  "lock is held by nobody who gives it back",
-  "no map",
-];
-
 /** Verdict with which a redirect counts. */
 const redirectVerdicts: Readonly<Record<string, number>> = {
   xdp: 4,
@@ -114,7 +88,7 @@ export class PortableProgram {
   #randomSource: RandomSource = (slot) => this.#inputs[slot]?.random;
   readonly #clock = new RunClock();
   #done = 0;
-  readonly #chains = new Map<number, ChainOrder>();
+  readonly #guard: GuardHost;
 
   constructor(
     program: ProgramSpec,
@@ -152,21 +126,27 @@ export class PortableProgram {
       },
     };
     const linear = new LinearHost(host);
+    this.#guard = new GuardHost(this.#memory, layout, maps);
+    const restart = (): void => {
+      this.#events.delete(this.#slotNow());
+      this.#randomOf = -1;
+      linear.forget();
+    };
     const functions = Object.fromEntries(
-      imports
-        .filter(({ helper }) => !isGuardImport(helper))
-        .map((wanted) => {
-          const helper = makeHelper(host, linear, wanted);
-          const before = options.beforeHelper;
-          if (before === undefined) return [wanted.name, helper];
-          const spied = (...args: number[]) => {
-            before(this.#slotNow());
-            return helper(...args);
-          };
-          return [wanted.name, spied];
-        }),
+      imports.map((wanted) => {
+        const { name, helper: wants } = wanted;
+        if (isGuardImport(wants))
+          return [name, this.#guard.make(wanted, restart)];
+        const helper = makeHelper(host, linear, wanted);
+        const before = options.beforeHelper;
+        if (before === undefined) return [name, helper];
+        const spied = (...args: number[]) => {
+          before(this.#slotNow());
+          return helper(...args);
+        };
+        return [name, spied];
+      }),
     );
-    Object.assign(functions, this.#guardFunctions(linear, maps));
     const fault = (site: number, number: number): never => {
       throw new FaultError(faultTexts[number] ?? "fault", site);
     };
@@ -315,15 +295,9 @@ export class PortableProgram {
     return this.#memory.u32(at + descriptor.ticket);
   }
 
-  /** Guarded, after all cores are done: chains as the sequential program has them. */
-  settle(): void {
-    for (const chain of this.#chains.values()) chain.settle();
-  }
-
-  /** Guarded: what this core did. */
-  get guardCounts(): GuardCounts | undefined {
-    const { guard, core } = this.#compiled.layout;
-    return guard && guardCounts(this.#memory, guard, core);
+  /** Guarded: what is behind a run. */
+  get guard(): GuardHost {
+    return this.#guard;
   }
 
   verdict(index: number): number {
@@ -439,38 +413,6 @@ export class PortableProgram {
       Atomics.notify(words, lock);
     }
     words[first - 1] = 0;
-  }
-
-  /** What guarded code imports. */
-  #guardFunctions(
-    linear: LinearHost,
-    maps: readonly (LinearMap | undefined)[],
-  ): Readonly<Record<string, () => void>> {
-    const { layout, imports } = this.#compiled;
-    const { guard } = layout;
-    if (guard === undefined) return {};
-    for (const chain of guard.chains) {
-      const map = maps[chain.map];
-      if (map === undefined) continue;
-      this.#chains.set(
-        chain.map,
-        new ChainOrder(this.#memory, map.layout, chain),
-      );
-    }
-    const restart = (): void => {
-      this.#events.delete(this.#slotNow());
-      this.#randomOf = -1;
-      linear.forget();
-    };
-    return Object.fromEntries(
-      imports.flatMap(({ name, helper, map = -1 }) => {
-        const chain = this.#chains.get(map);
-        if (helper === "restart") return [[name, restart]];
-        if (helper === "settle") return [[name, () => chain?.settle()]];
-        if (helper === "settleHead") return [[name, () => chain?.settleHead()]];
-        return [];
-      }),
-    );
   }
 
   #clear(): void {
