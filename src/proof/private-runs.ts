@@ -70,7 +70,6 @@ export interface PrivateRunOptions {
 export interface PrivateRuns {
   readonly mismatches: number;
   readonly capacityDeviation: number;
-  readonly collisionDeviation?: number;
   readonly first: readonly Mismatch[];
 }
 

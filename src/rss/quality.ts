@@ -209,12 +209,7 @@ export function busiest(
   return (Math.max(...loads) * cores) / total;
 }
 
-/** How often each entry is met under one kind of traffic. */
-export function hitsOf(
-  view: HashView,
-  traffic: Traffic,
-  entries: number,
-): Hits {
+function hitsOf(view: HashView, traffic: Traffic, entries: number): Hits {
   const { windows } = view;
   const { free, ones, server } = split(view.class, view.fields, traffic);
   const basis = spanBasis(

@@ -23,6 +23,12 @@ export function functionOf(code: Code, name: string): FunctionSpec {
   return found;
 }
 
+export function mapOf(code: Code, name: string): MapSpec {
+  const found = code.maps.find((map) => map.name === name);
+  if (found === undefined) throw new Bug(`there is no map ${name}`);
+  return found;
+}
+
 /** They take the places of those of their names; new ones stand behind the others. */
 export function withFunctions<T extends Code>(
   code: T,
@@ -82,3 +88,11 @@ export function withMap<T extends Code>(
 }
 
 const declared = ".maps";
+/** The map of its name is another one from now on. */
+export function withReplacedMap<T extends Code>(code: T, map: MapSpec): T {
+  mapOf(code, map.name);
+  return {
+    ...code,
+    maps: code.maps.map((other) => (other.name === map.name ? map : other)),
+  };
+}
