@@ -44,8 +44,10 @@ import {
   type NicSetup,
 } from "./rss/index.ts";
 import {
+  balancePlan,
   choosePlan,
   portsFor,
+  type PortFrame,
   type SteeringDemand,
   type Plan,
   type PlanOptions,
@@ -259,6 +261,17 @@ function asLoaded(map: MapSpec, known: MapSpec): MapSpec {
       : { inner: asLoaded(map.inner, inner) }),
     ...(map.data === undefined && data !== undefined ? { data } : {}),
   };
+}
+
+/** The same with indirection tables for these packets. */
+export function balanced(
+  artifact: Artifact,
+  profile: NicProfile,
+  packets: Iterable<PortFrame>,
+): Artifact {
+  const plan = balancePlan(artifact.plan, packets);
+  if (plan.rss === undefined || plan.balance === undefined) return artifact;
+  return { ...artifact, plan, setup: nicSetup(plan.rss, profile) };
 }
 
 /** What the emitted settings must serve, for their mutants. */

@@ -3,11 +3,12 @@ import { availableParallelism } from "node:os";
 import process from "node:process";
 import { printPlace, printable } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
-import { demandOf, generate, type Artifact } from "../pipeline.ts";
+import { balanced, demandOf, generate, type Artifact } from "../pipeline.ts";
 import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
   grades,
   planJson,
+  portOfTrace,
   weaker,
   type Grade,
   type PlanOptions,
@@ -66,13 +67,23 @@ export async function split(
     ...forced(words, analysed.program),
     ...(accepted === undefined ? {} : { grade: accepted }),
   };
-  const artifact = generate(analysed, profile, options);
-  const refusal = refusedAnswer(artifact, words, accepted);
+  const generated = generate(analysed, profile, options);
+  const refusal = refusedAnswer(generated, words, accepted);
   if (refusal !== undefined) return refusal;
 
   // First: what the kernel rejects is not worth a check.
-  const verifier = await askVerifier(artifact.bytes, artifact.emitted);
+  const verifier = await askVerifier(generated.bytes, generated.emitted);
   const { trace, isCut } = await readTrace(traffic.read());
+  // A trace that nobody named says nothing about the user's packets.
+  const isGiven = valuesOf(words, "trace").length > 0 && !traffic.coverageOnly;
+  const portOf = portOfTrace(analysed.ports);
+  const artifact = isGiven
+    ? balanced(
+        generated,
+        profile,
+        trace.map(({ data, port }) => ({ frame: data, port: portOf(port) })),
+      )
+    : generated;
   if (isCut)
     say(
       `only the first ${mostPackets.toLocaleString("en")} packets of the trace are checked`,

@@ -19,6 +19,26 @@ export {
   type HashedPort,
 } from "./bpf/misdirected.ts";
 export {
+  putTableEntry,
+  removeTableEntry,
+  tableEntries,
+  tableEntry,
+  type TableEntry,
+} from "./bpf/tables/table-contents.ts";
+export {
+  tableFunction,
+  tableFunctionName,
+  type Alignment,
+  type TableFunction,
+  type TableOperation,
+} from "./bpf/tables/table-functions.ts";
+export {
+  longestChain,
+  tableLayout,
+  tableMap,
+  type TableLayout,
+} from "./bpf/tables/table-layout.ts";
+export {
   compile,
   placeOfSite,
   type CompiledProgram,
@@ -28,6 +48,16 @@ export {
 } from "./wasm/compile.ts";
 export { functionAddress } from "./wasm/callbacks.ts";
 export { contextLayout, type ContextLayout } from "./wasm/context-layout.ts";
+export {
+  guardCounter,
+  linePair,
+  type AgeingChain,
+  type ChainLayout,
+  type GuardLayout,
+  type GuardMutant,
+  type GuardOptions,
+  type GuardWriters,
+} from "./wasm/guard-layout.ts";
 export { isReducible } from "./wasm/flow-graph.ts";
 export { portableHelpers } from "./wasm/helper-calls.ts";
 export {
@@ -65,5 +95,4 @@ export {
   chainLayout,
   headOf,
   type ChainFacts,
-  type ChainLayout,
 } from "./bpf/shards/chain-layout.ts";

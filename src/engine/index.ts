@@ -97,6 +97,8 @@ export type { LoadOptions } from "./wasm/prepare.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
 export { PackedPackets } from "./wasm/packed-packets.ts";
 export type { CoreResult } from "./wasm/core.ts";
+export { commitOrder, type Committed } from "./wasm/commit-order.ts";
+export type { GuardCounts } from "./wasm/guard-counts.ts";
 export type { Keep, PacketFault } from "./wasm/core-messages.ts";
 export { runParallel, type ParallelRun } from "./wasm/parallel.ts";
 export { WorkerDied } from "./wasm/worker-died.ts";

@@ -76,6 +76,8 @@ export interface Tested {
   readonly faults: readonly FaultCount[];
   /** Packets whose outcome differs because a core's share of a table was full. */
   readonly capacityDeviation: number;
+  /** Packets whose outcome differs because a sketch is private, and keys collide less. */
+  readonly collisionDeviation: number;
   readonly strength: "strong" | "weak";
   readonly weaknesses: readonly string[];
 }

@@ -1,3 +1,14 @@
+export { Answering, type Answer, type Answers } from "./answering.ts";
+export {
+  freeIndices,
+  liveIndices,
+  rangeContents,
+  rangesOf,
+  type AllocatorCheck,
+  type IndexRange,
+} from "./chain-view.ts";
+export type { Aim, Judged, Partition } from "./second-pass.ts";
+export { Renaming, sameFrame } from "./renaming.ts";
 export { coverProgram, type CoverOptions } from "./cover.ts";
 export type { Cover, LineWrite } from "./cover-line.ts";
 export {
@@ -16,8 +27,8 @@ export {
   type StateRule,
 } from "./compare.ts";
 export { deviceContents, lanesOf, toInitialise, widened } from "./contents.ts";
+export { edgeName } from "./reference-run.ts";
 export {
-  edgeName,
   runDifferential,
   type DifferentialOptions,
   type Episode,

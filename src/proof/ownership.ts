@@ -32,6 +32,10 @@ export class Ownership {
     this.#objects = objects;
   }
 
+  has(object: string): boolean {
+    return this.#objects.has(object);
+  }
+
   touch(touch: CellTouch, steeringInput: number, packet: number): void {
     if (!this.#objects.has(touch.map)) return;
     const name = `${touch.map}[${touch.cell}]`;

@@ -70,6 +70,7 @@ export interface PrivateRunOptions {
 export interface PrivateRuns {
   readonly mismatches: number;
   readonly capacityDeviation: number;
+  readonly collisionDeviation?: number;
   readonly first: readonly Mismatch[];
 }
 

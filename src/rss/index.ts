@@ -1,3 +1,11 @@
+export {
+  balanceTable,
+  coreLoads,
+  imbalanceOfCounts,
+  type Balance,
+  type BalanceOptions,
+} from "./balance.ts";
+export { reachableEntries, withTables } from "./with-tables.ts";
 export { candidates, fieldsOf, inputsOf } from "./assignment.ts";
 export { NicModel, queueOf, type PortConfig, type QueueChoice } from "./nic.ts";
 export { nicProfiles } from "./nic-profile-table.ts";

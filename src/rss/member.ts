@@ -6,7 +6,9 @@ import type { Random } from "../base/index.ts";
 import { hasBit, span, spanBasis, type LinearSystem } from "./gf2.ts";
 import type { ClassInputs, PacketClass } from "./packet-class.ts";
 import {
+  busiest,
   hashView,
+  hitsOf,
   imbalanceUnder,
   split,
   spreadOf,
@@ -59,8 +61,9 @@ const finalists = 4;
  * The best of `samples` drawn members. All are compared by ranks: of the whole
  * input first, then of the bits that each kind of traffic moves (with servers as
  * many as there could be). The load that 1,000 servers cause then decides among
- * the first four. A perfect member ends the search: none is better. So do four
- * that reach the ceiling, where no member can be perfect: none displaces them.
+ * the first four, and among all that come after and rank as well, until one is good
+ * enough. A perfect member ends the search: none is better. Four that reach the
+ * ceiling, where no member can be perfect, end the comparison of ranks.
  */
 export function bestMember(
   problem: Problem,
@@ -69,7 +72,7 @@ export function bestMember(
 ): Member {
   let kept: Sketch[] = [];
   const most = ceiling(problem);
-  for (let count = 0; count < Math.max(1, samples); count++) {
+  for (let drawn = 0; drawn < Math.max(1, samples); drawn++) {
     const sketch = sketchOf(problem, drawKeys(problem, random));
     if (sketch.perfect) {
       kept = [sketch];
@@ -85,14 +88,54 @@ export function bestMember(
       .slice(0, finalists);
   }
   const graded = kept.map((sketch) => grade(problem, sketch));
-  const score = ({ rank, imbalances }: Member): number => {
-    const imbalance = worstOf(imbalances);
-    const { uniform, one8, one16 } = imbalance;
-    return 1e4 * rank - worst(imbalance) - (uniform + one8 + one16) / 1e3;
-  };
-  return graded.reduce((best, member) =>
-    score(member) > score(best) ? member : best,
+  let best = graded.reduce((left, right) =>
+    scoreOfMember(right) > scoreOfMember(left) ? right : left,
   );
+  // Ranks are alike from here on: what differs is where the servers fall.
+  const least = kept.at(-1)?.score ?? 0;
+  const { serverDraws = 1000 } = problem.options;
+  for (let extra = 0; extra < serverDraws; extra++) {
+    const { uniform, one8, one16: limit } = worstOf(best.imbalances);
+    // Nothing to gain, or nothing that another place for the servers would change.
+    if (limit <= goodLoad || uniform > goodLoad || one8 > goodLoad) break;
+    const sketch = sketchOf(problem, drawKeys(problem, random));
+    if (sketch.score < least || !isWithin(problem, sketch, limit)) continue;
+    const member = grade(problem, sketch);
+    if (scoreOfMember(member) > scoreOfMember(best)) best = member;
+  }
+  return best;
+}
+
+/** Load of the busiest core over the mean at which the search ends. */
+const goodLoad = 1.1;
+
+/** Quickly: false if some kind of traffic loads a core more than `limit`. */
+function isWithin(
+  { full, cores }: Problem,
+  { views, ranks }: Sketch,
+  limit: number,
+): boolean {
+  const entries = full[0]?.entries.length ?? 1;
+  if (ranks.some((rank) => 2 ** rank < entries)) return true;
+  return views.every(
+    ([main]) =>
+      main === undefined ||
+      serverTraffics.every((traffic) => {
+        const hits = hitsOf(main, traffic, entries);
+        return full.some((table) => busiest(hits, table, cores) < limit);
+      }),
+  );
+}
+
+const serverTraffics = [
+  traffics.clientsAreDestinations,
+  traffics.clientsAreSources,
+];
+
+function scoreOfMember({ rank, imbalances }: Member): number {
+  const imbalance = worstOf(imbalances);
+  const { uniform, one8, one16 } = imbalance;
+  return 1e4 * rank - worst(imbalance) - (uniform + one8 + one16) / 1e3;
 }
 
 function drawKeys(problem: Problem, random: Random): readonly Uint8Array[] {

@@ -209,7 +209,12 @@ export function busiest(
   return (Math.max(...loads) * cores) / total;
 }
 
-function hitsOf(view: HashView, traffic: Traffic, entries: number): Hits {
+/** How often each entry is met under one kind of traffic. */
+export function hitsOf(
+  view: HashView,
+  traffic: Traffic,
+  entries: number,
+): Hits {
   const { windows } = view;
   const { free, ones, server } = split(view.class, view.fields, traffic);
   const basis = spanBasis(

@@ -10,7 +10,15 @@
  * transformation, 6.7 and later.
  */
 
-export const scriptLibrary = `root="\${DIVISI_ROOT:-}"
+/**
+ * Perl that writes a whole table: `perl -e … INTERFACE QUEUE…`. The request is
+ * SIOCETHTOOL (0x8946) with struct ethtool_rxfh_indir: command ETHTOOL_SRXFHINDIR
+ * (0x39), size, entries.
+ */
+export const tableWriter = `use Socket; my ($name, @table) = @ARGV; socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "$!\\n"; my $table = pack("L2 L*", 0x39, scalar @table, @table); my $request = pack("a16 P", $name, $table); ioctl($socket, 0x8946, $request) or die "$!\\n";`;
+
+export const scriptLibrary = `table_writer='${tableWriter}'
+root="\${DIVISI_ROOT:-}"
 state_dir="\${DIVISI_STATE_DIR:-/run/divisi}"
 state="$state_dir/nic-$id.state"
 tab=$'\\t'
@@ -125,6 +133,17 @@ table_words() {
   fi
 }
 
+# Writes a table that ethtool has no words for, entry by entry.
+write_table() {
+  local -a queues
+  local message
+  read -r -a queues <<<"$2"
+  command -v perl >/dev/null || { say "$(shown "$1"): ethtool has no words for this table, and perl is not installed"; return 1; }
+  message=$(perl -e "$table_writer" "$1" "\${queues[@]}" 2>&1) && return 0
+  say "$(shown "$1"): the table cannot be written: $(shown "$message")"
+  return 1
+}
+
 # IRQ: the interrupt of a queue, by the names that drivers give it.
 irq_of() {
   local iface=$1 queue=$2 device line name template
@@ -202,8 +221,11 @@ set_key() {
 set_table() {
   read_rss "$1" || return 1
   [[ $RSS_TABLE == "$2" ]] && return 0
-  table_words "$2" || { say "$(shown "$1"): ethtool has no words for this table"; return 1; }
-  tool -X "$1" "\${TABLE_WORDS[@]}" || return 1
+  if table_words "$2"; then
+    tool -X "$1" "\${TABLE_WORDS[@]}" || return 1
+  else
+    write_table "$1" "$2" || return 1
+  fi
   read_rss "$1" || return 1
   [[ $RSS_TABLE == "$2" ]] || differs "$1" 'indirection table' "$RSS_TABLE" "$2"
 }

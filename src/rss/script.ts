@@ -132,7 +132,7 @@ snapshot() {
     say "$name: the table has $RSS_SIZE entries, this set-up is for $table_entries; solve with a profile of this NIC"
     return 1
   fi
-  table_words "$RSS_TABLE" || { say "$name: the present table could not be restored; first: ethtool -X $name default"; return 1; }
+  table_words "$RSS_TABLE" || command -v perl >/dev/null || { say "$name: the present table could not be restored; first: ethtool -X $name default"; return 1; }
   [[ -n $RSS_KEY ]] || { say "$name: the driver does not show its hash key"; return 1; }
   if ((\${#RSS_KEY} != 3 * key_bytes - 1)); then
     say "$name: the key has $(((\${#RSS_KEY} + 1) / 3)) bytes, this set-up is for $key_bytes; solve with a profile of this NIC"

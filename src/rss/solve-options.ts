@@ -15,6 +15,8 @@ export interface SolveOptions {
   readonly seed?: number;
   /** Members of the null space to draw; default 200. */
   readonly samples?: number;
+  /** Members drawn after those for a better spread of the 1,000 servers; default 1,000. */
+  readonly serverDraws?: number;
   /** Busiest core over the mean; default 1.3. */
   readonly maxImbalance?: number;
 }

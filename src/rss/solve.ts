@@ -93,7 +93,7 @@ export function violated(
 }
 
 /** The classes that the conjuncts name for a port; TCP and UDP where none does. */
-function namedClasses(
+export function namedClasses(
   requirement: Requirement,
   port: string,
 ): readonly PacketClass[] {

@@ -4,6 +4,8 @@ export {
   defaultPorts,
   type PlanOptions,
 } from "./choose.ts";
+export { balancePlan } from "./balance.ts";
+export { keysOf, type PortFrame } from "./packet-keys.ts";
 export { demandsOf, portsOf, type Demand } from "./conjuncts.ts";
 export type { Context } from "./context.ts";
 export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";

@@ -88,6 +88,7 @@ export function planJson(plan: Plan) {
     dispatch: plan.dispatch.kind,
     runtime: plan.runtime,
     ...(plan.rss === undefined ? {} : { rss: rssJson(plan.rss) }),
+    ...(plan.balance === undefined ? {} : { balance: plan.balance }),
     alternatives: plan.alternatives,
     deviations: plan.deviations,
   };

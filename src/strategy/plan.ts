@@ -111,6 +111,30 @@ export type Runtime =
       readonly writers?: readonly AccessGuard[];
     };
 
+/** A table for the packets of a trace; loads are the busiest core's over the mean. */
+export interface TableBalance {
+  /** The ports that share it. */
+  readonly ports: readonly string[];
+  readonly packets: number;
+  /** Predicted with the table that spreads entries evenly, and with this one. */
+  readonly before: number;
+  readonly after: number;
+  /** Entries that went to another queue. */
+  readonly moved: number;
+  readonly elephants: readonly Elephant[];
+}
+
+/** One key that has more packets than a core's share: no table can spread it. */
+export interface Elephant {
+  readonly port: string;
+  /** `ipv4.src 10.0.0.1`. */
+  readonly key: string;
+  readonly packets: number;
+  readonly share: number;
+  /** The strategy that divides a single key. */
+  readonly strategy: "replicate";
+}
+
 export interface Rejected {
   readonly strategy: StrategyName | "software-dispatch";
   readonly object?: string;
@@ -133,6 +157,8 @@ export interface Plan {
   /** What sharded objects ask of the NIC; no conjuncts where none is sharded. */
   readonly requirement: Requirement;
   readonly rss?: KeySolution;
+  /** Of the tables in `rss`, if they were made for a trace. */
+  readonly balance?: readonly TableBalance[];
   /** Why it is not parallel, said first; absent if it is. */
   readonly fallback?: string;
   readonly refusals: readonly Refusal[];

@@ -59,7 +59,8 @@ function objectLine(part: ObjectPart): string {
   return `${object}  ${strategy}: ${reason}${by}`;
 }
 
-function nicLines({ rss, dispatch, profile }: Plan): readonly string[] {
+function nicLines(plan: Plan): readonly string[] {
+  const { rss, dispatch, profile } = plan;
   if (dispatch.kind === "one-core") return [];
   if (rss === undefined)
     return [`${profile}: packets may be spread in any way`];
@@ -70,12 +71,25 @@ function nicLines({ rss, dispatch, profile }: Plan): readonly string[] {
       ? "any key will do"
       : `${rss.mode} mode, ${rss.freeBits} free key bits`;
   return [
-    `${profile}, ${how}, ${rss.entries} of ${2 ** rss.tableBits} table entries reached, busiest core ${worst} times the mean`,
+    `${profile}, ${how}, ${rss.entries} of ${2 ** rss.tableBits} table entries reached${plan.balance === undefined ? `, busiest core ${worst} times the mean` : ""}`,
     ...rss.ports.map(
       ({ name, key }) =>
         `key${rss.ports.length > 1 ? ` of ${name}` : ""} ${key.slice(0, 24)}… (${key.length / 2} bytes)`,
     ),
+    ...balanceLines(plan),
   ];
+}
+
+function balanceLines({ balance = [], rss }: Plan): readonly string[] {
+  const groups = rss?.groups.length ?? 1;
+  const met = balance.filter(({ packets }) => packets > 0);
+  return met.flatMap(({ ports, packets, before, after, moved, elephants }) => [
+    `table${groups > 1 ? ` of ${ports.join(", ")}` : ""} for ${packets.toLocaleString("en")} packets of the trace: busiest core ${after.toFixed(2)} times the mean${moved === 0 ? ", as it was" : ` (${before.toFixed(2)} spread evenly; ${moved} entries moved)`}`,
+    ...elephants.map(
+      ({ port, key, share, strategy }) =>
+        `one key is above a core's share: ${(100 * share).toFixed(0)} % of them are ${key}${groups > 1 || ports.length > 1 ? ` at ${port}` : ""}; no table spreads it, ${strategy} would`,
+    ),
+  ]);
 }
 
 /** The first line carries the title, the others are indented under it. */

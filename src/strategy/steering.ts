@@ -8,6 +8,7 @@
  * Steering mutants: wrong settings that the check must catch. Those that the
  * algebra shows to be harmless are left out: they break nothing.
  */
+import { Bug } from "../base/index.ts";
 import {
   NicModel,
   classOf,
@@ -30,7 +31,7 @@ import {
 } from "../packet/index.ts";
 import type { Steering, SteeringMutant } from "../proof/index.ts";
 
-interface Interned {
+export interface Interned {
   readonly port: number;
   readonly frame: Uint8Array;
 }
@@ -71,6 +72,13 @@ export class SteeringInputs {
       this.#frames.push({ port, frame });
     }
     return number;
+  }
+
+  /** The first frame with that number, and the index of its port. */
+  seen(input: number): Interned {
+    const found = this.#frames[input];
+    if (found === undefined) throw new Bug(`steering input ${input}`);
+    return found;
   }
 
   /** Core of every steering input seen so far. */

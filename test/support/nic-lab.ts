@@ -117,6 +117,7 @@ case $verb in
         shift; t= q=0
         for w in "$@"; do for ((i = 0; i < w; i++)); do t+="\${t:+ }$q"; done; q=$((q + 1)); done
         echo "$t" >"$dir/table" ;;
+      entries) shift; echo "$*" >"$dir/table" ;;
       hkey) echo "$2" >"$dir/key" ;;
       hfunc) echo "$2" >"$dir/function" ;;
       xfrm) [[ -e $dir/transform ]] || { echo 'bad command line argument' >&2; exit 1; }; echo "$2" >"$dir/transform" ;;
@@ -131,6 +132,11 @@ case $verb in
     default_table "$VALUE" ;;
 esac
 exit 0
+`;
+
+/** For `perl -e PROGRAM INTERFACE QUEUE…`, which writes a table entry by entry. */
+const tableStandIn = `#!/usr/bin/env bash
+exec "$FAKE/bin/ethtool" -X "$3" entries "\${@:4}"
 `;
 
 const scratch = mkdtempSync(join(tmpdir(), "nic-script-"));
@@ -172,6 +178,7 @@ export function lab(
     writeFileSync(path, `${text}\n`);
   mkdirSync(at("bin"));
   writeFileSync(at("bin/ethtool"), standIn, { mode: 0o755 });
+  writeFileSync(at("bin/perl"), tableStandIn, { mode: 0o755 });
   mkdirSync(at("root/proc/irq"), { recursive: true });
   mkdirSync(at("root/sys/class/net"), { recursive: true });
   write(at("changes"), 0);

@@ -99,6 +99,7 @@ export class AccessWriter {
   /** Emits the check; nothing of the access is on the stack yet. */
   reach(know: Knowledge, access: Access): Address {
     const fact = factOf(know, access.base);
+    if (access.write) this.#guardStore(fact, access);
     switch (fact.kind) {
       case "stack":
         if (fact.offset !== undefined) {
@@ -134,6 +135,8 @@ export class AccessWriter {
   /** Like `reach`, of as many bytes as `pushSize` leaves as an i32; 0 bytes always fit. */
   reachDynamic(know: Knowledge, access: Access, pushSize: () => void): Address {
     this.escape(know, access.base);
+    if (access.write)
+      this.#guardStore(factOf(know, access.base), { ...access, size: 9 });
     return this.#general(access, pushSize);
   }
 
@@ -172,6 +175,13 @@ export class AccessWriter {
   fault(site: number, number: number): void {
     this.#code.i32Const(site).i32Const(number);
     this.#code.callByName("fault").byte(op.unreachable);
+  }
+
+  /** Guarded code asks before a store; 9 bytes are any number of them. */
+  #guardStore(fact: Fact, access: Access): void {
+    this.#about.guard?.stores(this.#code, fact, access.size, () =>
+      this.#pushAddress(access),
+    );
   }
 
   #frame(at: number, access: Access): Address {

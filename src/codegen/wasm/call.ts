@@ -14,6 +14,7 @@ import type { Fact, Knowledge } from "./facts.ts";
 import { bridgeOf, calledHelper, type HelperCall } from "./helper-calls.ts";
 import { InlineWriter, type CallPlace } from "./inline-call.ts";
 import type { MapLayout } from "./layout.ts";
+import { GuardedCalls } from "./guarded-calls.ts";
 import type { ProgramContext } from "./program-context.ts";
 import { hasLookup } from "./table-lookup.ts";
 
@@ -23,6 +24,7 @@ export class CallWriter {
   readonly #code: Code;
   readonly #access: AccessWriter;
   readonly #inline: InlineWriter;
+  readonly #guarded: GuardedCalls | undefined;
 
   constructor(
     about: ProgramContext,
@@ -35,6 +37,8 @@ export class CallWriter {
     this.#code = code;
     this.#access = access;
     this.#inline = new InlineWriter(about, code, access);
+    this.#guarded =
+      about.guard && new GuardedCalls(about, about.guard, code, access);
   }
 
   call(callee: Callee, know: Knowledge, place: CallPlace): void {
@@ -43,9 +47,12 @@ export class CallWriter {
         const index = this.#about.functionNumber(callee.name);
         for (const register of [1, 2, 3, 4, 5] as const) {
           this.#access.escape(know, register);
-          this.#access.pushRegister(register);
         }
-        this.#code.callByName(`f${index}`).set(localOf(0));
+        if (this.#guarded === undefined) this.#pushArguments();
+        if (this.#guarded === undefined) this.#code.callByName(`f${index}`);
+        else this.#guarded.functionCall(index, place.site);
+        this.#code.set(localOf(0));
+        this.#about.guard?.called(this.#code);
         if (this.#about.movesPacket[index] === true) this.#reloadPacket();
         return;
       }
@@ -60,8 +67,14 @@ export class CallWriter {
     }
   }
 
+  #pushArguments(): void {
+    for (const register of [1, 2, 3, 4, 5] as const)
+      this.#access.pushRegister(register);
+  }
+
   #helper(helper: HelperCall, know: Knowledge, place: CallPlace): void {
     const map = this.#mapOf(helper, know, place);
+    this.#guarded?.helper(helper, know, map);
     if (helper.inline) this.#inline.call(helper, know, place, map);
     else if (helper.name === "map_lookup_elem" && isInner(know))
       this.#innerLookup(know, place);
@@ -70,6 +83,7 @@ export class CallWriter {
       this.#inline.arrayLookup(map, know, place);
     else this.#import(helper, know, place, map);
     this.#code.set(localOf(0));
+    if (helper.bridged) this.#about.guard?.called(this.#code);
     if (helper.movesPacket) this.#reloadPacket();
   }
 
@@ -127,7 +141,8 @@ export class CallWriter {
     this.#access.pushRegister(1);
     code.byte(op.i32WrapI64);
     this.#pushAddress(key)();
-    code.callByName(`inner:${fact.set}`).byte(op.i64ExtendI32U);
+    code.callByName(this.#about.own(`inner:${fact.set}`));
+    code.byte(op.i64ExtendI32U);
   }
 
   /** r1 … r5 into their cells, the import, the result out of its cell. */

@@ -24,7 +24,10 @@ export function writeCallAny(about: ProgramContext): FunctionBody {
     if (about.reentered.has(index)) continue;
     code.get(0).i64Const(functionAddress(index)).byte(op.i64Eq).if();
     for (let argument = 1; argument <= 5; argument++) code.get(argument);
-    code.callByName(`f${index}`).byte(op.return).end();
+    code
+      .callByName(about.own(`f${index}`))
+      .byte(op.return)
+      .end();
   }
   code.i32Const(0).memory(op.i32Load, about.layout.cell.site);
   code.i32Const(faultNumber.callback).callByName("fault");
@@ -36,12 +39,25 @@ export function writeCallAny(about: ProgramContext): FunctionBody {
   };
 }
 
-export function writeCallback({ layout }: ProgramContext): FunctionBody {
+export function writeCallback(
+  { layout }: ProgramContext,
+  attempts: boolean,
+): FunctionBody {
   const { cell } = layout;
   const code = new Code();
-  code.i32Const(0).get(0).byte(op.i64ExtendI32U);
-  for (let argument = 0; argument < 5; argument++)
-    code.i32Const(0).memory(op.i64Load, cell.args + 8 * argument);
-  code.callByName("callAny").memory(op.i64Store, cell.result);
+  const call = (name: string): void => {
+    code.i32Const(0).get(0).byte(op.i64ExtendI32U);
+    for (let argument = 0; argument < 5; argument++)
+      code.i32Const(0).memory(op.i64Load, cell.args + 8 * argument);
+    code.callByName(name).memory(op.i64Store, cell.result);
+  };
+  if (attempts) {
+    // Tokens and optimistic runs have odd modes (guard-loop.ts).
+    code.i32Const(0).memory(op.i32Load, cell.guard);
+    code.i32Const(1).byte(op.i32And).if();
+    call("callAny~");
+    code.byte(op.return).end();
+  }
+  call("callAny");
   return { type: { parameters: [i32], results: [] }, locals: [], code };
 }

@@ -68,7 +68,7 @@ export function writeTailTo(about: ProgramContext): FunctionBody {
   choose(code, 0, slots, (at) => {
     code.i64Const(layout.cell.context);
     for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
-    code.callByName(`f${tailTargets[at]}`).byte(op.return);
+    code.callByName(about.own(`f${tailTargets[at]}`)).byte(op.return);
   });
   code.i32Const(0).memory(op.i32Load, layout.cell.site);
   code.i32Const(faultNumber.callback).callByName("fault");

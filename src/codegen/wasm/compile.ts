@@ -5,15 +5,15 @@
  *   import e.fault     (site, number): ends the run by throwing
  *   import e.NAME      a helper; e.NAME:MAP for one that works on map number MAP
  *   export run         (address of the first descriptor, how many): the packet loop
+ *   export attempt …   of a guarded program: guard-loop.ts
  *
  * For each packet the loop fills the context from the descriptor, runs the entry
  * function and writes verdict and packet place back. What throws leaves the address
  * of the descriptor in the `current` cell, so that its packet can be named.
  */
-import { Bug, type Place } from "../../base/index.ts";
+import { Bug, UnsupportedError, type Place } from "../../base/index.ts";
 import { placeOf, type ProgramSpec } from "../../isa/index.ts";
 import { writeGeneralCheck } from "./access.ts";
-import { global } from "./budget.ts";
 import { importType } from "./call.ts";
 import {
   Code,
@@ -25,9 +25,12 @@ import {
   type FunctionBody,
   type FunctionType,
 } from "./encoder.ts";
+import { writePlaced, writeRefresh } from "./ageing.ts";
 import { writeCallAny, writeCallback } from "./callbacks.ts";
 import { writeInnerLookup, writeTailTo } from "./chosen.ts";
-import { xdpContext } from "./context-layout.ts";
+import { Guard, type Variant } from "./guard.ts";
+import type { GuardOptions } from "./guard-layout.ts";
+import { guardedLoop } from "./guard-loop.ts";
 import { directCall } from "./helper-calls.ts";
 import {
   descriptor,
@@ -38,6 +41,7 @@ import {
 } from "./layout.ts";
 import { writePrefixLookup } from "./prefix-lookup.ts";
 import { lockFunctions, writeLockFunction, writeSleepOn } from "./locks.ts";
+import { writeEntry, writePlace, writeStart } from "./packet-loop.ts";
 import { ProgramContext } from "./program-context.ts";
 import {
   writeLookup,
@@ -58,6 +62,8 @@ export interface CompileOptions extends Partial<Omit<LayoutOptions, "seat">> {
   readonly budget?: number;
   /** Default "private". */
   readonly memory?: Sharing;
+  /** Cores of one memory do not get in each other's way. */
+  readonly guard?: GuardOptions;
 }
 
 /** A helper that the module imports. */
@@ -77,10 +83,6 @@ export interface CompiledProgram {
   readonly imports: readonly HelperImport[];
 }
 
-/** Iterations after which may_goto jumps (kernel: BPF_MAX_LOOPS). */
-const mayGotoLimit = 1 << 23;
-const tailCallLimit = 33;
-
 /** Throws UnsupportedError for what the portable engine lacks, naming the line. */
 export function compile(
   program: ProgramSpec,
@@ -92,18 +94,32 @@ export function compile(
     capacities: options.capacities ?? {},
     ...(options.inner === undefined ? {} : { inner: options.inner }),
     ...(typeof memory === "string" ? {} : { seat: memory }),
+    ...(options.guard === undefined ? {} : { guard: options.guard }),
   });
-  const { about, bodies } = translate(program, layout, options);
+  if (layout.guard !== undefined) checkGuarded(program, memory);
+  const { about, bodies } = translate(program, layout, options, "exclusive");
   const check = new Code();
   writeGeneralCheck(check, about);
   const functions = new Map<string, FunctionBody>();
   for (const [index, body] of bodies.entries())
     functions.set(`f${index}`, body);
   functions.set("check", { type: checkType, locals: [], code: check });
-  functions.set("run", runLoop(about, options.budget ?? 1 << 24));
+  const budget = options.budget ?? 1 << 24;
+  const { guard } = layout;
+  let attempts: ProgramContext | undefined;
+  if (guard === undefined) functions.set("run", runLoop(about, budget));
+  else {
+    const attempt = translate(program, layout, options, "attempt");
+    attempts = attempt.about;
+    for (const [index, body] of attempt.bodies.entries())
+      functions.set(`f${index}~`, body);
+    const headRoom = showsHeadRoom([...functions.values()]);
+    const loop = { about, guard, budget, headRoom };
+    for (const [name, body] of guardedLoop(loop)) functions.set(name, body);
+  }
   if (about.callbacks.length > 0)
-    functions.set("callback", writeCallback(about));
-  addOwnHelpers(functions, about);
+    functions.set("callback", writeCallback(about, attempts !== undefined));
+  addOwnHelpers(functions, about, attempts);
   const names = [...functions.keys()];
   const imports = importsOf([...functions.values()]);
   const numbers = new Map([
@@ -126,11 +142,11 @@ export function compile(
       memoryPages: layout.pages,
       memoryShared: memory !== "private",
       functions: [...functions.values()],
-      globals: [
-        { type: i32, value: 0 },
-        { type: i32, value: 0 },
-      ],
-      exports: ["run", "callback"]
+      globals: Array.from({ length: guard === undefined ? 2 : 6 }, () => ({
+        type: i32,
+        value: 0,
+      })),
+      exports: ["run", "callback", "attempt", "exclusive", "release"]
         .filter((name) => functions.has(name))
         .map((name) => ({ name, fn: indexOf(name) })),
     },
@@ -147,9 +163,15 @@ function translate(
   program: ProgramSpec,
   layout: Layout,
   { control = "structured" }: CompileOptions,
+  variant: Variant,
 ): { readonly about: ProgramContext; readonly bodies: FunctionBody[] } {
   for (const anyCallback of [false, true]) {
-    const about = new ProgramContext(program, layout, { anyCallback });
+    const about = new ProgramContext(program, layout, {
+      anyCallback,
+      ...(layout.guard === undefined
+        ? {}
+        : { guard: new Guard(layout, layout.guard, variant) }),
+    });
     const bodies: FunctionBody[] = [];
     for (const index of about.order)
       bodies[index] = translateFunction(about, index, control);
@@ -157,6 +179,25 @@ function translate(
     if (about.anyCallback === anyCallback) return { about, bodies };
   }
   throw new Bug("callbacks are unknown and known");
+}
+
+/** What a frame shows in front of the packet is zeros, until the program writes there. */
+function showsHeadRoom(functions: readonly FunctionBody[]): boolean {
+  return functions.some(({ code }) =>
+    code.calls.some(({ callee }) =>
+      ["xdp_adjust_head", "xdp_adjust_meta"].includes(callee),
+    ),
+  );
+}
+
+function checkGuarded({ file, type }: ProgramSpec, memory: Sharing): void {
+  if (typeof memory === "string")
+    throw new Bug(`${file}: a guarded program is for cores of one memory`);
+  if (type !== "xdp")
+    throw new UnsupportedError(
+      `${file}: only XDP programs can be guarded, not ${type}`,
+      { feature: "locks and transactions around programs that are not XDP" },
+    );
 }
 
 const faultType: FunctionType = { parameters: [i32, i32], results: [] };
@@ -172,12 +213,16 @@ interface Import extends HelperImport {
 /** The helpers that are functions of the module themselves, as far as called. */
 function addOwnHelpers(
   functions: Map<string, FunctionBody>,
-  about: ProgramContext,
+  plain: ProgramContext,
+  attempts: ProgramContext | undefined,
 ): void {
-  const { layout } = about;
+  const { layout } = plain;
   const add = ({ code }: FunctionBody): void => {
-    for (const { callee } of code.calls) {
-      if (functions.has(callee)) continue;
+    for (const { callee: wanted } of code.calls) {
+      if (functions.has(wanted)) continue;
+      const isOfAttempt = wanted.endsWith("~");
+      const callee = isOfAttempt ? wanted.slice(0, -1) : wanted;
+      const about = isOfAttempt ? (attempts ?? plain) : plain;
       const [name = "", number] = callee.split(":");
       const map =
         number === undefined ? undefined : layout.maps[Number(number)];
@@ -190,18 +235,37 @@ function addOwnHelpers(
       else if (callee === "callAny") body = writeCallAny(about);
       else if (callee === "redirect") body = writePlainRedirect(layout);
       else if (map === undefined) continue;
+      else if (name === "refresh" || name === "placed")
+        body = chainFunction(layout, name, map.index);
       else if (name === "lookup" && map.kind === "lpm")
         body = writePrefixLookup(layout, map);
       else if (name === "lookup" || name === "exact")
         body = writeLookup(layout, map);
       else if (name === "redirect") body = writeRedirect(layout, map);
       else continue;
-      functions.set(callee, body);
+      functions.set(wanted, body);
     }
   };
   // What is added on the way is visited too.
   for (const body of functions.values()) add(body);
 }
+
+function chainFunction(
+  layout: Layout,
+  name: "refresh" | "placed",
+  map: number,
+): FunctionBody {
+  const { guard } = layout;
+  const chain = guard?.chains.find((each) => each.map === map);
+  if (guard === undefined || chain === undefined)
+    throw new Bug(`map ${map} is no chain`);
+  return name === "refresh"
+    ? writeRefresh(layout, guard, chain)
+    : writePlaced(layout, guard, chain);
+}
+
+/** What guarded code asks of the engine; without arguments and results. */
+const guardImports = ["restart", "settle", "settleHead"];
 
 /** Every helper that some body calls, once. */
 function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
@@ -211,7 +275,14 @@ function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
       if (found.has(callee)) continue;
       const [helper = "", map] = callee.split(":");
       const row = directCall(helper);
-      if (callee.endsWith("@"))
+      if (guardImports.includes(helper))
+        found.set(callee, {
+          name: callee,
+          helper,
+          type: { parameters: [], results: [] },
+          ...(map === undefined ? {} : { map: Number(map) }),
+        });
+      else if (callee.endsWith("@"))
         found.set(callee, {
           name: callee,
           helper: callee.slice(0, -1),
@@ -230,47 +301,16 @@ function importsOf(functions: readonly FunctionBody[]): readonly Import[] {
 }
 
 /** run(at, count): parameters in locals 0 and 1. */
-function runLoop(
-  { context, program, layout }: ProgramContext,
-  budget: number,
-): FunctionBody {
-  const { cell } = layout;
+function runLoop(about: ProgramContext, budget: number): FunctionBody {
   const code = new Code();
   const [at, count] = [0, 1];
-  const zero = (): Code => code.i32Const(0);
-  const copy = (from: number, to: number): void => {
-    zero().get(at).memory(op.i32Load, from);
-    code.memory(op.i32Store, to);
-  };
   code.block().loop();
   code.get(count).byte(op.i32Eqz).brIf(1);
-  zero().get(at).memory(op.i32Store, cell.current);
-  // Other contexts are large; the engine fills them, one packet a batch.
-  if (program.type === "xdp") {
-    copy(descriptor.data, context.data);
-    copy(descriptor.data, context.dataMeta);
-    zero().get(at).memory(op.i32Load, descriptor.data);
-    code.get(at).memory(op.i32Load, descriptor.length).byte(op.i32Add);
-    code.memory(op.i32Store, context.dataEnd);
-    copy(descriptor.ifindex, cell.context + xdpContext.ifindex);
-    copy(descriptor.rxQueue, cell.context + xdpContext.rxQueue);
-  }
-  zero().i32Const(tailCallLimit).memory(op.i32Store, cell.tailCalls);
-  code.i32Const(budget).globalSet(global.budget);
-  code.i32Const(mayGotoLimit).globalSet(global.mayGoto);
+  writeStart(code, about, at, budget);
   code.get(at);
-  code.i64Const(cell.context);
-  for (let unused = 2; unused <= 5; unused++) code.i64Const(0);
-  code.callByName("f0").byte(op.i32WrapI64);
-  code.memory(op.i32Store, descriptor.verdict);
-  for (const [pointer, to] of [
-    [context.data, descriptor.outData],
-    [context.dataEnd, descriptor.outEnd],
-  ] as const) {
-    code.get(at);
-    zero().memory(op.i32Load, pointer);
-    code.memory(op.i32Store, to);
-  }
+  writeEntry(code, about, "f0");
+  code.byte(op.i32WrapI64).memory(op.i32Store, descriptor.verdict);
+  writePlace(code, about, at);
   code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);
   code.get(count).i32Const(1).byte(op.i32Sub).set(count);
   code.br(0).end().end();

@@ -33,7 +33,7 @@ export const op = {
   i64And: 0x83, i64Or: 0x84, i64Xor: 0x85, i64Shl: 0x86, i64ShrS: 0x87, i64ShrU: 0x88, i64Rotl: 0x89,
   i32WrapI64: 0xa7, i64ExtendI32S: 0xac, i64ExtendI32U: 0xad,
   i32Extend8S: 0xc0, i32Extend16S: 0xc1, i64Extend8S: 0xc2, i64Extend16S: 0xc3, i64Extend32S: 0xc4,
-  memoryFill: [0xfc, 0x0b],
+  memoryCopy: [0xfc, 0x0a, 0, 0], memoryFill: [0xfc, 0x0b],
 } as const satisfies Record<string, number | readonly number[]>;
 
 /**
@@ -43,7 +43,7 @@ export const op = {
  */
 // prettier-ignore
 export const atomic = {
-  notify: 0x00, wait32: 0x01, i32Load: 0x10, i32Cmpxchg: 0x48, i32Xchg: 0x41,
+  notify: 0x00, wait32: 0x01, i32Load: 0x10, i32Store: 0x17, i32Add: 0x1e, i32Cmpxchg: 0x48, i32Xchg: 0x41,
   i64Load: 0x11, i64Load8: 0x14, i64Load16: 0x15, i64Load32: 0x16,
   i64Store: 0x18, i64Store8: 0x1b, i64Store16: 0x1c, i64Store32: 0x1d,
   i64Add: 0x1f, i64Add32: 0x24, i64And: 0x2d, i64And32: 0x32, i64Or: 0x34, i64Or32: 0x39,
@@ -163,6 +163,10 @@ export class Code {
   /** `align`: log2 of the size. */
   atomic(code: number, align: number, offset: number): this {
     return this.byte(0xfe).byte(code).byte(align).unsigned(offset);
+  }
+  /** No access before it is seen behind one after it. */
+  fence(): this {
+    return this.ops(0xfe, 0x03, 0);
   }
   append(other: Code): this {
     for (const { at, callee } of other.calls)

@@ -150,8 +150,11 @@ export class InlineWriter {
     this.#access.escape(know, 3);
     this.#access.pushRegister(3);
     code.i64Const(0).i64Const(0).i64Const(0);
-    code.callByName(callback === undefined ? "callAny" : `f${callback}`);
+    code.callByName(
+      this.#about.own(callback === undefined ? "callAny" : `f${callback}`),
+    );
     code.get(i).i64Const(1).byte(op.i64Add).set(i);
+    this.#about.guard?.called(code);
     code.byte(op.i64Eqz).brIf(0).end().end();
     code.get(i).end().end();
     if (this.#about.callbackMoves(callback))
@@ -175,7 +178,8 @@ export class InlineWriter {
     code.i32Const(0);
     left().i32Const(1).byte(op.i32Sub).memory(op.i32Store, cell.tailCalls);
     code.i32Const(0).i32Const(site).memory(op.i32Store, cell.site);
-    code.get(local.narrow).callByName("tailTo").byte(op.return);
+    code.get(local.narrow).callByName(this.#about.own("tailTo"));
+    code.byte(op.return);
     code.end().end().i64Const(0);
   }
 

@@ -10,6 +10,7 @@
  *     ......  batch: descriptors, then packets with head and tail room
  *   area of core 1, the same again, and so on
  *   per map: values, then what else it knows (map-layout.ts)
+ *   of a guarded run: what its cores agree by (guard-layout.ts)
  *
  * Cores that run at once in one memory (`shared`) have an area each and the maps in
  * common. A module is compiled for one core: the addresses of its area are constants
@@ -22,6 +23,11 @@
  */
 import { UnsupportedError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
+import {
+  guardLayout,
+  type GuardLayout,
+  type GuardOptions,
+} from "./guard-layout.ts";
 import { align, mapLayout, mapsOf, type MapLayout } from "./map-layout.ts";
 
 export type { MapLayout } from "./map-layout.ts";
@@ -40,6 +46,8 @@ export interface Cells {
   readonly args: number;
   /** How many locks are held (u32), then their addresses, at most 31. */
   readonly lock: number;
+  /** Guarded runs: what the packet in hand holds, see `guardMode`. */
+  readonly guard: number;
   /** For a key that the engine makes, such as a masked one of an LPM trie. */
   readonly scratch: number;
   readonly context: number;
@@ -57,6 +65,7 @@ function cellsAt(area: number): Cells {
     site: area + 0x414,
     args: area + 0x420,
     lock: area + 0x448,
+    guard: area + 0x4d0,
     scratch: area + 0x500,
     context: area + 0x800,
     bounds: area + 0xa00,
@@ -88,6 +97,8 @@ export const descriptor = {
   hardStart: 52,
   hardEnd: 56,
   redirectFlags: 64,
+  /** Guarded runs: see guard-layout.ts. */
+  ticket: 68,
 } as const;
 
 export const frameSize = 512;
@@ -115,6 +126,10 @@ export interface Layout {
   readonly batchPackets: number;
   readonly packets: { readonly start: number; readonly end: number };
   readonly maps: readonly MapLayout[];
+  /** Maps begin here, or behind, and nothing else that the program reaches; and end. */
+  readonly mapsFrom: number;
+  readonly mapsEnd: number;
+  readonly guard?: GuardLayout;
   readonly pages: number;
 }
 
@@ -126,6 +141,7 @@ export interface LayoutOptions {
   readonly seat?: CoreOf;
   /** Inner maps to be made from the template of a map of maps, by its name. */
   readonly inner?: Readonly<Record<string, readonly string[]>>;
+  readonly guard?: GuardOptions;
 }
 
 const recordsSize = 1 << 16;
@@ -135,8 +151,10 @@ const batchBytes = 1 << 20;
 
 export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
   const { core, cores } = options.seat ?? { core: 0, cores: 1 };
-  const areaSize = align(areaAt(program, 0).packets.end, pageSize);
-  let next = cores * areaSize;
+  const first = areaAt(program, 0);
+  const areaSize = align(first.packets.end, pageSize);
+  const mapsFrom = cores * areaSize;
+  let next = mapsFrom;
   const take = (size: number, alignment = 64): number => {
     const at = align(next, alignment);
     if (size > 0) next = align(at + size, 64);
@@ -146,6 +164,11 @@ export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
   const maps = mapsOf(program, options.inner ?? {}).map((spec, index) =>
     mapLayout(spec, index, { ...options, shared, cores }, take),
   );
+  const mapsEnd = next;
+  const savedSize = first.packets.end - first.packets.start;
+  const guard =
+    options.guard &&
+    guardLayout(program, options.guard, { maps, cores, savedSize }, take);
   const pages = Math.ceil(next / pageSize);
   if (pages > 65535)
     throw new UnsupportedError(
@@ -163,6 +186,9 @@ export function layoutOf(program: ProgramSpec, options: LayoutOptions): Layout {
     ...areaAt(program, core * areaSize),
     batchPackets,
     maps,
+    mapsFrom,
+    mapsEnd,
+    ...(guard === undefined ? {} : { guard }),
     pages,
   };
 }

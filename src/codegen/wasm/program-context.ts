@@ -12,6 +12,7 @@ import {
 import { printPlace } from "../../base/index.ts";
 import { contextLayout, type ContextLayout } from "./context-layout.ts";
 import { any, joinFacts, type Fact } from "./facts.ts";
+import type { Guard } from "./guard.ts";
 import { calledHelper } from "./helper-calls.ts";
 import type { Layout } from "./layout.ts";
 import { innerMaps, type MapKind } from "./map-layout.ts";
@@ -32,6 +33,8 @@ export const faultNumber = {
 export interface ContextOptions {
   /** Some call names its callback at run time only, so any of them may be meant. */
   readonly anyCallback?: boolean;
+  /** The variant that is translated, of a guarded program. */
+  readonly guard?: Guard;
 }
 
 /** Nothing is known of r2 … r5 at the entry of a program. */
@@ -49,6 +52,7 @@ export class ProgramContext {
   readonly context: ContextLayout;
   /** Memory and maps are shared by threads: atomics are real ones. */
   readonly shared: boolean;
+  readonly guard: Guard | undefined;
   readonly functionIndex: ReadonlyMap<string, number>;
   readonly mapIndex: ReadonlyMap<string, number>;
   /** Site number of each function's instruction 0. */
@@ -78,6 +82,7 @@ export class ProgramContext {
     this.layout = layout;
     this.context = contextLayout(program.type, layout.cell);
     this.shared = layout.shared;
+    this.guard = options.guard;
     this.anyCallback = options.anyCallback === true;
     this.functionIndex = numbered(program.functions);
     this.mapIndex = numbered(program.maps);
@@ -106,6 +111,11 @@ export class ProgramContext {
       this.parameters[index] = [{ kind: "context", offset: 0 }, ...unset];
     if (this.anyCallback)
       for (const index of this.callbacks) this.parameters[index] = [];
+  }
+
+  /** Name of a function of the module that each variant has its own of. */
+  own(name: string): string {
+    return this.guard?.own(name) ?? name;
   }
 
   /** Whether calling that function back may move the packet; undefined: any of them. */

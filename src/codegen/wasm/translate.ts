@@ -25,10 +25,16 @@ import {
   type BlockWriter,
 } from "./control.ts";
 import { Code, i64, op, type FunctionBody } from "./encoder.ts";
-import { copyKnowledge, entryKnowledge, type Knowledge } from "./facts.ts";
+import {
+  copyKnowledge,
+  entryKnowledge,
+  factOf,
+  type Knowledge,
+} from "./facts.ts";
 import { flowGraph } from "./flow-graph.ts";
 import { frameTop } from "./layout.ts";
 import { mapHandle } from "./map-layout.ts";
+import { writeChainLoad } from "./chain-load.ts";
 import { writePacketLoad } from "./packet-load.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 import { solve, transfer } from "./transfer.ts";
@@ -257,8 +263,19 @@ class Translator {
     index: number,
   ): void {
     const address = this.#access64(load, false, index);
-    address.push();
-    this.#code.memory(loadOp(load.size, signed), address.offset);
+    const plain = (): void => {
+      address.push();
+      this.#code.memory(loadOp(load.size, signed), address.offset);
+    };
+    if (this.#about.guard === undefined) return plain();
+    writeChainLoad(this.#code, this.#about, {
+      load,
+      fact: factOf(this.#know, load.base),
+      fn: this.#fn,
+      index,
+      plain,
+      pushBase: () => this.#push(load.base),
+    });
   }
 
   #store(

@@ -5,6 +5,7 @@
 import type { MapEntry, Outcome } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { Place } from "../../base/index.ts";
+import type { GuardCounts } from "./guard-counts.ts";
 import type { LoadOptions, PreparedProgram } from "./prepare.ts";
 import type { ResidentTrace } from "./resident.ts";
 
@@ -34,6 +35,10 @@ export interface CoreStart {
   /** By the order of its packets: a verdict, and two words of digest if kept. */
   readonly verdicts: SharedArrayBuffer;
   readonly digests: SharedArrayBuffer;
+  /** Guarded, in the same order: tickets; empty else. */
+  readonly tickets: SharedArrayBuffer;
+  /** Cores that share maps begin together: how many are ready, of how many. */
+  readonly gate?: { readonly ready: SharedArrayBuffer; readonly cores: number };
   /** What the worker feeds itself from; else the other thread feeds it. */
   readonly resident?: ResidentTrace;
   readonly sabotage?: Sabotage;
@@ -58,6 +63,7 @@ export type FromCore =
       readonly faults: number;
       readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
       readonly digest: string;
+      readonly guard?: GuardCounts;
     }
   /** The worker cannot go on, and can still say so. */
   | { readonly kind: "failed"; readonly error: unknown };

@@ -20,6 +20,7 @@ import type {
   Sabotage,
 } from "./core-messages.ts";
 import { phase, word, wordBytes } from "./core-words.ts";
+import type { GuardCounts } from "./guard-counts.ts";
 import type { PackedPackets } from "./packed-packets.ts";
 import { FrameShape } from "./packet-area.ts";
 import { PacketFeed } from "./packet-feed.ts";
@@ -37,6 +38,8 @@ export interface CoreResult {
   readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
   /** As interp's State.digest. */
   readonly digest: string;
+  /** Of a guarded run. */
+  readonly guard?: GuardCounts;
 }
 
 export interface CoreOptions {
@@ -53,6 +56,7 @@ export interface CoreOptions {
   readonly resident?: PackedPackets;
   /** Core of each of those. */
   readonly steer?: SharedArrayBuffer;
+  readonly gate?: CoreStart["gate"];
   readonly stallMs: number;
   readonly heapMb?: number;
   readonly sabotage?: Sabotage;
@@ -67,6 +71,7 @@ export class Core {
   /** By the order of its packets. */
   readonly verdicts: Uint32Array;
   readonly digests: Uint32Array;
+  readonly tickets: Uint32Array;
   readonly outcomes: Outcome[] = [];
   readonly faults: PacketFault[] = [];
   faultCount = 0;
@@ -102,6 +107,7 @@ export class Core {
       slots: shared(slotBytes(layout.batchPackets)),
       verdicts: shared(4 * packets),
       digests: shared(keep === "verdicts" ? 0 : 8 * packets),
+      tickets: shared(layout.guard === undefined ? 0 : 4 * packets),
       ...(options.resident === undefined || options.steer === undefined
         ? {}
         : {
@@ -112,9 +118,11 @@ export class Core {
             },
           }),
       ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
+      ...(options.gate === undefined ? {} : { gate: options.gate }),
     };
     this.verdicts = new Uint32Array(start.verdicts);
     this.digests = new Uint32Array(start.digests);
+    this.tickets = new Uint32Array(start.tickets);
     this.#words = new Int32Array(start.control);
     this.#memory = new DataView(prepared.memory.buffer);
     this.#cell = layout.cell;
@@ -226,7 +234,10 @@ export class Core {
   }
 
   #holdsLock(): boolean {
-    return this.#memory.getUint32(this.#cell.lock, true) > 0;
+    return (
+      this.#memory.getUint32(this.#cell.lock, true) > 0 ||
+      this.#memory.getUint32(this.#cell.guard, true) > 0
+    );
   }
 
   #current(): number {

@@ -40,10 +40,14 @@ class Results {
   #done = 0;
   readonly #verdicts = new Uint32Array(start.verdicts);
   readonly #digests = new Uint32Array(start.digests);
+  readonly #tickets = new Uint32Array(start.tickets);
 
   take(program: PortableProgram, first: number, count: number): void {
     for (let slot = first; slot < first + count; slot++)
       this.#verdicts[this.#done + slot - first] = program.verdict(slot);
+    if (this.#tickets.length > 0)
+      for (let slot = first; slot < first + count; slot++)
+        this.#tickets[this.#done + slot - first] = program.ticket(slot);
     if (keep !== "verdicts")
       for (let slot = first; slot < first + count; slot++)
         program.digestInto(
@@ -101,10 +105,24 @@ function source(): ResidentSource | undefined {
   return new ResidentSource(feed, resident, isXdp ? mostPackets : 1);
 }
 
+/** Until all cores can begin; who dies before is seen by the other thread. */
+function passGate(): void {
+  if (start.gate === undefined) return;
+  const ready = new Int32Array(start.gate.ready);
+  Atomics.add(ready, 0, 1);
+  Atomics.notify(ready, 0);
+  for (;;) {
+    const seen = Atomics.load(ready, 0);
+    if (seen >= start.gate.cores) return;
+    Atomics.wait(ready, 0, seen);
+  }
+}
+
 function main(): void {
   const program = load();
   const own = source();
   const results = new Results();
+  passGate();
   Atomics.store(words, word.phase, phase.running);
   const busy = new RunClock();
   const sleeper: Sleeper = {
@@ -125,12 +143,14 @@ function main(): void {
   busy.stop();
   Atomics.store(words, word.phase, phase.finishing);
   const { packets, ns } = program.spent;
+  const { counts } = program.guard;
   tell({
     kind: "finished",
     packets,
     ns,
     busyNs: busy.ns,
     faults: results.faults,
+    ...(counts === undefined ? {} : { guard: counts }),
     // What is shared, the other thread sees as well.
     ...(isShared
       ? { contents: {}, digest: "" }

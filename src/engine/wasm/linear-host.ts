@@ -192,6 +192,13 @@ export class LinearHost implements Host {
     return at;
   }
 
+  /** The packet in hand is run again from its start. */
+  forget(): void {
+    this.#events = undefined;
+    this.#allocated = 0;
+    this.#records.clear();
+  }
+
   touch(): void {}
 
   /** Runs a helper of interp's; a fault in it is the program's. */

@@ -1,4 +1,5 @@
 /** What a run on several cores is asked for; parallel.ts says what it promises. */
+import type { GuardOptions } from "../../codegen/index.ts";
 import type { PacketInput } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { Keep, Sabotage } from "./core-messages.ts";
@@ -25,6 +26,11 @@ export interface ParallelOptions extends Omit<
   readonly perCore?: readonly (OwnOptions | undefined)[];
   /** Whether each core has maps of its own (default), or all have the same. */
   readonly memory?: "private" | "shared";
+  /**
+   * Shared maps: which of them are guarded, and how; every packet then runs as if alone,
+   * in the order of tickets.
+   */
+  readonly guard?: GuardOptions;
   /** What to keep of every packet. Default: verdicts, which cost nothing. */
   readonly keep?: Keep;
   /** A worker that stays at one packet for that long is ended. Default 10,000. */

@@ -6,7 +6,8 @@
  * in one thread, packet for packet, whatever the threads' timing.
  *
  * Shared memory: all cores have the same maps, and what packets find there depends on
- * timing. What holds: no update under atomics or locks is lost, map helpers are atomic,
+ * timing (with a guard, of each packet as a whole: docs/concepts/locks.md). What holds
+ * without: no update under atomics or locks is lost, map helpers are atomic,
  * and what plain code does to values interleaves as on real cores. Two runs differ.
  *
  * Packets that are all there are read by the workers themselves (resident.ts); others
@@ -33,6 +34,8 @@ export interface ParallelRun {
   readonly verdicts: Uint32Array;
   /** By packet: two words of its outcome's digest; empty if only verdicts are kept. */
   readonly digests: Uint32Array;
+  /** Guarded, by packet: 2n for the n-th that wrote, 2n + 1 for who read behind it. */
+  readonly tickets: Uint32Array;
   /** Packets whose run the program ended badly. */
   readonly faults: number;
   /** The first of them of each core, in order. */
@@ -64,6 +67,10 @@ export async function runParallel(
     shared.set(steer);
     checkResident(options, resident, members);
   }
+  const gate = {
+    ready: new SharedArrayBuffer(4),
+    cores,
+  };
   const running = members.map(({ prepared, load }, number) => {
     const { program, keep = "verdicts", stallMs = 10_000 } = options;
     return new Core({
@@ -73,6 +80,7 @@ export async function runParallel(
       load,
       keep,
       shared: common !== undefined,
+      ...(common === undefined ? {} : { gate }),
       packets: shares[number] ?? 0,
       ...(resident === undefined ? {} : { resident, steer: shared.buffer }),
       stallMs,
@@ -85,6 +93,7 @@ export async function runParallel(
     const packets = resident?.count ?? (await feed(options, running));
     const finished = await Promise.all(running.map((core) => core.finish()));
     const ns = 1e6 * (performance.now() - started);
+    if (options.guard !== undefined) common?.guard.settle();
     const state = common && {
       contents: common.contents(),
       digest: common.digest(),
@@ -193,11 +202,13 @@ function gather(
   packets: number,
 ): Pick<
   ParallelRun,
-  "verdicts" | "digests" | "faults" | "firstFaults" | "outcomes"
+  "verdicts" | "digests" | "tickets" | "faults" | "firstFaults" | "outcomes"
 > {
   const verdicts = new Uint32Array(packets);
   const hasDigests = cores.some((core) => core.digests.length > 0);
   const digests = new Uint32Array(hasDigests ? 2 * packets : 0);
+  const hasTickets = cores.some((core) => core.tickets.length > 0);
+  const tickets = new Uint32Array(hasTickets ? packets : 0);
   const outcomes: Outcome[] = [];
   const next = new Uint32Array(cores.length);
   for (let number = 0; number < packets; number++) {
@@ -211,12 +222,14 @@ function gather(
       digests[2 * number] = core.digests[2 * index] ?? 0;
       digests[2 * number + 1] = core.digests[2 * index + 1] ?? 0;
     }
+    if (hasTickets) tickets[number] = core.tickets[index] ?? 0;
     const outcome = core.outcomes[index];
     if (outcome !== undefined) outcomes[number] = outcome;
   }
   return {
     verdicts,
     digests,
+    tickets,
     faults: cores.reduce((sum, { faultCount }) => sum + faultCount, 0),
     firstFaults: cores
       .flatMap(({ faults }) => faults)

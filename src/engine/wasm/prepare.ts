@@ -9,6 +9,7 @@ import {
   type CompiledProgram,
   type Control,
   type CoreOf,
+  type GuardOptions,
 } from "../../codegen/index.ts";
 import type { Environment, MapEntry } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
@@ -47,6 +48,8 @@ export interface LoadOptions {
   readonly control?: Control;
   /** Who has its memory. Default "private". */
   readonly memory?: "private" | "watched" | Seat;
+  /** Of cores of one memory: what keeps them apart. */
+  readonly guard?: GuardOptions;
   /** For tests: called before each helper call, with the slot of the packet in hand. */
   readonly beforeHelper?: (slot: number) => void;
   /** For tests of tests: changes the module before it is instantiated. */
@@ -80,6 +83,7 @@ export function preparePortable(
     memory,
     inner: innerNames(program, options.contents ?? {}),
     ...(options.control === undefined ? {} : { control: options.control }),
+    ...(options.guard === undefined ? {} : { guard: options.guard }),
   });
   const { pages } = compiled.layout;
   const joined = joinedMemory(options);

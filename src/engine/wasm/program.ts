@@ -19,6 +19,9 @@ import {
   type State,
 } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
+import { FaultError, faultTexts } from "./fault-error.ts";
+import { isGuardImport } from "./guard-counts.ts";
+import { GuardHost } from "./guard-host.ts";
 import { makeHelper } from "./helpers.ts";
 import type { HelperHost } from "./helper-host.ts";
 import { LinearHost } from "./linear-host.ts";
@@ -62,29 +65,6 @@ interface Fault {
   readonly at: Place;
 }
 
-class FaultError extends Error {
-  override readonly name = "FaultError";
-  readonly site: number;
-
-  constructor(text: string, site: number) {
-    super(text);
-    this.site = site;
-  }
-}
-
-// By number, as codegen's faultNumber has them.
-const faultTexts = [
-  "",
-  "access outside memory",
-  "budget of loops used up",
-  "misaligned atomic access",
-  "call of what is no function",
-  "lock taken twice",
-  "lock is not held",
-  "lock is held by nobody who gives it back",
-  "no map",
-];
-
 /** Verdict with which a redirect counts. */
 const redirectVerdicts: Readonly<Record<string, number>> = {
   xdp: 4,
@@ -108,6 +88,7 @@ export class PortableProgram {
   #randomSource: RandomSource = (slot) => this.#inputs[slot]?.random;
   readonly #clock = new RunClock();
   #done = 0;
+  readonly #guard: GuardHost;
 
   constructor(
     program: ProgramSpec,
@@ -145,16 +126,25 @@ export class PortableProgram {
       },
     };
     const linear = new LinearHost(host);
+    this.#guard = new GuardHost(this.#memory, layout, maps);
+    const restart = (): void => {
+      this.#events.delete(this.#slotNow());
+      this.#randomOf = -1;
+      linear.forget();
+    };
     const functions = Object.fromEntries(
       imports.map((wanted) => {
+        const { name, helper: wants } = wanted;
+        if (isGuardImport(wants))
+          return [name, this.#guard.make(wanted, restart)];
         const helper = makeHelper(host, linear, wanted);
         const before = options.beforeHelper;
-        if (before === undefined) return [wanted.name, helper];
+        if (before === undefined) return [name, helper];
         const spied = (...args: number[]) => {
           before(this.#slotNow());
           return helper(...args);
         };
-        return [wanted.name, spied];
+        return [name, spied];
       }),
     );
     const fault = (site: number, number: number): never => {
@@ -227,7 +217,7 @@ export class PortableProgram {
         this.#exports.run(this.#packets.descriptorOf(slot), end - slot);
         slot = end;
       } catch (error) {
-        slot = this.#noteFault(error) + 1;
+        slot = this.#afterFault(error) + 1;
       }
     this.#clock.stop();
     this.#done += count;
@@ -269,6 +259,45 @@ export class PortableProgram {
     }
     const frame = this.#packets.outputPlace(index);
     frameDigest(verdict, { view: this.#memory.data, ...frame }, into, at);
+  }
+
+  /**
+   * Guarded, with several cores in one thread: the first attempt alone. False: it never
+   * was, and others may run before `runExclusive`.
+   */
+  attempt(slot: number): boolean {
+    this.#randomOf = -1;
+    const { attempt, release } = this.#exports;
+    try {
+      return attempt?.(this.#packets.descriptorOf(slot)) === 0;
+    } catch (error) {
+      this.#noteFault(error);
+      if (release?.() !== 1) return true;
+      this.#faults.delete(slot);
+      return false;
+    }
+  }
+
+  /** The packet's run with nobody beside it. */
+  runExclusive(slot: number): void {
+    this.#randomOf = -1;
+    try {
+      this.#exports.exclusive?.(this.#packets.descriptorOf(slot));
+    } catch (error) {
+      this.#noteFault(error);
+      this.#exports.release?.();
+    }
+  }
+
+  /** Guarded: where the packet stands in the order (src/codegen/wasm/guard-layout.ts). */
+  ticket(index: number): number {
+    const at = this.#packets.descriptorOf(index);
+    return this.#memory.u32(at + descriptor.ticket);
+  }
+
+  /** Guarded: what is behind a run. */
+  get guard(): GuardHost {
+    return this.#guard;
   }
 
   verdict(index: number): number {
@@ -332,6 +361,21 @@ export class PortableProgram {
 
   digest(): string {
     return this.state().digest();
+  }
+
+  /** The slot whose run is over: of a guarded run, as if it had ended there. */
+  #afterFault(error: unknown): number {
+    const index = this.#noteFault(error);
+    if (this.#exports.release?.() !== 1) return index;
+    // It saw what another core was just writing: it is run again, alone.
+    this.#faults.delete(index);
+    try {
+      this.#exports.exclusive?.(this.#packets.descriptorOf(index));
+    } catch (again) {
+      this.#noteFault(again);
+      this.#exports.release?.();
+    }
+    return index;
   }
 
   #noteFault(error: unknown): number {

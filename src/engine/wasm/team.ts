@@ -26,7 +26,7 @@ export type TeamOptions = Pick<
 
 type Common = Pick<
   LoadOptions,
-  "cpus" | "seed" | "budget" | "control" | "contents" | "capacities"
+  "cpus" | "seed" | "budget" | "control" | "contents" | "capacities" | "guard"
 >;
 
 export interface Team {
@@ -43,6 +43,12 @@ export function teamOf(options: TeamOptions): Team {
 }
 
 function apart(options: TeamOptions): Team {
+  if (options.guard !== undefined)
+    throw new InputError("only cores that share their maps need a guard", {
+      code: "guard-impossible",
+      kind: "usage",
+      fix: 'give memory: "shared" with it',
+    });
   const { program, tamper } = options;
   const known = new Map<string, PreparedProgram>();
   const members = Array.from({ length: options.cores }, (_, core) => {
@@ -102,7 +108,7 @@ function sharing(options: TeamOptions): Team {
 }
 
 function commonOptions(options: TeamOptions): LoadOptions {
-  const { cores, seed, budget, control, contents, capacities } = options;
+  const { cores, seed, budget, control, contents, capacities, guard } = options;
   return {
     cpus: options.cpus ?? cores,
     ...(contents === undefined ? {} : { contents }),
@@ -110,6 +116,7 @@ function commonOptions(options: TeamOptions): LoadOptions {
     ...(seed === undefined ? {} : { seed }),
     ...(budget === undefined ? {} : { budget }),
     ...(control === undefined ? {} : { control }),
+    ...(guard === undefined ? {} : { guard }),
   };
 }
 

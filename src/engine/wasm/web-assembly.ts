@@ -13,6 +13,10 @@ export interface ProgramExports {
   readonly run: (descriptors: number, count: number) => void;
   /** If the program takes the address of a function. */
   readonly callback?: (address: number) => void;
+  /** Of a guarded program (src/codegen/wasm/guard-loop.ts). */
+  readonly attempt?: (descriptor: number) => number;
+  readonly exclusive?: (descriptor: number) => void;
+  readonly release?: () => number;
 }
 
 type ImportedFunction = (...args: number[]) => number | void;

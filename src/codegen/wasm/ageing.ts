@@ -1,0 +1,132 @@
+/**
+ * Refreshing an index of a chain without being a writer.
+ *
+ * A chain (nfs/c/nf_chain.h) is a list of cells from oldest to newest; a refresh sets
+ * a cell's `last` and moves it to the end. In a guarded run a reader only raises `last`
+ * by an atomic maximum and notes the epoch, so every look at `last` is exact at once;
+ * the list follows later, under the writer's lock (src/engine/wasm/chain-order.ts).
+ *
+ * Law: a run equals the sequential program in the order of tickets, where those who only
+ * read in one epoch (between the same two writers) stand in order of their times. For:
+ *
+ *   1. A reader goes on only if each `last` it meets satisfies last ≤ now ≤ last +
+ *      expiry; else it becomes a writer, whose place in the order is its own. So no
+ *      reader acts on "expired" (bug: an entry erased although another core keeps it
+ *      alive), and none answers "alive" by a stamp that stands behind it.
+ *   2. If it reads v and later readers of the epoch raise it, those with times up to
+ *      now only make a larger `last` ≤ now: it is alive in the ordered run too. Those
+ *      with later times stand behind it.
+ *   3. A refresh is a stamp only if now ≥ last, so stamps of an epoch rise in the order
+ *      of times, and the last one standing is the greatest: the atomic maximum. A
+ *      refresh with an earlier time than `last` takes it back, and is a writer's.
+ *   4. Where an index is in the list is asked by writers only: in the chain's own
+ *      functions, before which the oldest is put right, and by loads of links elsewhere,
+ *      before which the whole list is. A reader that loads a link becomes a writer;
+ *      a comparison of `previous` with the mark of free cells is none.
+ *
+ * Indices refreshed by two cores at the same nanosecond have no particular order in the
+ * list. Times on one core must not run backwards within an epoch.
+ */
+import { atomic, Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
+import { guardGlobal } from "./guard.ts";
+import type { ChainLayout, GuardLayout } from "./guard-layout.ts";
+import { descriptor, type Layout } from "./layout.ts";
+import type { MapLayout } from "./map-layout.ts";
+
+/** Bytes of a cell; the key of an entry is behind. */
+export const chainCell = { last: 0, next: 8, previous: 12, size: 16 } as const;
+const free = -1;
+
+/** refresh:N (index, now), of an attempt. */
+export function writeRefresh(
+  layout: Layout,
+  guard: GuardLayout,
+  chain: ChainLayout,
+): FunctionBody {
+  const code = new Code();
+  const [index, now, at, last, seen] = [0, 1, 2, 3, 4];
+  const map = mapOf(layout, chain);
+  const stop = (): unknown => code.if().byte(op.return).end();
+  const leave = (): unknown => {
+    code.if().i32Const(1).globalSet(guardGlobal.left);
+    return code.byte(op.return).end();
+  };
+  if (guard.mutant === "no-stamp") return body(code);
+  code.get(index).i32Const(0).memory(op.i32Load, map.values).byte(op.i32GeU);
+  stop();
+  code
+    .get(index)
+    .i32Const(map.capacity - 1)
+    .byte(op.i32GeU);
+  stop();
+  code.get(index).i32Const(1).byte(op.i32Add).set(index);
+  code.get(index).i32Const(map.cellStride).byte(op.i32Mul);
+  code.i32Const(map.values).byte(op.i32Add).tee(at);
+  code.memory(op.i32Load, chainCell.previous).i32Const(free).byte(op.i32Eq);
+  stop();
+  code.get(now);
+  pushNow(code, layout);
+  code.byte(op.i64Ne);
+  leave();
+  code.get(at).atomic(atomic.i64Load, 3, 0).set(last);
+  code.block().loop();
+  code.get(last).get(now).byte(op.i64GtU);
+  leave();
+  code.get(last).get(now).byte(op.i64Eq).brIf(1);
+  code.get(at).get(last).get(now).atomic(atomic.i64Cmpxchg, 3, 0).tee(seen);
+  code.get(last).byte(op.i64Eq).brIf(1);
+  code.get(seen).set(last).br(0).end().end();
+  code.get(index).i32Const(2).byte(op.i32Shl);
+  code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32ShrU);
+  code.i32Const(1).byte(op.i32Add).atomic(atomic.i32Store, 2, chain.stamped);
+  return body(code);
+}
+
+function body(code: Code): FunctionBody {
+  return {
+    type: { parameters: [i32, i64], results: [] },
+    locals: [i32, i64, i64],
+    code,
+  };
+}
+
+/** placed:N (cell): an exclusive run has just put it where it belongs, or taken it out. */
+export function writePlaced(
+  layout: Layout,
+  guard: GuardLayout,
+  chain: ChainLayout,
+): FunctionBody {
+  const code = new Code();
+  const cell = 0;
+  const slot = (): Code => code.get(cell).i32Const(2).byte(op.i32Shl);
+  code.get(cell).i32Const(mapOf(layout, chain).capacity).byte(op.i32LtU).if();
+  slot().i32Const(0).memory(op.i32Store, chain.stamped);
+  slot().i32Const(0).memory(op.i32Load, guard.version);
+  code.i32Const(2).byte(op.i32Add).memory(op.i32Store, chain.placed).end();
+  return { type: { parameters: [i32], results: [] }, locals: [], code };
+}
+
+/** Before an allocation: if the oldest may be taken, it must be the oldest. */
+export function writeBeforeAllocate(
+  code: Code,
+  layout: Layout,
+  chain: ChainLayout,
+): void {
+  const { values } = mapOf(layout, chain);
+  const head = (at: number): Code =>
+    code.i32Const(0).memory(op.i32Load, values + at);
+  head(4).byte(op.i32Eqz);
+  head(0).i32Const(chain.capacity).ops(op.i32GeU, op.i32And).if();
+  code.callByName(`settleHead:${chain.map}`).end();
+}
+
+export function pushNow(code: Code, { cell }: Layout): void {
+  code.i32Const(0).memory(op.i32Load, cell.current);
+  code.memory(op.i64Load, descriptor.time);
+}
+
+function mapOf({ maps }: Layout, { map }: ChainLayout): MapLayout {
+  const layout = maps[map];
+  if (layout === undefined) throw new RangeError(`no map ${map}`);
+  return layout;
+}

@@ -1,0 +1,458 @@
+/**
+ * How the packets of one core run among others' (guard.ts says what an attempt is).
+ *
+ *   run(at, count)  each packet: attempt; lock: then exclusive, if it left;
+ *                   transaction: a second attempt, then exclusive
+ *   attempt(at)     0: done. 1: it never was
+ *   exclusive(at)   nobody else runs meanwhile
+ *   release()       behind a fault: gives back what is held, as if the run had ended
+ *                   there; 1 if the fault came from what others were just writing, so
+ *                   that the run never was
+ *
+ * Lock. A reader holds its core's token; a writer the mutex and then all tokens, in
+ * order. Who wants to read while a writer has or awaits the tokens queues behind it, so
+ * that readers that come one after the other do not keep it out. The version goes up by
+ * two while the writer has all.
+ *
+ * Transaction. The version is odd while somebody writes. An attempt reads it, even, at
+ * its start; the first write makes it odd by compare-and-swap; at the end a reader looks
+ * whether it is still the same, behind a fence, and what it read was then all of one
+ * moment. Between, it may have seen halves of others' writes: what it computed from them
+ * is dropped, a fault or a loop without end included.
+ */
+import { atomic, Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
+import { guardGlobal, writeNote, writeUndoNotes } from "./guard.ts";
+import {
+  countersOf,
+  guardCounter,
+  savedOf,
+  tokenOf,
+  undoOf,
+  type GuardLayout,
+  type GuardWriters,
+} from "./guard-layout.ts";
+import { descriptor, type Layout } from "./layout.ts";
+import { writeEntry, writePlace, writeStart } from "./packet-loop.ts";
+import { faultNumber, type ProgramContext } from "./program-context.ts";
+
+/** What the packet in hand holds: the word in the core's `guard` cell. */
+export const guardMode = {
+  none: 0,
+  token: 1,
+  tokens: 2,
+  optimistic: 3,
+  serial: 4,
+} as const;
+
+const spins = 100;
+/** Looks at a busy mutex before a reader queues; at an odd version before it sleeps. */
+const patience = 200;
+/** Sleeps of a millisecond until waiting is a fault. */
+const sleeps = 10_000;
+const pause = 50_000;
+/** What the mutant's given-up run "decided": XDP_PASS. */
+const firstVerdict = 2;
+
+export interface GuardedLoop {
+  readonly about: ProgramContext;
+  readonly guard: GuardLayout;
+  readonly budget: number;
+  /** Whether frames have room that the program sees, which must be saved too. */
+  readonly headRoom: boolean;
+}
+
+/** The functions by name. */
+export function guardedLoop(loop: GuardedLoop): Map<string, FunctionBody> {
+  const { about, guard } = loop;
+  const { layout } = about;
+  const nothing = (write: (code: Code) => void, locals = 0): FunctionBody => {
+    const code = new Code();
+    write(code);
+    return {
+      type: { parameters: [], results: [] },
+      locals: Array.from({ length: locals }, () => i32),
+      code,
+    };
+  };
+  const note = new Code();
+  writeNote(note, layout, guard);
+  return new Map<string, FunctionBody>([
+    ["run", writeRun(loop)],
+    ["attempt", writeAttempt(loop)],
+    ["exclusive", writeExclusive(loop)],
+    ["release", writeRelease(loop)],
+    ["takeWord", writeTake(layout)],
+    ["giveWord", writeGive()],
+    ["pauseOn", writePause()],
+    ["savePacket", nothing((code) => writeSave(code, loop))],
+    ["undoNotes", nothing((code) => writeUndoNotes(code, layout, guard), 3)],
+    ["undoRun", nothing((code) => writeUndoRun(code, loop), 1)],
+    [
+      "note",
+      {
+        type: { parameters: [i32, i32], results: [i32] },
+        locals: [i32],
+        code: note,
+      },
+    ],
+  ]);
+}
+
+function writeRun({ guard }: GuardedLoop): FunctionBody {
+  const code = new Code();
+  const [at, count] = [0, 1];
+  const isFirst = guard.mutant === "first-verdict";
+  code.block().loop();
+  code.get(count).byte(op.i32Eqz).brIf(1);
+  code.block();
+  for (const writers of guard.writers)
+    if (writers.certain === true) {
+      writeIsOf(code, writers, at);
+      code.if().get(at).callByName("exclusive").br(1).end();
+    }
+  code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
+  if (guard.kind === "transaction")
+    code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
+  code.get(at).callByName("exclusive");
+  if (isFirst)
+    code.get(at).i32Const(firstVerdict).memory(op.i32Store, descriptor.verdict);
+  code.end();
+  code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);
+  code.get(count).i32Const(1).byte(op.i32Sub).set(count);
+  code.br(0).end().end();
+  return {
+    type: { parameters: [i32, i32], results: [] },
+    locals: [],
+    code,
+  };
+}
+
+/** Leaves whether the packet came in where these come in. */
+function writeIsOf(code: Code, writers: GuardWriters, at: number): void {
+  const { ifindex, notIfindex = [] } = writers;
+  const isOne = (of: readonly number[]): void => {
+    code.i32Const(0);
+    for (const each of of) {
+      code.get(at).memory(op.i32Load, descriptor.ifindex);
+      code.i32Const(each).ops(op.i32Eq, op.i32Or);
+    }
+  };
+  if (ifindex === undefined) code.i32Const(1);
+  else isOne(ifindex);
+  isOne(notIfindex);
+  code.ops(op.i32Eqz, op.i32And);
+}
+
+function writeAttempt(loop: GuardedLoop): FunctionBody {
+  const { about, guard, budget } = loop;
+  const { layout } = about;
+  const code = new Code();
+  const [at, verdict, tries] = [0, 1, 2];
+  const isLock = guard.kind === "lock";
+  const isFree = guard.mutant === "no-lock";
+  const token = tokenOf(guard, layout.core);
+  const loadVersion = (): Code =>
+    code.i32Const(guard.version).atomic(atomic.i32Load, 2, 0);
+  if (isLock && !isFree) {
+    writeQueue(code, guard, tries);
+    code.i32Const(token).callByName("takeWord");
+  }
+  if (isLock) loadVersion().globalSet(guardGlobal.version);
+  else writeAwaitEven(code, guard, tries);
+  setMode(code, layout, isLock ? guardMode.token : guardMode.optimistic);
+  for (const each of ["left", "saved", "acquired"] as const)
+    code.i32Const(0).globalSet(guardGlobal[each]);
+  code.i32Const(0).i32Const(0).memory(op.i32Store, undoOf(guard, layout.core));
+  writeStart(code, about, at, budget);
+  writeEntry(code, about, "f0~");
+  code.set(verdict);
+  const giveUp = (): void => {
+    code.callByName("undoRun");
+    if (isLock && !isFree) code.i32Const(token).callByName("giveWord");
+    setMode(code, layout, guardMode.none);
+    count(code, layout, guard, isLock ? "restarts" : "aborts");
+    code.i32Const(1).byte(op.return);
+  };
+  code.globalGet(guardGlobal.left).if();
+  giveUp();
+  code.end();
+  if (!isLock) {
+    code.globalGet(guardGlobal.acquired).byte(op.i32Eqz).if();
+    code.fence();
+    if (!isFree) {
+      loadVersion().globalGet(guardGlobal.version).byte(op.i32Ne).if();
+      giveUp();
+      code.end();
+    }
+    code.end();
+  }
+  code.get(at).get(verdict).byte(op.i32WrapI64);
+  code.memory(op.i32Store, descriptor.verdict);
+  writePlace(code, about, at);
+  writeCommit(code, loop, at);
+  setMode(code, layout, guardMode.none);
+  code.i32Const(0);
+  return {
+    type: { parameters: [i32], results: [i32] },
+    locals: [i64, i32],
+    code,
+  };
+}
+
+/** The end of an attempt that counts: its ticket, and what it held is given back. */
+function writeCommit(
+  code: Code,
+  { about, guard }: GuardedLoop,
+  at: number,
+): void {
+  const { layout } = about;
+  const isFree = guard.mutant === "no-lock";
+  const seen = (): Code => code.globalGet(guardGlobal.version);
+  const read = (): void => {
+    code.get(at);
+    seen().i32Const(1).byte(op.i32Or).memory(op.i32Store, descriptor.ticket);
+    count(code, layout, guard, "reads");
+  };
+  if (guard.kind === "lock") {
+    read();
+    if (!isFree)
+      code.i32Const(tokenOf(guard, layout.core)).callByName("giveWord");
+    return;
+  }
+  code.globalGet(guardGlobal.acquired).if();
+  if (isFree) writeNextTicket(code, guard, at);
+  else {
+    code.get(at);
+    seen().i32Const(2).byte(op.i32Add).memory(op.i32Store, descriptor.ticket);
+    code.i32Const(guard.version);
+    seen().i32Const(2).byte(op.i32Add).atomic(atomic.i32Store, 2, 0);
+  }
+  count(code, layout, guard, "writes");
+  code.byte(op.else);
+  read();
+  code.end();
+}
+
+/** version += 2, and that is the ticket. */
+function writeNextTicket(code: Code, guard: GuardLayout, at: number): void {
+  code.get(at).i32Const(guard.version).i32Const(2);
+  code.atomic(atomic.i32Add, 2, 0).i32Const(2).byte(op.i32Add);
+  code.memory(op.i32Store, descriptor.ticket);
+}
+
+function writeExclusive(loop: GuardedLoop): FunctionBody {
+  const { about, guard, budget } = loop;
+  const { layout } = about;
+  const code = new Code();
+  const [at, verdict, seen] = [0, 1, 2];
+  if (guard.mutant !== "no-lock") {
+    code.i32Const(guard.mutex).callByName("takeWord");
+    if (guard.kind === "lock")
+      for (let core = 0; core < layout.cores; core++)
+        code.i32Const(tokenOf(guard, core)).callByName("takeWord");
+    else writeAcquire(code, guard, seen);
+  }
+  const isLock = guard.kind === "lock";
+  setMode(code, layout, isLock ? guardMode.tokens : guardMode.serial);
+  writeStart(code, about, at, budget);
+  writeEntry(code, about, "f0");
+  code.set(verdict);
+  code.get(at).get(verdict).byte(op.i32WrapI64);
+  code.memory(op.i32Store, descriptor.verdict);
+  writePlace(code, about, at);
+  writeGiveAll(code, loop, at);
+  setMode(code, layout, guardMode.none);
+  return {
+    type: { parameters: [i32], results: [] },
+    locals: [i64, i32],
+    code,
+  };
+}
+
+/** The end of an exclusive run. */
+function writeGiveAll(
+  code: Code,
+  { about, guard }: GuardedLoop,
+  at: number,
+): void {
+  const { layout } = about;
+  const isLock = guard.kind === "lock";
+  count(code, layout, guard, isLock ? "writes" : "serial");
+  if (guard.mutant === "no-lock") return writeNextTicket(code, guard, at);
+  if (isLock) {
+    writeNextTicket(code, guard, at);
+    for (let core = 0; core < layout.cores; core++)
+      code.i32Const(tokenOf(guard, core)).callByName("giveWord");
+  } else {
+    // Odd: one more makes it even, and is the ticket.
+    code.get(at).i32Const(guard.version).i32Const(1);
+    code.atomic(atomic.i32Add, 2, 0).i32Const(1).byte(op.i32Add);
+    code.memory(op.i32Store, descriptor.ticket);
+  }
+  code.i32Const(guard.mutex).callByName("giveWord");
+}
+
+/** Makes the version odd, waiting for who writes. */
+function writeAcquire(code: Code, guard: GuardLayout, seen: number): void {
+  const { version } = guard;
+  code.loop();
+  code.i32Const(version).atomic(atomic.i32Load, 2, 0).tee(seen);
+  code.i32Const(1).byte(op.i32And).if();
+  code.i32Const(version).get(seen).callByName("pauseOn").br(1).end();
+  code.i32Const(version).get(seen).get(seen).i32Const(1).byte(op.i32Add);
+  code.atomic(atomic.i32Cmpxchg, 2, 0).get(seen).ops(op.i32Ne).brIf(0).end();
+}
+
+/** Behind a fault. */
+function writeRelease(loop: GuardedLoop): FunctionBody {
+  const { about, guard } = loop;
+  const { layout } = about;
+  const code = new Code();
+  const at = 0;
+  const isFree = guard.mutant === "no-lock";
+  const mode = (): Code =>
+    code.i32Const(0).memory(op.i32Load, layout.cell.guard);
+  code.i32Const(0).memory(op.i32Load, layout.cell.current).set(at);
+  mode().byte(op.i32Eqz).if().i32Const(0).byte(op.return).end();
+  if (guard.kind === "transaction" && !isFree) {
+    mode().i32Const(guardMode.optimistic).byte(op.i32Eq);
+    code.globalGet(guardGlobal.acquired).ops(op.i32Eqz, op.i32And).if();
+    code.fence().i32Const(guard.version).atomic(atomic.i32Load, 2, 0);
+    code.globalGet(guardGlobal.version).byte(op.i32Ne).if();
+    code.callByName("undoRun");
+    setMode(code, layout, guardMode.none);
+    count(code, layout, guard, "aborts");
+    code.i32Const(1).byte(op.return).end();
+    code.end();
+  }
+  mode().i32Const(isAttempt(guard)).byte(op.i32Eq).if();
+  writeCommit(code, loop, at);
+  code.byte(op.else);
+  writeGiveAll(code, loop, at);
+  code.end();
+  setMode(code, layout, guardMode.none);
+  code.i32Const(0);
+  return { type: { parameters: [], results: [i32] }, locals: [i32], code };
+}
+
+function isAttempt({ kind }: GuardLayout): number {
+  return kind === "lock" ? guardMode.token : guardMode.optimistic;
+}
+
+/** Behind a writer that has the mutex, or waits for tokens with it. */
+function writeQueue(code: Code, { mutex }: GuardLayout, tries: number): void {
+  code.block().loop();
+  code.i32Const(mutex).atomic(atomic.i32Load, 2, 0).byte(op.i32Eqz).brIf(1);
+  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
+  code.i32Const(patience).byte(op.i32LtU).brIf(0);
+  code.i32Const(mutex).callByName("takeWord");
+  code.i32Const(mutex).callByName("giveWord");
+  code.end().end();
+}
+
+/** The global `version` is what it was while nobody wrote. */
+function writeAwaitEven(code: Code, guard: GuardLayout, tries: number): void {
+  const { version } = guard;
+  code.loop();
+  code.i32Const(version).atomic(atomic.i32Load, 2, 0);
+  code.globalSet(guardGlobal.version);
+  if (guard.mutant !== "no-lock") {
+    code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32And).if();
+    code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
+    code.i32Const(patience).byte(op.i32LtU).brIf(1);
+    code.i32Const(version).globalGet(guardGlobal.version);
+    code.callByName("pauseOn").br(1).end();
+  }
+  code.end();
+}
+
+/** takeWord(address): 0 free, 1 held, 2 held and waited for; as locks.ts. */
+function writeTake({ cell }: Layout): FunctionBody {
+  const code = new Code();
+  const [address, tries] = [0, 1];
+  code.loop();
+  code.get(address).i32Const(0).i32Const(1).atomic(atomic.i32Cmpxchg, 2, 0);
+  code.byte(op.i32Eqz).if().byte(op.return).end();
+  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
+  code.i32Const(spins).byte(op.i32LtU).brIf(0).end();
+  code.i32Const(0).set(tries);
+  code.loop();
+  code.get(address).i32Const(2).atomic(atomic.i32Xchg, 2, 0);
+  code.byte(op.i32Eqz).if().byte(op.return).end();
+  code.get(address).callByName("sleepOn");
+  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
+  code.i32Const(sleeps).byte(op.i32LtU).brIf(0).end();
+  code.i32Const(0).memory(op.i32Load, cell.site);
+  code.i32Const(faultNumber.lockStuck).callByName("fault");
+  return { type: { parameters: [i32], results: [] }, locals: [i32], code };
+}
+
+function writeGive(): FunctionBody {
+  const code = new Code();
+  const address = 0;
+  code.get(address).i32Const(0).atomic(atomic.i32Xchg, 2, 0);
+  code.i32Const(2).byte(op.i32Eq).if();
+  code.get(address).i32Const(1).atomic(atomic.notify, 2, 0).byte(op.drop);
+  code.end();
+  return { type: { parameters: [i32], results: [] }, locals: [], code };
+}
+
+/** pauseOn(address, value): a moment, while it is that. */
+function writePause(): FunctionBody {
+  const code = new Code();
+  code.get(0).get(1).i64Const(pause).atomic(atomic.wait32, 2, 0);
+  code.byte(op.drop);
+  return { type: { parameters: [i32, i32], results: [] }, locals: [], code };
+}
+
+/** From where the packet or its visible room begins to its end. */
+function writeSave(code: Code, loop: GuardedLoop): void {
+  const { about, guard } = loop;
+  code.i32Const(1).globalSet(guardGlobal.saved);
+  code.i32Const(savedOf(guard, about.layout.core));
+  writeExtent(code, loop);
+  code.ops(...op.memoryCopy);
+}
+
+/** Leaves first address and length, as the descriptor has them. */
+function writeExtent(code: Code, { about, headRoom }: GuardedLoop): void {
+  const { cell } = about.layout;
+  const field = (at: number): Code =>
+    code.i32Const(0).memory(op.i32Load, cell.current).memory(op.i32Load, at);
+  const from = headRoom ? descriptor.hardStart : descriptor.data;
+  field(from);
+  field(descriptor.data);
+  field(descriptor.length).byte(op.i32Add);
+  field(from).byte(op.i32Sub);
+}
+
+/** undoRun(): what an attempt did outside its own memory. */
+function writeUndoRun(code: Code, loop: GuardedLoop): void {
+  const { about, guard } = loop;
+  const { cell } = about.layout;
+  const local = 0;
+  code.callByName("undoNotes");
+  code.globalGet(guardGlobal.saved).if();
+  writeExtent(code, loop);
+  // memory.copy takes (to, from, length).
+  code.set(local).i32Const(savedOf(guard, about.layout.core)).get(local);
+  code.ops(...op.memoryCopy).end();
+  code.i32Const(0).memory(op.i32Load, cell.current);
+  code.i32Const(0).memory(op.i32Store, descriptor.redirectKind);
+  code.callByName("restart");
+}
+
+function setMode(code: Code, { cell }: Layout, mode: number): void {
+  code.i32Const(0).i32Const(mode).memory(op.i32Store, cell.guard);
+}
+
+function count(
+  code: Code,
+  layout: Layout,
+  guard: GuardLayout,
+  which: keyof typeof guardCounter,
+): void {
+  const at = countersOf(guard, layout.core) + guardCounter[which];
+  code.i32Const(0).i32Const(0).memory(op.i32Load, at);
+  code.i32Const(1).byte(op.i32Add).memory(op.i32Store, at);
+}

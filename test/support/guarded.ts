@@ -1,0 +1,120 @@
+/**
+ * Guarded runs on real threads, and the sequential program over the same packets in the
+ * order of the run's commits: verdicts, bytes, redirects, events and the final state
+ * must be equal, exactly.
+ */
+import { recogniseAllocators } from "#analysis";
+import type { AgeingChain, GuardOptions } from "#codegen";
+import {
+  commitOrder,
+  loadPortable,
+  outcomeDigest,
+  runParallel,
+  type ParallelRun,
+} from "#engine";
+import type { PacketInput } from "#interp";
+import { lift } from "#ir";
+import type { ProgramSpec } from "#isa";
+import type { MapContents } from "#proof";
+import { stateMaps } from "./nf-machines.ts";
+
+export interface GuardedTrial {
+  readonly program: ProgramSpec;
+  readonly packets: readonly PacketInput[];
+  readonly steer: Uint8Array;
+  readonly cores: number;
+  readonly guard: GuardOptions;
+  readonly contents?: MapContents;
+}
+
+export interface GuardedResult {
+  readonly run: ParallelRun;
+  /** Packets by their place in the order of commits. */
+  readonly order: Uint32Array;
+  /** What is not as in the sequential program, in words; empty: nothing. */
+  readonly differences: readonly string[];
+}
+
+/** All state guarded; chains that are recognised age. */
+export function guardAll(
+  program: ProgramSpec,
+  kind: GuardOptions["kind"],
+  more: Partial<GuardOptions> = {},
+): GuardOptions {
+  const objects = stateMaps(program).map(({ name }) => name);
+  return { kind, objects, ages: agesOf(program), ...more };
+}
+
+export function agesOf(program: ProgramSpec): readonly AgeingChain[] {
+  const { allocators } = recogniseAllocators(program, lift(program));
+  return [...allocators].flatMap(([chain, found]) =>
+    found.expiry === undefined
+      ? []
+      : [
+          {
+            chain,
+            capacity: found.capacity,
+            expiry: found.expiry,
+            functions: found.functions,
+          },
+        ],
+  );
+}
+
+/** Times that all differ, so that what is refreshed has an order. */
+export function apart(packets: readonly PacketInput[]): PacketInput[] {
+  let last = -1n;
+  return packets.map((packet) => {
+    last = packet.time > last ? packet.time : last + 1n;
+    return { ...packet, time: last };
+  });
+}
+
+export async function tryGuarded(trial: GuardedTrial): Promise<GuardedResult> {
+  const { program, cores, steer, guard } = trial;
+  const packets = trial.packets.map((packet, at) => ({
+    ...packet,
+    cpu: steer[at] ?? 0,
+    rxQueue: steer[at] ?? 0,
+  }));
+  const contents = trial.contents ?? {};
+  const run = await runParallel({
+    program,
+    cores,
+    steer,
+    packets,
+    guard,
+    contents,
+    memory: "shared",
+    keep: "digests",
+  });
+  const { tickets } = run;
+  const time = (packet: number): bigint => packets[packet]?.time ?? 0n;
+  const order = commitOrder({ tickets, steer, time });
+  const alone = loadPortable(program, { cpus: cores, contents });
+  const inOrder = [...order].flatMap((number) => packets[number] ?? []);
+  const differences: string[] = [];
+  let place = 0;
+  alone.runBatches(inOrder, (index) => {
+    const number = order[place++] ?? 0;
+    const outcome = alone.outcome(index);
+    const [low, high] = outcomeDigest(outcome);
+    if (low !== run.digests[2 * number] || high !== run.digests[2 * number + 1])
+      differences.push(
+        `packet ${number} (place ${place - 1}, ticket ${tickets[number]}): ${run.verdicts[number]}, but ${outcome.verdict}`,
+      );
+  });
+  const state = run.cores[0];
+  if (state?.digest !== alone.digest())
+    for (const [name, entries] of Object.entries(alone.contents())) {
+      const text = (all: typeof entries): string =>
+        all.map(({ key, value }) => `${hex(key)}=${hex(value)}`).join(" ");
+      const [want, have] = [text(entries), text(state?.contents[name] ?? [])];
+      if (want !== have) differences.push(`map ${name}: ${have}, but ${want}`);
+    }
+  return { run, order, differences };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
