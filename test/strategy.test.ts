@@ -70,7 +70,7 @@ const cases: readonly (readonly [string, string, string])[] = [
   ["loops", "shard exact, sources shard R1 ipv4.src", ""],
   ["no-ihl", "shard exact, flows shard R1 ipv4.src,ipv4.dst", ""],
   ["plain-header", "shard exact, ports_seen shard R1 l4.sport", ""],
-  ["psd", "shard exact, probes shard R1 ipv4.src,l4.dport; sources shard R1 ipv4.src", ""],
+  ["psd", "shard exact, probes shard R2 ipv4.src; sources shard R1 ipv4.src", ""],
   ["r3-maps", "shard merged, by_source shard R1 ipv4.src[16:32]; by_destination merge", ""],
   ["rewrites", "shard exact, counts shard R1 ipv4.dst", ""],
   ["symmetric", "shard exact, pairs shard R1 ipv4.src,ipv4.dst", ""],

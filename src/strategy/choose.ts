@@ -1,44 +1,57 @@
 /**
- * The plan for a program: each object gets the first strategy that fits (see
- * strategies.ts), then the NIC is asked for keys that serve all sharded objects
- * at once. Where it refuses, objects that could be merged as well are merged, as
- * few as possible; where that does not help either, one core does it all, and
- * the plan says why first and what dispatching in software would cost.
+ * The plan for a program: each family of objects gets the first strategy that fits
+ * (strategies.ts), then the NIC is asked for keys that serve all sharded objects at
+ * once. Where it refuses, as few families as possible go another way. What needs
+ * neither lock nor transaction is preferred; where something does, the cheapest of
+ * the candidates is taken (cost.ts), one core that does it all among them, and the
+ * plan says why first and what the others would have cost.
  */
-import { InputError, nearest, printable } from "../base/index.ts";
-import type {
-  CoreNumber,
-  StateObject,
-  StateReport,
-} from "../analysis/index.ts";
-import type { FieldName } from "../packet/index.ts";
+import { Bug, InputError, nearest, printable } from "../base/index.ts";
+import type { StateReport } from "../analysis/index.ts";
 import {
   nicProfiles,
-  solveKeys,
-  type KeySolution,
+  nicSetup,
+  portConfig,
   type NicProfile,
-  type Requirement,
-  type RssRefusal,
 } from "../rss/index.ts";
+import { attempt, type Attempt, type Choice } from "./attempt.ts";
+import {
+  candidateName,
+  guardedOtherwise,
+  guards,
+  isGuarded,
+  preferred,
+  withFewerShards,
+} from "./candidates.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
-import type { Context } from "./context.ts";
+import { contextOf, defaultPorts, type Context } from "./context.ts";
+import { estimate } from "./cost.ts";
+import { familiesOf, type Family } from "./families.ts";
+import {
+  costOf,
+  coreNumberDeviations,
+  overall,
+  rejectedOf,
+  runtimeOf,
+  withCost,
+  type Priced,
+} from "./plan-parts.ts";
 import {
   weaker,
-  grades,
   type Deviation,
   type Grade,
   type ObjectPart,
   type Plan,
   type Port,
   type Rejected,
-  type Runtime,
   type SoftwareDispatch,
-  type StrategyName,
 } from "./plan.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { sequential } from "./sequential.ts";
 import { softwareDispatch } from "./software-dispatch.ts";
 import { strategies } from "./strategies.ts";
+import { busiestCore, type TrafficFacts } from "./traffic-facts.ts";
+import { before, unitsOf, type Force, type Unit } from "./ways.ts";
 
 export interface PlanOptions {
   /** Default 4. */
@@ -48,9 +61,13 @@ export interface PlanOptions {
   /** Default: what the program tests for, or one port for all. */
   readonly ports?: readonly Port[];
   /** For all objects that are written, or per object. */
-  readonly force?: StrategyName | Readonly<Record<string, StrategyName>>;
+  readonly force?: Force;
   /** The weakest grade that is accepted; default partitioned (any). */
   readonly grade?: Grade;
+  /** What may stand around a packet's run, where nothing is forced; default: nothing. */
+  readonly guards?: readonly ("lock" | "transaction")[];
+  /** What the user's traffic does to the state: for the estimates. */
+  readonly traffic?: TrafficFacts;
   readonly seed?: number;
   /** Members of the null space that the key search draws. */
   readonly samples?: number;
@@ -64,42 +81,8 @@ export function choosePlan(
   return chooser.plan();
 }
 
-/** Ports to plan for where the user named none. */
-export function defaultPorts(report: StateReport): readonly Port[] {
-  const tested = report.testedPorts ?? [];
-  if (tested.length === 0) return [{ name: "any", ifindex: 0 }];
-  const ports = tested.map((ifindex) => ({ name: `if${ifindex}`, ifindex }));
-  const elsewhere = report.objects.some(({ accesses }) =>
-    accesses.some(({ guard }) => guard.ifindex === undefined),
-  );
-  return elsewhere ? [...ports, { name: "other", ifindex: -1 }] : ports;
-}
-
-/** Fields that some NIC's receive-side scaling hashes. */
-const hashed: readonly FieldName[] = [
-  "ipv4.src",
-  "ipv4.dst",
-  "ipv6.src",
-  "ipv6.dst",
-  "l4.sport",
-  "l4.dport",
-  "tcp.sport",
-  "tcp.dport",
-  "udp.sport",
-  "udp.dport",
-];
-
-export const contextOf = (ports: readonly Port[]): Context => ({
-  ports,
-  hashable: (field) => hashed.includes(field),
-});
-
-interface Attempt {
-  readonly parts: readonly ObjectPart[];
-  readonly requirement: Requirement;
-  readonly demands: readonly (Demand & { readonly object: string })[];
-  readonly answer: KeySolution | RssRefusal;
-}
+/** A guard has to be this much cheaper than a plan that needs none. */
+const guardMargin = 0.75;
 
 class Chooser {
   readonly #report: StateReport;
@@ -107,187 +90,223 @@ class Chooser {
   readonly #context: Context;
   readonly #profile: NicProfile;
   readonly #cores: number;
+  readonly #families: readonly Family[];
+  readonly #units: readonly Unit[];
   readonly #refusals: Refusal[] = [];
   readonly #rejected: Rejected[] = [];
 
   constructor(report: StateReport, options: PlanOptions) {
     this.#report = report;
     this.#options = options;
-    this.#context = contextOf(
-      options.ports !== undefined && options.ports.length > 0
-        ? options.ports
-        : defaultPorts(report),
-    );
-    this.#profile = profileOf(options.profile ?? "generic");
     this.#cores = options.cores ?? 4;
+    this.#families = familiesOf(report.objects);
+    this.#context = contextOf({
+      report,
+      ports:
+        options.ports !== undefined && options.ports.length > 0
+          ? options.ports
+          : defaultPorts(report),
+      cores: this.#cores,
+    });
+    this.#profile = profileOf(options.profile ?? "generic");
+    this.#units = unitsOf(this.#families, this.#context, options);
   }
 
   plan(): Plan {
-    const parts: ObjectPart[] = [];
-    const hopeless: string[] = [];
-    for (const object of this.#report.objects) {
-      const part = this.#partOf(object);
-      if (part === undefined) hopeless.push(object.name);
-      else parts.push(part);
+    const tailCall = this.#tailCall();
+    if (tailCall !== undefined) {
+      this.#refusals.push(tailCall);
+      return this.#onOneCore([tailCall]);
     }
-    const away = this.#report.notes.find(({ code }) => code === "tail-call");
-    if (away !== undefined) {
-      const refusal = refuse("R-tail-call", {
-        object: "",
-        strategy: "shard",
-        text: "a tail call leaves the program, and what it leads to may touch any state",
-        ...(away.at === undefined ? {} : { at: away.at }),
-        obligation: "all accesses to state are in the report",
-        slice: away.at === undefined ? [] : [away.at],
-        edit: "call the other program as a function",
-      });
-      this.#refusals.push(refusal);
-      return this.#onOneCore([refusal]);
+    const first = preferred(this.#units);
+    if (first === undefined) {
+      this.#say();
+      return this.#onOneCore(this.#hopeless());
     }
-    if (hopeless.length > 0)
-      return this.#onOneCore(
-        this.#refusals.filter(({ object }) => hopeless.includes(object)),
-      );
-    const forced = parts.some(({ strategy }) => strategy === "sequential");
-    if (forced || this.#cores === 1) return this.#onOneCore([], true);
-    const first = this.#attempt(parts);
-    const best = accepted(first) ? first : (this.#withMerges(first) ?? first);
-    if (accepted(best)) return this.#parallel(best);
-    const refusals = this.#rssRefusals(best);
-    this.#refusals.push(...refusals);
-    return this.#onOneCore(refusals);
-  }
-
-  /** The first strategy that fits, or undefined. */
-  #partOf(object: StateObject): ObjectPart | undefined {
-    const forced = this.#forcedFor(object);
-    const order: readonly StrategyName[] =
-      forced === undefined ? ["copy", "shard", "merge"] : [forced];
-    for (const name of order) {
-      const answer = strategies[name](object, this.#context);
-      if (answer.kind === "refusal") {
-        // That what is written cannot be copied goes without saying.
-        if (answer.code !== "R-written" || forced !== undefined)
-          this.#refusals.push(answer);
-        continue;
-      }
-      if (!this.#isAccepted(answer.grade)) {
-        this.#rejected.push({
-          strategy: name,
-          object: object.name,
-          reason: `grade ${answer.grade} is weaker than ${this.#options.grade}`,
-        });
-        continue;
-      }
-      return answer;
+    const isSequential = first.some(({ way }) => way.strategy === "sequential");
+    if (isSequential || this.#cores === 1) return this.#onOneCore([], true);
+    this.#say();
+    const attempted = this.#attempt(first);
+    const best =
+      attempted.refusals === undefined ? attempted : this.#instead(first);
+    if (best === undefined) {
+      const because = attempted.refusals ?? [];
+      this.#refusals.push(...because);
+      return this.#onOneCore(because);
     }
-    return undefined;
+    if (best !== attempted) this.#notSharded(attempted, best);
+    return this.#cheapest(best);
   }
 
-  #forcedFor(object: StateObject): StrategyName | undefined {
-    const { force } = this.#options;
-    if (force === undefined) return undefined;
-    if (typeof force !== "string") return force[object.name];
-    const needsNone = strategies.copy(object, this.#context).kind === "part";
-    return needsNone && force !== "sequential" ? undefined : force;
-  }
-
-  #isAccepted(grade: Grade): boolean {
-    const weakest = this.#options.grade ?? "partitioned";
-    return grades.indexOf(grade) <= grades.indexOf(weakest);
-  }
-
-  #attempt(parts: readonly ObjectPart[]): Attempt {
-    const { ports } = this.#context;
-    const demands = parts.flatMap((part) => {
-      if (part.strategy !== "shard") return [];
-      const object = this.#report.objects.find(
-        ({ name }) => name === part.object,
-      );
-      return object === undefined
-        ? []
-        : demandsOf(object, ports).map((demand) => ({
-            ...demand,
-            object: object.name,
-          }));
-    });
-    const requirement = {
-      ports: ports.map(({ name }) => name),
-      conjuncts: demands.map(({ conjunct }) => conjunct),
-    };
+  #attempt(choices: readonly Choice[]): Attempt {
     const { seed, samples } = this.#options;
-    const answer = solveKeys(requirement, {
+    return attempt(choices, this.#context, {
       profile: this.#profile,
-      cores: this.#cores,
       ...(seed === undefined ? {} : { seed }),
       ...(samples === undefined ? {} : { samples }),
     });
-    return { parts, requirement, demands, answer };
   }
 
-  /** Merging one object that could be merged, or all of them, if that helps. */
-  #withMerges(first: Attempt): Attempt | undefined {
-    const merged = new Map<string, ObjectPart>();
-    for (const object of this.#report.objects) {
-      if (this.#forcedFor(object) !== undefined) continue;
-      const part = strategies.merge(object, this.#context);
-      const sharded = first.parts.some(
-        (one) => one.object === object.name && one.strategy === "shard",
-      );
-      if (sharded && part.kind === "part" && this.#isAccepted(part.grade))
-        merged.set(object.name, part);
+  /** Tells why what is preferred to each family's first way does not do. */
+  #say(): void {
+    for (const { ways, refusals, rejected } of this.#units) {
+      this.#refusals.push(...before(refusals, ways[0]));
+      this.#rejected.push(...before(rejected, ways[0]));
     }
-    const choices = [...merged.keys()].map((name) => [name]);
-    if (merged.size > 1) choices.push([...merged.keys()]);
-    for (const names of choices) {
-      const parts = first.parts.map((part) =>
-        names.includes(part.object) ? (merged.get(part.object) ?? part) : part,
-      );
-      const attempt = this.#attempt(parts);
-      if (!accepted(attempt)) continue;
-      const { answer } = first;
-      for (const name of names)
-        this.#rejected.push({
+  }
+
+  /** Why families have no way at all. */
+  #hopeless(): readonly Refusal[] {
+    return this.#units.flatMap(({ ways, refusals }) =>
+      ways.length === 0 ? refusals : [],
+    );
+  }
+
+  #tailCall(): Refusal | undefined {
+    const away = this.#report.notes.find(({ code }) => code === "tail-call");
+    return away === undefined
+      ? undefined
+      : refuse("R-tail-call", {
+          object: "",
           strategy: "shard",
-          object: name,
-          reason:
-            answer.kind === "refusal"
-              ? `together with the other objects: ${answer.text}`
-              : "not needed",
+          text: "a tail call leaves the program, and what it leads to may touch any state",
+          ...(away.at === undefined ? {} : { at: away.at }),
+          obligation: "all accesses to state are in the report",
+          slice: away.at === undefined ? [] : [away.at],
+          edit: "call the other program as a function",
         });
-      return attempt;
+  }
+
+  /** What the NIC can do, with fewer sharded families. */
+  #instead(first: readonly Choice[]): Attempt | undefined {
+    for (const choices of withFewerShards(first)) {
+      const next = this.#attempt(choices);
+      if (next.refusals === undefined) return next;
     }
     return undefined;
   }
 
-  #parallel(best: Attempt): Plan {
-    const { parts, answer, requirement } = best;
-    const strategy = overall(parts);
-    const free = requirement.conjuncts.length === 0;
+  /** Why families that could be sharded alone are not. */
+  #notSharded(failed: Attempt, best: Attempt): void {
+    const refusals = failed.refusals ?? [];
+    const reason = refusals[0]?.text ?? "";
+    for (const [index, { way, unit }] of best.choices.entries())
+      if (
+        failed.choices[index]?.way.strategy === "shard" &&
+        way.strategy !== "shard"
+      ) {
+        const object = unit.family.head.name;
+        this.#rejected.push({
+          strategy: "shard",
+          object,
+          reason: `together with the other objects: ${reason}`,
+        });
+        if (way.strategy !== "merge")
+          this.#refusals.push(
+            ...refusals.filter((refusal) => refusal.object === object),
+          );
+      }
+  }
+
+  /** `best`, the same guarded otherwise, or one core: what takes least time. */
+  #cheapest(best: Attempt): Plan {
+    const priced = [this.#priced(best)];
+    const known = new Set([candidateName(best.choices)]);
+    for (const choices of guardedOtherwise(best.choices)) {
+      const name = candidateName(choices);
+      if (known.has(name)) continue;
+      known.add(name);
+      const other = this.#attempt(choices);
+      if (other.refusals === undefined) priced.push(this.#priced(other));
+    }
+    const alone = this.#priced(undefined);
+    const [chosen, ...others] = [...priced, alone].sort(
+      (a, b) => weight(a) - weight(b),
+    );
+    if (chosen === undefined) throw new Bug("no candidate");
+    for (const other of others) this.#rejected.push(rejectedOf(other, chosen));
+    if (chosen.attempt !== undefined)
+      return this.#parallel(chosen.attempt, chosen);
+    return this.#onOneCore(this.#guardRefusals(best), false, chosen);
+  }
+
+  #priced(attempt: Attempt | undefined): Priced {
+    const { traffic } = this.#options;
+    const cores = this.#cores;
+    const given = traffic === undefined ? {} : { traffic };
+    if (attempt === undefined) {
+      const parts = this.#report.objects.map(sequential);
+      const estimated = estimate(parts, { cores: 1, skew: 1, ...given });
+      return { attempt, parts, skew: 1, ...estimated };
+    }
+    const { solution, parts } = attempt;
+    const configs =
+      solution === undefined
+        ? []
+        : solution.ports.map(({ name }) =>
+            portConfig(nicSetup(solution, this.#profile), name),
+          );
+    const skew =
+      (traffic === undefined || configs.length === 0
+        ? undefined
+        : busiestCore(traffic, configs, cores)) ??
+      solution?.imbalance.uniform ??
+      1;
+    const estimated = estimate(parts, { cores, skew, ...given });
+    return { attempt, parts, skew, ...estimated };
+  }
+
+  /** Why what is guarded is not sharded. */
+  #guardRefusals({ choices }: Attempt): readonly Refusal[] {
+    const names = new Set(
+      choices
+        .filter(({ way }) => guards.includes(way.strategy))
+        .map(({ unit }) => unit.family.head.name),
+    );
+    return this.#refusals.filter(
+      ({ object, strategy }) => strategy === "shard" && names.has(object),
+    );
+  }
+
+  #parallel(best: Attempt, priced: Priced): Plan {
+    const { solution, requirement, choices } = best;
+    const parts = best.parts.map((part) => withCost(part, priced));
     const common = this.#common(parts);
+    const forced = choices.every(
+      ({ unit, way }) => unit.isForced || !guards.includes(way.strategy),
+    );
+    const [because] = this.#guardRefusals(best);
     return {
       ...common,
       deviations: [
         ...common.deviations,
-        ...(this.#report.coreNumbers ?? []).map((what) => coreNumber[what]),
+        ...coreNumberDeviations(this.#report.coreNumbers ?? []),
       ],
-      strategy,
+      strategy: overall(parts),
       cores: this.#cores,
-      dispatch: { kind: free ? "any" : "nic" },
-      runtime: runtimeOf(parts),
+      dispatch: {
+        kind: requirement.conjuncts.length === 0 ? "any" : "nic",
+      },
+      runtime: runtimeOf(parts, this.#report.objects),
       requirement,
-      ...(answer.kind === "solution" ? { rss: answer } : {}),
-      alternatives: [],
+      ...(solution === undefined ? {} : { rss: solution }),
+      ...(forced || because === undefined ? {} : { fallback: because.text }),
+      cost: costOf(priced, this.#options.traffic),
+      alternatives: forced ? [] : this.#alternatives(),
     };
   }
 
   /** `chosen`: the user wants it so; nothing is to be explained. */
-  #onOneCore(because: readonly Refusal[], chosen = false): Plan {
-    const parts = this.#report.objects.map(sequential);
+  #onOneCore(
+    because: readonly Refusal[],
+    chosen = false,
+    priced = this.#priced(undefined),
+  ): Plan {
     const reason =
       because.find(({ strategy }) => strategy === "shard") ?? because[0];
+    const isElsewhere = because.some(({ code }) => code === "R-tail-call");
     return {
-      ...this.#common(parts),
+      ...this.#common(priced.parts.map((part) => withCost(part, priced))),
       strategy: "sequential",
       cores: 1,
       dispatch: { kind: "one-core" },
@@ -301,10 +320,8 @@ class Chooser {
         : {
             fallback: reason?.text ?? "no strategy of the accepted grade fits",
           }),
-      alternatives:
-        chosen || because.some(({ code }) => code === "R-tail-call")
-          ? []
-          : this.#alternatives(),
+      cost: costOf(priced, this.#options.traffic),
+      alternatives: chosen || isElsewhere ? [] : this.#alternatives(),
     };
   }
 
@@ -312,40 +329,13 @@ class Chooser {
   #alternatives(): readonly SoftwareDispatch[] {
     const everything: Context = { ...this.#context, hashable: () => true };
     const demands: Demand[] = [];
-    for (const object of this.#report.objects) {
-      if (strategies.copy(object, everything).kind === "part") continue;
-      if (strategies.shard(object, everything).kind === "part")
-        demands.push(...demandsOf(object, everything.ports));
-      else if (strategies.merge(object, everything).kind === "refusal")
-        return [];
+    for (const { head } of this.#families) {
+      if (strategies.copy(head, everything).kind === "part") continue;
+      if (strategies.shard(head, everything).kind === "part")
+        demands.push(...demandsOf(everything.familyOf(head), everything.ports));
+      else if (strategies.merge(head, everything).kind === "refusal") return [];
     }
     return softwareDispatch(everything.ports, demands);
-  }
-
-  #rssRefusals({ answer, demands }: Attempt): readonly Refusal[] {
-    if (answer.kind !== "refusal") return [];
-    const blamed = (answer.conjuncts ?? [0]).flatMap(
-      (index) => demands[index] ?? [],
-    );
-    const names = [...new Set(blamed.map(({ object }) => object))];
-    return (names.length > 0 ? names : [""]).map((object) => {
-      const own = blamed.filter((demand) => demand.object === object);
-      const [first] = own;
-      return refuse(
-        answer.code.startsWith("R") ? answer.code : `rss-${answer.code}`,
-        {
-          object,
-          strategy: "shard",
-          text: answer.text,
-          ...(first === undefined ? {} : { at: first.pair[0].at }),
-          obligation: `${this.#profile.name} has a key that sends packets with one owner to one queue`,
-          slice: own
-            .flatMap(({ pair }) => pair.map(({ at }) => at))
-            .slice(0, 4),
-          edit: answer.fix,
-        },
-      );
-    });
   }
 
   #common(parts: readonly ObjectPart[]) {
@@ -369,33 +359,10 @@ class Chooser {
   }
 }
 
-// prettier-ignore
-const coreNumber: Readonly<Record<CoreNumber, Deviation>> = {
-  cpu: { code: "core-number", text: "the program reads the number of its CPU: what depends on it differs from one core's run" },
-  queue: { code: "core-number", text: "the program reads the number of the receive queue: what depends on it differs from one core's run" },
-};
-
-/** Keys, or no need for any. */
-function accepted({ answer, requirement }: Attempt): boolean {
-  return answer.kind === "solution" || requirement.conjuncts.length === 0;
-}
-
-/** Guarded objects have one guard: a transaction's, if any asks for it. */
-function runtimeOf(parts: readonly ObjectPart[]): Runtime {
-  const named = (name: StrategyName): readonly string[] =>
-    parts.flatMap(({ object, strategy }) => (strategy === name ? object : []));
-  const objects = [...named("lock"), ...named("transaction")];
-  if (objects.length === 0) return { kind: "plain" };
-  const isLock = named("transaction").length === 0;
-  return { kind: isLock ? "lock" : "transaction", objects };
-}
-
-/** Spreading packets by a hash is sharding, even where any hash will do. */
-function overall(parts: readonly ObjectPart[]): StrategyName {
-  const names = parts.map(({ strategy }) => strategy);
-  return !names.includes("shard") && names.includes("merge")
-    ? "merge"
-    : "shard";
+/** A plan that needs no guard is taken unless a guard is much cheaper. */
+function weight({ attempt, total }: Priced): number {
+  const isPlain = attempt !== undefined && !isGuarded(attempt.choices);
+  return isPlain ? total * guardMargin : total;
 }
 
 function profileOf(profile: string | NicProfile): NicProfile {

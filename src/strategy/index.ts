@@ -1,13 +1,11 @@
-export {
-  choosePlan,
-  contextOf,
-  defaultPorts,
-  type PlanOptions,
-} from "./choose.ts";
 export { balancePlan } from "./balance.ts";
+export { capacitySplit } from "./capacity.ts";
+export { choosePlan, type PlanOptions } from "./choose.ts";
+export { portsOf, type Claim } from "./claims.ts";
+export { demandsOf, type Demand } from "./conjuncts.ts";
+export { familiesOf, type Family } from "./families.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
-export { demandsOf, portsOf, type Demand } from "./conjuncts.ts";
-export type { Context } from "./context.ts";
+export type { ObjectTouches, TrafficFacts } from "./traffic-facts.ts";
 export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
 export { packetClassesOf } from "./packet-classes.ts";
 export {

@@ -5,7 +5,7 @@
 import { printPlace, type Place } from "../base/index.ts";
 import type { StateReport } from "../analysis/index.ts";
 import type { KeySolution } from "../rss/index.ts";
-import { contextOf, defaultPorts } from "./choose.ts";
+import { contextOf, defaultPorts } from "./context.ts";
 import type { ObjectPart, Plan, Port, StrategyName } from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 import { strategies } from "./strategies.ts";
@@ -14,14 +14,19 @@ export interface AnalyzeFacts {
   readonly type: string;
   readonly ms: number;
   readonly ports?: readonly Port[];
+  /** Default 4. */
+  readonly cores?: number;
 }
 
 export function analyzeJson(report: StateReport, facts: AnalyzeFacts) {
-  const context = contextOf(
-    facts.ports !== undefined && facts.ports.length > 0
-      ? facts.ports
-      : defaultPorts(report),
-  );
+  const context = contextOf({
+    report,
+    ports:
+      facts.ports !== undefined && facts.ports.length > 0
+        ? facts.ports
+        : defaultPorts(report),
+    cores: facts.cores ?? 4,
+  });
   return {
     schema: "divisi.analyze/1",
     program: {
@@ -87,6 +92,7 @@ export function planJson(plan: Plan) {
     rejected: plan.rejected,
     dispatch: plan.dispatch.kind,
     runtime: plan.runtime,
+    cost: plan.cost,
     ...(plan.rss === undefined ? {} : { rss: rssJson(plan.rss) }),
     ...(plan.balance === undefined ? {} : { balance: plan.balance }),
     alternatives: plan.alternatives,

@@ -143,6 +143,16 @@ export interface Rejected {
   readonly cost?: number;
 }
 
+/** Estimated time per packet over all cores, and what it rests on. */
+export interface PlanCost {
+  readonly nsPerPacket: number;
+  /** Load of the busiest core over the mean. */
+  readonly busiest: number;
+  /** Share of the packets that write what is guarded. */
+  readonly writing: number;
+  readonly from: string;
+}
+
 export interface Plan {
   readonly program: string;
   /** What the plan as a whole is called; parts may differ per object. */
@@ -159,7 +169,8 @@ export interface Plan {
   readonly rss?: KeySolution;
   /** Of the tables in `rss`, if they were made for a trace. */
   readonly balance?: readonly TableBalance[];
-  /** Why it is not parallel, said first; absent if it is. */
+  readonly cost: PlanCost;
+  /** Why something is guarded or all on one core, said first; absent: nothing is. */
   readonly fallback?: string;
   readonly refusals: readonly Refusal[];
   /** What else would have been possible, and why it was not taken. */

@@ -11,6 +11,10 @@
  *   R4-environment     … or of time, random numbers, CPU, queue or length
  *   R4-opaque          … or it is no linear function of packet bits, or unknown
  *   R4-iterate R4-other  an operation that may touch any cell
+ *   R5-…               an index from the packet whose test can be told from a miss
+ *   R-capacity         fewer indices than cores
+ *   R-user-writes      user space writes what would become a core's own
+ *   R-family           it goes the way of the object that it belongs to
  *   R-written          a read-only copy of what the program writes
  *   R-old-value-used   a merge of what somebody looks at
  *   R-global-data      a merge of a variable, which no per-CPU map can replace
@@ -18,8 +22,18 @@
  *   R-tail-call        the program goes on elsewhere
  *   rss-…              the NIC (codes of rss)
  */
+import type { AccessOp } from "../analysis/index.ts";
 import type { Place } from "../base/index.ts";
 import type { StrategyName } from "./plan.ts";
+
+/** One of the accesses that a refusal rests on. */
+export interface RefusedAccess {
+  readonly object: string;
+  readonly op: AccessOp;
+  readonly key: string;
+  readonly guard: string;
+  readonly at: Place;
+}
 
 export interface Refusal {
   readonly kind: "refusal";
@@ -31,6 +45,10 @@ export interface Refusal {
   readonly obligation: string;
   /** Places of the accesses that the refusal rests on. */
   readonly slice: readonly Place[];
+  /** The accesses that meet, one or two of them. */
+  readonly accesses?: readonly RefusedAccess[];
+  /** Which packets may touch one cell: `two with equal ipv4.src`. */
+  readonly conjunct?: string;
   /** What the user may change. */
   readonly edit: string;
 }

@@ -1,66 +1,70 @@
 /**
  * Shard: every packet that may touch a cell goes to the core that owns the cell.
  *
- * Fits an object whose demands (conjuncts.ts) leave some linear function of
- * hashable header bits to name the owner. Grade: exact, as long as no table fills.
- * Rules: R1 equal keys, R2 a part that all keys have; refusals R3 and R4.
+ * Fits a family of objects whose demands (conjuncts.ts) leave some linear function
+ * of hashable header bits to name the owner. Rules: R1 equal keys, R2 a part that
+ * all keys have, or the bits that a hash is made of, R5 what an index that comes
+ * with a packet is compared with; refusals R3, R4, R5 (shard-refusals.ts).
+ *
+ * Grade: exact as long as no table fills; partitioned where cores have copies
+ * (layout sliced) or ranges of indices (layout allocator) of their own.
  * Not promised: that a NIC's Toeplitz hash can compute such a function (rss).
  */
 import { Bug } from "../base/index.ts";
-import {
-  reasonText,
-  type Access,
-  type StateObject,
-} from "../analysis/index.ts";
+import type { StateObject } from "../analysis/index.ts";
+import { capacitySplit } from "./capacity.ts";
+import { claimsOf, interchangesOf } from "./claims.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
 import type { Context } from "./context.ts";
+import type { Family } from "./families.ts";
 import { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
-import type { Deviation, ObjectPart, PortFields } from "./plan.ts";
-import { refuse, type Refusal } from "./refusal.ts";
+import type { Layout, ObjectPart, PortFields, Rule } from "./plan.ts";
+import type { Refusal } from "./refusal.ts";
+import { deviationsOf } from "./shard-deviations.ts";
+import {
+  disjoint,
+  notInterchangeable,
+  stuck,
+  tooFewIndices,
+  writtenOutside,
+} from "./shard-refusals.ts";
 
 /** May packets be spread so that each cell has one core? */
 export function shard(
   object: StateObject,
   context: Context,
 ): ObjectPart | Refusal {
-  const demands = demandsOf(object, context.ports);
+  const family = context.familyOf(object);
+  const refusal = allocatorRefusal(family, context);
+  if (refusal !== undefined) return { ...refusal, object: object.name };
+  const demands = demandsOf(family, context.ports);
+  const answer = ownersFor(demands, context);
+  if (answer.kind === "stuck") return stuck(object, answer.demand, context);
+  if (answer.kind === "quarrel") return disjoint(object, answer.demands);
+  return partOf(object, family, { demands, owners: answer.owners }, context);
+}
+
+/** Who may own cells under all demands at once, or those to blame that nobody can. */
+export type Owners =
+  | { readonly kind: "owners"; readonly owners: readonly Owner[] }
+  | { readonly kind: "stuck"; readonly demand: Demand }
+  | { readonly kind: "quarrel"; readonly demands: readonly [Demand, Demand] };
+
+export function ownersFor(
+  demands: readonly Demand[],
+  { hashable }: Pick<Context, "hashable">,
+): Owners {
   const solve = (some: readonly Demand[]): readonly Owner[] =>
     ownersOf(
       some.map(({ conjunct }) => conjunct),
-      context.hashable,
+      hashable,
     );
-  const alone = demands.map((demand) => solve([demand]));
-  const hopeless = demands.find((_, index) => isStuck(alone[index] ?? []));
-  if (hopeless !== undefined) return stuck(object, hopeless, context);
-  const together = solve(demands);
-  if (isStuck(together)) return disjoint(object, ...quarrel(demands, solve));
-  const fields = fieldsOfPorts(together).filter(
-    ({ fields }) => fields.length > 0,
-  );
-  const narrowed = alone.map((one) => isNarrower(fields, fieldsOfPorts(one)));
-  // The demand that leaves least is the one that forces the choice.
-  const cause = demands[narrowed.indexOf(false)] ?? demands[0];
-  return {
-    kind: "part",
-    object: object.name,
-    strategy: "shard",
-    grade: "exact",
-    reason:
-      demands.length === 0
-        ? "no packet of these ports reaches it"
-        : `one core per ${fields.map(({ port, fields }) => `${fields.join(", ")}${context.ports.length > 1 ? ` on ${port}` : ""}`).join("; ")}`,
-    fields,
-    rule: narrowed.includes(true) ? "R2" : "R1",
-    ...(cause === undefined
-      ? {}
-      : {
-          forcedBy: [cause.pair[0].id, cause.pair[1].id] as const,
-          forcedAt: [cause.pair[0].at, cause.pair[1].at] as const,
-        }),
-    layout: "as-is",
-    layoutChanged: false,
-    deviations: deviationsOf(object),
-  };
+  const owners = solve(demands);
+  if (!isStuck(owners)) return { kind: "owners", owners };
+  const hopeless = demands.find((demand) => isStuck(solve([demand])));
+  return hopeless === undefined
+    ? { kind: "quarrel", demands: quarrel(demands, solve) }
+    : { kind: "stuck", demand: hopeless };
 }
 
 /**
@@ -95,7 +99,119 @@ function quarrel(
   const other = demands
     .slice(0, low - 1)
     .find((demand) => isStuck(solve([demand, last])));
-  return [last, other ?? demands[0] ?? last];
+  return [other ?? demands[0] ?? last, last];
+}
+
+/** What of an allocator cannot be divided, whatever the keys are. */
+function allocatorRefusal(
+  family: Family,
+  { cores }: Context,
+): Refusal | undefined {
+  const { allocator } = family;
+  if (allocator?.allocator === undefined) return undefined;
+  const written = family.members.find(({ userWrites }) => userWrites);
+  if (written !== undefined)
+    return writtenOutside(written, "cores cannot have indices of their own");
+  const broken = interchangesOf(family).find(({ holds }) => !holds);
+  if (broken !== undefined) return notInterchangeable(family, broken);
+  return allocator.allocator.capacity < cores
+    ? tooFewIndices(allocator, allocator.allocator.capacity, cores)
+    : undefined;
+}
+
+interface Answered {
+  readonly demands: readonly Demand[];
+  readonly owners: readonly Owner[];
+}
+
+function partOf(
+  object: StateObject,
+  family: Family,
+  answered: Answered,
+  context: Context,
+): ObjectPart {
+  const { demands, owners } = answered;
+  const fields = namedFields(owners);
+  const narrowed = demands.map(({ conjunct }) =>
+    isNarrower(fields, fieldsOfPorts(ownersOf([conjunct], context.hashable))),
+  );
+  // The demand that leaves least is the one that forces the choice.
+  const crossing = demands.find(({ pair }) =>
+    pair.some(({ kind }) => kind === "interchange"),
+  );
+  const cause = crossing ?? demands[narrowed.indexOf(false)] ?? demands[0];
+  const isSliced = claimsOf(family, context.ports).some(
+    ({ kind }) => kind === "arguments",
+  );
+  const rule: Rule =
+    crossing !== undefined
+      ? "R5"
+      : isSliced || narrowed.includes(true)
+        ? "R2"
+        : "R1";
+  const isAllocator = object === family.allocator;
+  const layout: Layout = isSliced
+    ? "sliced"
+    : isAllocator
+      ? "allocator"
+      : "as-is";
+  return {
+    kind: "part",
+    object: object.name,
+    strategy: "shard",
+    grade: isSliced || family.allocator !== undefined ? "partitioned" : "exact",
+    reason: reasonOf(fields, demands.length, context),
+    fields,
+    rule,
+    ...(cause === undefined
+      ? {}
+      : {
+          forcedBy: [cause.pair[0].access.id, cause.pair[1].access.id] as const,
+          forcedAt: [cause.pair[0].access.at, cause.pair[1].access.at] as const,
+        }),
+    layout,
+    ...(isAllocator && object.allocator !== undefined
+      ? { capacities: capacitySplit(object.allocator.capacity, context.cores) }
+      : {}),
+    layoutChanged: layout !== "as-is",
+    deviations: deviationsOf(object, family, { layout, cores: context.cores }),
+  };
+}
+
+/** The same part, where all sharded objects together leave fewer fields. */
+export function narrowedPart(
+  part: ObjectPart,
+  together: readonly Owner[],
+  context: Context,
+): ObjectPart {
+  const { fields = [] } = part;
+  if (fields.length === 0) return part;
+  const ports = new Set(fields.map(({ port }) => port));
+  const left = namedFields(together).filter(({ port }) => ports.has(port));
+  if (!isNarrower(left, fields)) return part;
+  return {
+    ...part,
+    fields: left,
+    ...(part.rule === "R1" ? { rule: "R2" } : {}),
+    reason: reasonOf(left, 1, context),
+  };
+}
+
+function namedFields(owners: readonly Owner[]): readonly PortFields[] {
+  return fieldsOfPorts(owners).filter(({ fields }) => fields.length > 0);
+}
+
+function reasonOf(
+  fields: readonly PortFields[],
+  demands: number,
+  { ports }: Context,
+): string {
+  if (demands === 0) return "no packet of these ports reaches it";
+  const named = fields.map(
+    ({ port, fields }) =>
+      `${fields.join(", ")}${ports.length > 1 ? ` on ${port}` : ""}`,
+  );
+  return `one core per ${named.join("; ")}`;
 }
 
 /** Fewer bits than before on a port that had some. */
@@ -107,152 +223,4 @@ function isNarrower(
     const left = now.find((one) => one.port === port)?.fields ?? [];
     return fields.length > 0 && fields.join() !== left.join();
   });
-}
-
-function stuck(
-  object: StateObject,
-  { conjunct, pair }: Demand,
-  context: Context,
-): Refusal {
-  const [left, right] = pair;
-  const obligation = `packets that touch one cell of ${object.name} agree on some header bits that the NIC hashes`;
-  const common = {
-    object: object.name,
-    strategy: "shard",
-    obligation,
-    at: left.at,
-    slice: [left.at, right.at],
-  } as const;
-  if (conjunct.equations.length === 0) {
-    const { code, text, edit } = opaque(left) ?? opaque(right) ?? constant;
-    return refuse(code, { ...common, text: `${object.name}: ${text}`, edit });
-  }
-  const named = conjunct.equations.flatMap(({ left, right }) =>
-    [...left.bits, ...right.bits].map(({ field }) => field),
-  );
-  const odd = [...new Set(named.filter((field) => !context.hashable(field)))];
-  const some = named.some((field) => context.hashable(field));
-  if (odd.length > 0 && !some) {
-    const mac = odd.every((field) => /^eth\.(src|dst)$/.test(field));
-    const vlan = odd.every((field) => field.startsWith("vlan"));
-    return refuse(mac ? "R4-mac" : vlan ? "R4-vlan" : "R4-unhashable", {
-      ...common,
-      text: `${object.name} is keyed by ${odd.join(", ")}, which no NIC hashes`,
-      edit: "key by addresses or ports, or dispatch in software",
-    });
-  }
-  return disjoint(object, { conjunct, pair }, { conjunct, pair });
-}
-
-function disjoint(object: StateObject, one: Demand, other: Demand): Refusal {
-  const [left] = one.pair;
-  const keys = new Set([...one.pair, ...other.pair].map(({ key }) => key.text));
-  return refuse("R3-disjoint", {
-    object: object.name,
-    strategy: "shard",
-    text: `${object.name} is touched under ${[...keys].join(" and under ")}, which have no bit in common that could name an owner`,
-    at: left.at,
-    obligation: `one function of the packet names the owner of every cell of ${object.name} that it touches`,
-    slice: [...one.pair, ...other.pair].map(({ at }) => at),
-    edit: "use one map per kind of key, so that each can have a strategy of its own",
-  });
-}
-
-const constant = {
-  code: "R4-constant-key",
-  text: "every packet uses the same cell",
-  edit: "count in a per-CPU map, or give each flow a cell of its own",
-};
-
-/** Why the key of an access gives no equation. */
-function opaque(
-  access: Access,
-):
-  | { readonly code: string; readonly text: string; readonly edit: string }
-  | undefined {
-  if (access.op === "iterate")
-    return {
-      code: "R4-iterate",
-      text: "the program walks over all cells",
-      edit: "walk over the map in user space",
-    };
-  const { bits, text } = access.key;
-  if (bits.length === 0)
-    return access.op === "other"
-      ? {
-          code: "R4-other",
-          text: "an operation that may touch any cell",
-          edit: "use a plain lookup, update or delete",
-        }
-      : {
-          code: "R4-opaque",
-          text: `the key of this ${access.op} is not known`,
-          edit: "build the key in one place, from header fields, before the call",
-        };
-  const reasons = bits.flatMap((bit) =>
-    bit.kind === "opaque" ? [bit.why] : [],
-  );
-  const find = (kind: string) => reasons.find((why) => why.kind === kind);
-  const state = find("state");
-  if (state !== undefined)
-    return {
-      code: "R4-state-derived",
-      text: `its key is a ${reasonText(state)}, which packets of other cells may share`,
-      edit: "keep the data in the first map's value, or key both maps by the same fields",
-    };
-  const environment = find("environment");
-  if (environment !== undefined)
-    return {
-      code: "R4-environment",
-      text: `its key depends on ${reasonText(environment)}`,
-      edit: "key by header fields",
-    };
-  const payload = find("payload");
-  if (payload?.kind === "payload")
-    return {
-      code: "R4-payload",
-      text: `its key has ${payload.text}`,
-      edit: "test EtherType, protocol and fragment bits, and honour the IPv4 header length, before reading the ports",
-    };
-  const arithmetic = find("nonlinear") ?? find("unknown");
-  if (arithmetic !== undefined)
-    return {
-      code: "R4-opaque",
-      text: `its key (${text}) is no XOR of header bits: ${"text" in arithmetic ? arithmetic.text : reasonText(arithmetic)}`,
-      edit: "key by the header fields themselves",
-    };
-  return undefined;
-}
-
-// prettier-ignore
-const malformed: readonly (readonly [number, string])[] = [
-  [0x0800, "IPv4 frames with a cut-off header or fewer than 5 header words are not hashed by NICs and go to queue 0"],
-  [0x86dd, "IPv6 frames with a cut-off header are not hashed by NICs and go to queue 0"],
-];
-
-function deviationsOf(object: StateObject): readonly Deviation[] {
-  const out: Deviation[] = [];
-  const inserts = object.accesses.some(({ op }) => op === "update");
-  if (inserts && object.type.startsWith("lru"))
-    out.push({
-      code: "lru-eviction",
-      object: object.name,
-      text: `which entries of ${object.name} are evicted depends on all cores; equal while it does not fill`,
-    });
-  else if (inserts && object.type === "hash")
-    out.push({
-      code: "full-table",
-      object: object.name,
-      text: `which keys find ${object.name} full depends on the order across cores; equal while it does not fill`,
-    });
-  for (const [etherType, text] of malformed)
-    if (
-      object.accesses.some(
-        ({ guard }) =>
-          guard.wellFormed !== true &&
-          guard.etherTypes?.includes(etherType) === true,
-      )
-    )
-      out.push({ code: "malformed-header", object: object.name, text });
-  return out;
 }

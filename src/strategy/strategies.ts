@@ -1,5 +1,5 @@
 /**
- * The strategies that exist, in the order in which they are tried per object:
+ * The strategies that exist, in the order in which they are preferred per object:
  *
  *   copy        costs nothing and changes nothing: what needs no owner
  *   shard       exact; asks something of the NIC, which all sharded objects share
@@ -27,3 +27,12 @@ export const strategies: Readonly<Record<StrategyName, Strategy>> = {
   transaction,
   sequential,
 };
+
+/** What is tried where nothing is forced; what costs less wins in the end (cost.ts). */
+export const preference: readonly StrategyName[] = [
+  "copy",
+  "shard",
+  "merge",
+  "lock",
+  "transaction",
+];

@@ -1,0 +1,105 @@
+/** Parts of a plan that follow from what was chosen. */
+import type { CoreNumber, StateObject } from "../analysis/index.ts";
+import { isGuarded } from "./candidates.ts";
+import type { Attempt } from "./attempt.ts";
+import { assumedWriting, type Estimate } from "./cost.ts";
+import type {
+  Deviation,
+  ObjectPart,
+  PlanCost,
+  Rejected,
+  Runtime,
+  StrategyName,
+} from "./plan.ts";
+import type { TrafficFacts } from "./traffic-facts.ts";
+
+/** A candidate with what it would cost; without an attempt: one core. */
+export interface Priced extends Estimate {
+  readonly attempt: Attempt | undefined;
+  readonly parts: readonly ObjectPart[];
+  readonly skew: number;
+}
+
+/** Guarded objects have one guard: a transaction's, if any asks for it. */
+export function runtimeOf(
+  parts: readonly ObjectPart[],
+  objects: readonly StateObject[],
+): Runtime {
+  const named = (name: StrategyName): readonly string[] =>
+    parts.flatMap(({ object, strategy }) => (strategy === name ? object : []));
+  const guarded = [...named("lock"), ...named("transaction")];
+  if (guarded.length === 0) return { kind: "plain" };
+  const writers = new Map(
+    objects
+      .filter(({ name }) => guarded.includes(name))
+      .flatMap(({ accesses }) => accesses)
+      .filter(({ op }) => op !== "lookup" && op !== "read")
+      .map(({ guard }) => [guard.text, guard]),
+  );
+  return {
+    kind: named("transaction").length === 0 ? "lock" : "transaction",
+    objects: guarded,
+    writers: [...writers.values()],
+  };
+}
+
+/** Spreading packets by a hash is sharding, even where any hash will do. */
+export function overall(parts: readonly ObjectPart[]): StrategyName {
+  const names = parts.map(({ strategy }) => strategy);
+  for (const name of ["transaction", "lock", "shard"] as const)
+    if (names.includes(name)) return name;
+  return names.includes("merge") ? "merge" : "shard";
+}
+
+export function rejectedOf(other: Priced, chosen: Priced): Rejected {
+  const strategy =
+    other.attempt === undefined ? "sequential" : overall(other.parts);
+  const what =
+    other.attempt === undefined ? "one core" : wordsFor(other.attempt);
+  const dearer =
+    other.total > chosen.total
+      ? `takes ${other.total} ns a packet, not ${chosen.total}`
+      : `takes ${other.total} ns a packet, little less than ${chosen.total}, and changes more`;
+  return { strategy, reason: `${what} ${dearer}`, cost: other.total };
+}
+
+/** `a lock around stations and stations_chain`. */
+function wordsFor({ choices, parts }: Attempt): string {
+  if (!isGuarded(choices)) return "what needs no guard";
+  const names = parts
+    .filter(({ strategy }) => strategy === "lock" || strategy === "transaction")
+    .map(({ object }) => object);
+  return `a ${overall(parts)} around ${names.join(", ")}`;
+}
+
+export function withCost(part: ObjectPart, { objects }: Estimate): ObjectPart {
+  const cost = objects.get(part.object);
+  return cost === undefined ? part : { ...part, cost };
+}
+
+export function costOf(
+  { total, writing, skew }: Priced,
+  traffic: TrafficFacts | undefined,
+): PlanCost {
+  return {
+    nsPerPacket: total,
+    busiest: Math.round(skew * 100) / 100,
+    writing: Math.round(writing * 10_000) / 10_000,
+    from:
+      traffic === undefined
+        ? `assumed: ${assumedWriting * 100} % of the packets write what is guarded`
+        : `${traffic.packets} packets of the trace`,
+  };
+}
+
+export function coreNumberDeviations(
+  numbers: readonly CoreNumber[],
+): readonly Deviation[] {
+  return numbers.map((what) => coreNumber[what]);
+}
+
+// prettier-ignore
+const coreNumber: Readonly<Record<CoreNumber, Deviation>> = {
+  cpu: { code: "core-number", text: "the program reads the number of its CPU: what depends on it differs from one core's run" },
+  queue: { code: "core-number", text: "the program reads the number of the receive queue: what depends on it differs from one core's run" },
+};

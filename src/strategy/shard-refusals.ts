@@ -1,0 +1,239 @@
+/** Why an object cannot be sharded, in words for whoever wrote the program. */
+import {
+  reasonText,
+  type Interchange,
+  type StateObject,
+} from "../analysis/index.ts";
+import { conjunctText } from "./conjunct-text.ts";
+import type { Claim } from "./claims.ts";
+import type { Demand } from "./conjuncts.ts";
+import type { Context } from "./context.ts";
+import type { Family } from "./families.ts";
+import { refuse, type Refusal, type RefusedAccess } from "./refusal.ts";
+
+/** One demand alone leaves no owner. */
+export function stuck(
+  object: StateObject,
+  demand: Demand,
+  context: Context,
+): Refusal {
+  const { conjunct, pair } = demand;
+  const [left, right] = pair;
+  if (conjunct.equations.length === 0) {
+    const found = opaque(left) ?? opaque(right) ?? constant;
+    return refused(found.code, [object, demand], {
+      text: `${left.object}: ${found.text}`,
+      edit: found.edit,
+    });
+  }
+  const named = conjunct.equations.flatMap(({ left, right }) =>
+    [...left.bits, ...right.bits].map(({ field }) => field),
+  );
+  const odd = [...new Set(named.filter((field) => !context.hashable(field)))];
+  const some = named.some((field) => context.hashable(field));
+  if (odd.length > 0 && !some) {
+    const mac = odd.every((field) => /^eth\.(src|dst)$/.test(field));
+    const vlan = odd.every((field) => field.startsWith("vlan"));
+    return refused(
+      mac ? "R4-mac" : vlan ? "R4-vlan" : "R4-unhashable",
+      [object, demand],
+      {
+        text: `${left.object} is keyed by ${odd.join(", ")}, which no NIC hashes`,
+        edit: "key by addresses or ports, or dispatch in software",
+      },
+    );
+  }
+  return disjoint(object, [demand, demand]);
+}
+
+/** Each demand could be met, these two together leave no owner. */
+export function disjoint(
+  object: StateObject,
+  [one, other]: readonly [Demand, Demand],
+): Refusal {
+  const claims = [...one.pair, ...other.pair];
+  const keys = new Set(claims.map(({ key }) => key.text));
+  const names = [...new Set(claims.map((claim) => claim.object))];
+  const text = `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} touched under ${[...keys].join(" and under ")}, which have no bit in common that could name an owner`;
+  return {
+    ...refused("R3-disjoint", [object, one], {
+      text,
+      edit:
+        names.length > 1
+          ? `lock ${names.join(" or ")}, or merge it, so that the other can be sharded`
+          : "use one map per kind of key, so that each can have a strategy of its own",
+    }),
+    slice: claims.map(({ access }) => access.at),
+    accesses: [one.pair[0], other.pair[1]].map(accessOf),
+    conjunct: [one, other]
+      .map(({ conjunct }) => conjunctText(conjunct))
+      .join("; and "),
+  };
+}
+
+export function notInterchangeable(
+  family: Family,
+  { access: id, packet, stored, reason }: Interchange,
+): Refusal {
+  const owner = family.members.find(({ accesses }) =>
+    accesses.some((access) => access.id === id),
+  );
+  const access = owner?.accesses.find((one) => one.id === id);
+  const at = reason?.at ?? access?.at;
+  return refuse(reason?.code ?? "R5-distinguishable", {
+    object: family.head.name,
+    strategy: "shard",
+    text: `${owner?.name ?? family.head.name}: an index comes with the packet, and ${reason?.text ?? "what the program does with a cell of another core shows"}`,
+    ...(at === undefined ? {} : { at }),
+    obligation: `"not allocated" and "allocated for other packets" have the same verdict and output, and change no state`,
+    slice: [
+      ...(access === undefined ? [] : [access.at]),
+      ...(at === undefined ? [] : [at]),
+    ],
+    ...(access === undefined || owner === undefined
+      ? {}
+      : {
+          accesses: [
+            {
+              object: owner.name,
+              op: access.op,
+              key: packet.text,
+              guard: access.guard.text,
+              at: access.at,
+            },
+          ],
+        }),
+    conjunct: `${packet.text} of the packet = ${stored.text} of the one that made the entry`,
+    edit: `compare the cell with ${packet.text} before anything else is done with it, and change nothing where they differ`,
+  });
+}
+
+export function tooFewIndices(
+  { name, accesses }: StateObject,
+  capacity: number,
+  cores: number,
+): Refusal {
+  const at = accesses[0]?.at;
+  return refuse("R-capacity", {
+    object: name,
+    strategy: "shard",
+    text: `${name}: ${capacity} ${capacity === 1 ? "index is" : "indices are"} too few for ${cores} cores`,
+    ...(at === undefined ? {} : { at }),
+    obligation: "each core has an index at least",
+    slice: at === undefined ? [] : [at],
+    edit: `raise the capacity to ${cores}, or use at most ${Math.max(capacity, 1)} cores`,
+  });
+}
+
+/** User space writes cells that would become a core's own. */
+export function writtenOutside(
+  { name, accesses }: StateObject,
+  what: string,
+): Refusal {
+  const at = accesses[0]?.at;
+  return refuse("R-user-writes", {
+    object: name,
+    strategy: "shard",
+    text: `${name}: user space writes it, and it keeps its layout: ${what}`,
+    ...(at === undefined ? {} : { at }),
+    obligation: `no core needs cells of ${name} of its own`,
+    slice: at === undefined ? [] : [at],
+    edit: `leave ${name} to the program, or split without --user-writes ${name}`,
+  });
+}
+
+function refused(
+  code: string,
+  [object, { pair, conjunct }]: readonly [StateObject, Demand],
+  words: Pick<Refusal, "text" | "edit">,
+): Refusal {
+  const [left, right] = pair;
+  return refuse(code, {
+    object: object.name,
+    strategy: "shard",
+    ...words,
+    obligation: `packets that touch one cell of ${left.object} agree on some header bits that the NIC hashes`,
+    at: left.access.at,
+    slice: [left.access.at, right.access.at],
+    accesses: [left, right].map(accessOf),
+    conjunct: conjunctText(conjunct),
+  });
+}
+
+const accessOf = ({ object, access, key }: Claim): RefusedAccess => ({
+  object,
+  op: access.op,
+  key: key.text,
+  guard: access.guard.text,
+  at: access.at,
+});
+
+interface Why {
+  readonly code: string;
+  readonly text: string;
+  readonly edit: string;
+}
+
+const constant: Why = {
+  code: "R4-constant-key",
+  text: "every packet uses the same cell",
+  edit: "count in a per-CPU map, or give each flow a cell of its own",
+};
+
+const iterated: Why = {
+  code: "R4-iterate",
+  text: "the program walks over its cells, so that a packet may touch any",
+  edit: "walk over the map in user space, and leave the answer in a cell",
+};
+
+/** Why the key of an access gives no equation. */
+function opaque({ access }: Claim): Why | undefined {
+  if (access.op === "iterate") return iterated;
+  const { bits, text } = access.key;
+  if (bits.length === 0)
+    return access.op === "other"
+      ? {
+          code: "R4-other",
+          text: "an operation that may touch any cell",
+          edit: "use a plain lookup, update or delete",
+        }
+      : {
+          code: "R4-opaque",
+          text: `the key of this ${access.op} is not known`,
+          edit: "build the key in one place, from header fields, before the call",
+        };
+  const reasons = bits.flatMap((bit) =>
+    bit.kind === "opaque" ? [bit.why] : [],
+  );
+  const find = (kind: string) => reasons.find((why) => why.kind === kind);
+  const state = find("state");
+  if (state !== undefined)
+    return {
+      code: "R4-state-derived",
+      text: `its key is a ${reasonText(state)}, which packets of other cells may share`,
+      edit: "keep the data in the first map's value, or key both maps by the same fields",
+    };
+  const environment = find("environment");
+  if (environment !== undefined)
+    return {
+      code: "R4-environment",
+      text: `its key depends on ${reasonText(environment)}`,
+      edit: "key by header fields",
+    };
+  const payload = find("payload");
+  if (payload?.kind === "payload")
+    return {
+      code: "R4-payload",
+      text: `its key has ${payload.text}`,
+      edit: "test EtherType, protocol and fragment bits, and honour the IPv4 header length, before reading the ports",
+    };
+  const arithmetic = find("nonlinear") ?? find("unknown");
+  if (arithmetic === undefined) return undefined;
+  const why = "text" in arithmetic ? arithmetic.text : reasonText(arithmetic);
+  if (/\bloop\b/.test(why)) return iterated;
+  return {
+    code: "R4-opaque",
+    text: `its key (${text}) is no XOR of header bits: ${why}`,
+    edit: "key by the header fields themselves",
+  };
+}
