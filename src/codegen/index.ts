@@ -18,6 +18,7 @@ export {
   type CountOptions,
   type HashedPort,
 } from "./bpf/misdirected.ts";
+export { withOwnCore } from "./bpf/patch/own-core.ts";
 export {
   putTableEntry,
   removeTableEntry,
@@ -38,6 +39,11 @@ export {
   tableMap,
   type TableLayout,
 } from "./bpf/tables/table-layout.ts";
+export {
+  tableUsers,
+  withTables,
+  type TablePart,
+} from "./bpf/tables/table-patch.ts";
 export {
   compile,
   placeOfSite,

@@ -126,7 +126,6 @@ function update(request: TableFunction): string {
     if r4 > 2 goto done
     *(u64 *)(r10 - 16) = r3
     *(u64 *)(r10 - 24) = r4
-    *(u32 *)(r10 - 4) = r1
     ${takeKey(request)}
     ${takeTable(request, "full")}
     r9 = r0
@@ -251,14 +250,12 @@ function toEntry(place: {
     ${link} += ${table}`;
 }
 
-/** This core's table in r0; leaves r6 to r9. */
+/** This core's table in r0; leaves r6 to r9. The only table is everybody's. */
 function takeTable({ map, layout }: TableFunction, none: string): string {
-  const name = JSON.stringify(map);
-  return layout.capacities.length === 1
-    ? `r0 = value ${name}[0] ll`
-    : `
-    *(u32 *)(r10 - 4) = r1
-    r1 = map ${name} ll
+  const isOnly = layout.capacities.length === 1;
+  return `
+    *(u32 *)(r10 - 4) = ${isOnly ? "0" : "r1"}
+    r1 = map ${JSON.stringify(map)} ll
     r2 = r10
     r2 += -4
     call map_lookup_elem

@@ -40,6 +40,8 @@ import type { MapSpec } from "../../../isa/index.ts";
 
 export const header = { seed: 0, fresh: 8, free: 12, spare: 16, size: 64 };
 export const longestChain = 16;
+/** What the kernel takes as one value, and a link can reach. */
+export const largestTable = 1 << 29;
 const line = 64;
 const mmapable = 1 << 10;
 
