@@ -128,13 +128,16 @@ export function check(given: CheckOptions): Tested {
     steeringMutants:
       setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
     accesses: report.objects.flatMap((object) =>
-      object.accesses.map(({ at, op }) => ({
-        at,
-        object: object.name,
-        writes:
-          object.access !== "read-only" &&
-          ["write", "add", "update", "delete"].includes(op),
-      })),
+      // What a call does stands in the function that it calls.
+      object.accesses
+        .filter(({ callee }) => callee === undefined)
+        .map(({ at, op }) => ({
+          at,
+          object: object.name,
+          writes:
+            object.access !== "read-only" &&
+            ["write", "add", "update", "delete"].includes(op),
+        })),
     ),
     verdicts: [...returnedConstants(ir)].flatMap((value) => {
       const name = names[value];

@@ -3,6 +3,8 @@
  * one key are one access, whose guard is what they have in common.
  */
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
+import type { FieldBit } from "../packet/index.ts";
+import type { Belongs } from "./belongs.ts";
 import type { Facts } from "./facts.ts";
 import { innerName } from "./calls.ts";
 import { guardOf, joinGuards } from "./guard.ts";
@@ -14,6 +16,7 @@ import type {
   Allocator,
   Key,
   ObjectAccess,
+  OpaqueReason,
   StateObject,
 } from "./report.ts";
 import type { Symbols } from "./symbols.ts";
@@ -24,6 +27,7 @@ interface Gathered {
   readonly touch: Touch;
   readonly op: AccessOp;
   readonly key: Key;
+  readonly belonging: Pick<Access, "through" | "own">;
   guard: AccessGuard;
 }
 
@@ -33,6 +37,7 @@ export interface Material {
   readonly symbols: Symbols;
   readonly userWrites: ReadonlySet<string>;
   readonly allocators: ReadonlyMap<string, Allocator>;
+  readonly belongs: Belongs | undefined;
 }
 
 /** The state objects of `maps`, each with its accesses. */
@@ -71,6 +76,7 @@ export function objectsOf(
         ...fixedTypeOf(map, names.size > 1),
         userWrites: material.userWrites.has(map.name),
         ...allocatorOf(map, material),
+        ...indexedBy(map, material),
         accesses,
       };
     });
@@ -108,6 +114,14 @@ function allocatorOf(
   return allocator === undefined ? {} : { allocator };
 }
 
+function indexedBy(
+  { name }: MapSpec,
+  { belongs }: Material,
+): Pick<StateObject, "indexedBy"> {
+  const array = belongs?.indexed.get(name);
+  return array === undefined ? {} : { indexedBy: array };
+}
+
 /** What keeps a map from becoming one of another type. */
 function fixedTypeOf(
   map: MapSpec,
@@ -138,8 +152,9 @@ const isChannel = (map: MapSpec): boolean =>
 function gather(
   touches: readonly Touch[],
   map: MapSpec,
-  { additions, symbols }: Material,
+  material: Material,
 ): Omit<Access, "id">[] {
+  const { additions, symbols } = material;
   const byKey = new Map<string, Gathered>();
   const keys = new KeyCache(symbols);
   for (const touch of touches) {
@@ -147,17 +162,21 @@ function gather(
     const key = map.type === "lpm_trie" ? prefixKey(exact) : exact;
     const spot = spotOf(touch.where);
     const op = additions.stores.has(spot) ? "add" : touch.op;
-    const identity = `${spot} ${op} ${text}`;
+    const belonging = belongingOf(touch, material);
+    const identity = `${spot} ${op} ${text} ${belongingText(belonging)}`;
     const known = byKey.get(identity);
     const guard = guardOf(touch.key, touch, symbols);
-    if (known === undefined) byKey.set(identity, { touch, op, key, guard });
+    if (known === undefined)
+      byKey.set(identity, { touch, op, key, belonging, guard });
     else known.guard = joinGuards(known.guard, guard);
   }
   const indexed = mapTypeRow(map.type).indexed === true;
-  return [...byKey.values()].map(({ touch, op, key, guard }) => ({
+  return [...byKey.values()].map(({ touch, op, key, belonging, guard }) => ({
     op,
     key,
     guard,
+    ...belonging,
+    ...(touch.callee === undefined ? {} : { callee: touch.callee }),
     valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
     atomic: touch.atomic || touch.locked,
     ...(touch.offset === undefined || touch.size === 0
@@ -167,6 +186,22 @@ function gather(
     at: touch.at,
   }));
 }
+
+function belongingOf(
+  touch: Touch,
+  { belongs, symbols }: Material,
+): Pick<Access, "through" | "own"> {
+  const found = belongs?.of(touch);
+  if (found?.kind === "own") return { own: found.own };
+  if (found?.kind !== "through") return {};
+  const { object } = found;
+  return {
+    through: { object, key: resolveKey(found.key, touch.facts, symbols) },
+  };
+}
+
+const belongingText = ({ own, through }: Pick<Access, "through" | "own">) =>
+  through === undefined ? own : `${through.object} ${signature(through.key)}`;
 
 /** A lookup finds the cell of another key, if that is a prefix of its own. */
 const prefixKey = ({ bits, text }: Key): Key => ({
@@ -229,13 +264,33 @@ function isValueUsed(
 
 /** Equal for equal keys, and for no others. */
 export function signature(key: Key): string {
-  return key.bits
-    .map((bit) =>
-      bit.kind === "opaque"
-        ? `?${JSON.stringify(bit.why)}`
-        : `${bit.bits.map(({ field, bit }) => `${field}.${bit}`).join("+")}=${bit.constant}`,
-    )
-    .join();
+  let known = signatures.get(key);
+  if (known === undefined) {
+    const parts = key.bits.map((bit, index) => {
+      if (bit.kind === "linear")
+        return `${fieldBitsText(bit.bits)}=${bit.constant}`;
+      const before = key.bits[index - 1];
+      // Bits of one word have one reason.
+      return before?.kind === "opaque" && before.why === bit.why
+        ? "?"
+        : `?${reasonSignature(bit.why)}`;
+    });
+    signatures.set(key, (known = parts.join()));
+  }
+  return known;
+}
+
+const signatures = new WeakMap<Key, string>();
+
+const fieldBitsText = (bits: readonly FieldBit[]): string =>
+  bits.map(({ field, bit }) => `${field}.${bit}`).join("+");
+
+function reasonSignature(why: OpaqueReason): string {
+  if (why.kind === "state" && why.key !== undefined)
+    return `state ${why.object}[${signature(why.key)}]`;
+  if (why.kind === "nonlinear" && why.of !== undefined)
+    return `nonlinear ${why.text} ${fieldBitsText(why.of)}`;
+  return JSON.stringify(why);
 }
 
 function classify(

@@ -2,15 +2,18 @@
  * The state report of one program: lift, inline, run the dataflow, gather.
  */
 import type { Diagnostic, Place } from "../base/index.ts";
-import { inlineCalls, lift, type IrProgram } from "../ir/index.ts";
+import { decide, inlineCalls, lift, type IrProgram } from "../ir/index.ts";
 import type { MapSpec, ProgramSpec } from "../isa/index.ts";
 import { objectsOf } from "./accesses.ts";
 import { recogniseAllocators, type Recognised } from "./allocator.ts";
 import { innerName } from "./calls.ts";
+import { Belongs } from "./belongs.ts";
 import { runDataflow } from "./dataflow.ts";
-import { joinFacts, noFacts, type Facts } from "./facts.ts";
+import { joinFacts, noFacts } from "./facts.ts";
+import { Links } from "./linked.ts";
 import { racesOf } from "./races.ts";
-import type { CoreNumber, StateReport } from "./report.ts";
+import type { Allocator, CoreNumber, StateReport } from "./report.ts";
+import { lesserBounds, type State } from "./state.ts";
 import { Symbols } from "./symbols.ts";
 import { ANY_OBJECT, type Touch } from "./touch.ts";
 import type { Analysis } from "./step.ts";
@@ -29,15 +32,19 @@ export function analyse(
   options: AnalyseOptions = {},
 ): StateReport {
   const lifted = lift(program);
-  const ir =
+  const recognised = recogniseAllocators(program, lifted);
+  const maps = new Map(program.maps.map((map) => [map.name, map]));
+  const keep = new Links(recognised.allocators, maps).functions;
+  const inlined =
     lifted.functions.length === 1
       ? lifted
-      : inlineCalls(lifted, { budget: INLINED });
+      : inlineCalls(lifted, { budget: INLINED, keep });
+  // An option that is off does nothing.
+  const ir = decide(inlined).program;
   const instructions = program.functions.reduce(
     (sum, fn) => sum + fn.instructions.length,
     0,
   );
-  const recognised = recogniseAllocators(program, lifted);
   return reportOf(ir, { ...options, instructions, recognised });
 }
 
@@ -57,50 +64,22 @@ function reportOf(
   },
 ): StateReport {
   const maps = ir.maps.flatMap(withInner);
-  const symbols = new Symbols();
-  const touches: Touch[] = [];
-  const notes = new Map<string, Diagnostic>();
-  const called = new Map<string, Facts>();
-  const numbers = new Set<CoreNumber>();
-  const analysis: Analysis = {
-    symbols,
-    type: ir.type,
-    maps: new Map(maps.map((map) => [map.name, map])),
-    touch: (touch) => void touches.push(touch),
-    note(code, message, at: Place) {
-      notes.set(`${code} ${message}`, { code, severity: "note", message, at });
-    },
-    reads: (what) => void numbers.add(what),
-    calls(name, state) {
-      const known = called.get(name);
-      called.set(
-        name,
-        known === undefined ? state.facts : joinFacts(known, state.facts),
-      );
-    },
-  };
-  const done = new Set<number>();
-  runFunction(0, noFacts);
-  // Functions that stay calls: with no argument known, and the facts of no caller
-  // in particular, so that one run covers all calls.
-  for (const name of called.keys()) {
-    const index = ir.functions.findIndex((fn) => fn.name === name);
-    if (index > 0 && !done.has(index)) runFunction(index, noFacts);
-  }
-  function runFunction(index: number, facts: Facts): void {
-    const fn = ir.functions[index];
-    if (fn === undefined) return;
-    done.add(index);
-    runDataflow(fn, { index, entry: index === 0, facts }, analysis);
-  }
-
+  const userWrites = new Set(options.userWrites);
+  const allocators = options.recognised?.allocators ?? new Map();
+  const { explored, belongs, broken } = exploreFamilies(ir, {
+    maps,
+    allocators,
+    userWrites,
+  });
+  const { touches, symbols, notes, numbers } = explored;
   const additions = gatherAdditions(ir, touches);
   const objects = objectsOf(maps, {
     touches,
     additions,
     symbols,
-    userWrites: new Set(options.userWrites),
-    allocators: options.recognised?.allocators ?? new Map(),
+    userWrites,
+    allocators,
+    belongs,
   });
   const testedPorts = portsOf(objects);
   return {
@@ -108,12 +87,117 @@ function reportOf(
     instructions: options.instructions ?? countInstructions(ir),
     objects,
     races: racesOf(objects, touches, additions.dependent),
-    notes: [...(options.recognised?.notes ?? []), ...notes.values()],
+    notes: [...(options.recognised?.notes ?? []), ...broken, ...notes.values()],
     testsPort: testedPorts.length > 0,
     testedPorts,
     ...(numbers.size === 0 ? {} : { coreNumbers: [...numbers].sort() }),
   };
 }
+
+interface Explored {
+  readonly touches: readonly Touch[];
+  readonly symbols: Symbols;
+  readonly notes: ReadonlyMap<string, Diagnostic>;
+  readonly numbers: ReadonlySet<CoreNumber>;
+  readonly links: Links;
+}
+
+/**
+ * Explores the program on the assumption that the families of its allocators are what
+ * they seem, checks that of what was found, and starts again without those that are not.
+ */
+function exploreFamilies(
+  ir: IrProgram,
+  given: {
+    readonly maps: readonly MapSpec[];
+    readonly allocators: ReadonlyMap<string, Allocator>;
+    readonly userWrites: ReadonlySet<string>;
+  },
+): {
+  readonly explored: Explored;
+  readonly belongs: Belongs;
+  readonly broken: readonly Diagnostic[];
+} {
+  const allocators = new Map(given.allocators);
+  const notes: Diagnostic[] = [];
+  for (;;) {
+    const explored = explore(ir, given.maps, allocators);
+    const { links, symbols, touches } = explored;
+    const belongs = new Belongs(links, symbols, {
+      touches,
+      nameOf: ({ where }) => ir.functions[where.function]?.name,
+      arrays: given.maps
+        .filter(({ type, readOnly }) => type === "array" && !readOnly)
+        .map(({ name }) => name),
+    });
+    const broken = belongs.broken(touches, given.userWrites);
+    if (broken.size === 0) return { explored, belongs, broken: notes };
+    for (const [array, note] of broken) {
+      allocators.delete(array);
+      notes.push(note);
+    }
+  }
+}
+
+function explore(
+  ir: IrProgram,
+  maps: readonly MapSpec[],
+  allocators: ReadonlyMap<string, Allocator>,
+): Explored {
+  const symbols = new Symbols();
+  const touches: Touch[] = [];
+  const notes = new Map<string, Diagnostic>();
+  const called = new Map<string, Known>();
+  const numbers = new Set<CoreNumber>();
+  const byName = new Map(maps.map((map) => [map.name, map]));
+  const links = new Links(allocators, byName);
+  symbols.indices = (loaded) => links.indices(loaded);
+  const analysis: Analysis = {
+    symbols,
+    links,
+    type: ir.type,
+    maps: byName,
+    touch: (touch) => void touches.push(touch),
+    note(code, message, at: Place) {
+      notes.set(`${code} ${message}`, { code, severity: "note", message, at });
+    },
+    reads: (what) => void numbers.add(what),
+    calls(name, { facts, bounds }) {
+      const known = called.get(name);
+      called.set(
+        name,
+        known === undefined
+          ? { facts, bounds }
+          : {
+              facts: joinFacts(known.facts, facts),
+              bounds: lesserBounds(known.bounds, bounds),
+            },
+      );
+    },
+  };
+  const done = new Set<number>();
+  const nothing: Known = { facts: noFacts, bounds: new Map() };
+  runFunction(0, nothing);
+  // Functions that stay calls: with no argument known, and the facts of no caller
+  // in particular, so that one run covers all calls. Those of an allocator come last,
+  // with what holds at all of their calls.
+  for (const own of [false, true])
+    for (const [name, known] of called) {
+      if ((links.of(name) !== undefined) !== own) continue;
+      const index = ir.functions.findIndex((fn) => fn.name === name);
+      if (index > 0 && !done.has(index))
+        runFunction(index, own ? known : nothing);
+    }
+  function runFunction(index: number, known: Known): void {
+    const fn = ir.functions[index];
+    if (fn === undefined) return;
+    done.add(index);
+    runDataflow(fn, { index, entry: index === 0, ...known }, analysis);
+  }
+  return { touches, symbols, notes, numbers, links };
+}
+
+type Known = Pick<State, "facts" | "bounds">;
 
 function withInner(map: MapSpec): MapSpec[] {
   if (map.inner === undefined) return [map];

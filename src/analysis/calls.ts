@@ -24,9 +24,18 @@ import {
 import { unknownByte, type State } from "./state.ts";
 import type { Form } from "./symbols.ts";
 import { ANY_OBJECT } from "./touch.ts";
+import { freshIndexAt, holdsKey } from "./linked.ts";
 import type { Step } from "./step.ts";
 import { inputWord } from "./input-word.ts";
-import { bitsOf, number, opaqueWord, pointer, type Word } from "./word.ts";
+import { binary } from "./arithmetic.ts";
+import {
+  bitsOf,
+  fromBits,
+  number,
+  opaqueWord,
+  pointer,
+  type Word,
+} from "./word.ts";
 
 type Call = Extract<IrInstruction, { kind: "call" }>;
 
@@ -54,6 +63,8 @@ export function call(
     }
     case "function": {
       step.calls(callee.name, state);
+      if (step.links.of(callee.name) !== undefined)
+        return { state, result: allocatorCall(callee.name, args, step) };
       const after = loseReachable(state, args, step.symbols);
       return {
         state: loseFrame(after),
@@ -63,6 +74,27 @@ export function call(
     case "raw":
       return foreignCall(state, "an unknown function", args, step);
   }
+}
+
+/**
+ * A call of an allocator's function, which changes its own cells and entries alone.
+ * What it touches there its own analysis tells; here the index that it is handed.
+ */
+function allocatorCall(name: string, args: readonly Word[], step: Step): Word {
+  const { symbols } = step;
+  const found = step.links.of(name);
+  const lost = symbols.unknown(`result of ${name}`);
+  if (found === undefined) return opaqueWord(lost);
+  const { linked, role } = found;
+  if (role === "allocate") {
+    const high = Array.from({ length: 32 }, () => lost);
+    return fromBits([...step.fresh(linked.array), ...high]);
+  }
+  const index = args[0] ?? opaqueWord(lost);
+  const cell = binary("add", { left: index, right: number(1n) }, 32, symbols);
+  const key = bitsOf(cell, symbols).slice(0, 32);
+  step.touch({ op: "write", object: linked.array, key, callee: name });
+  return opaqueWord(lost);
 }
 
 interface Described {
@@ -192,15 +224,46 @@ function touchMap(
     signature.name === "map_update_elem" && flagWord?.kind === "number"
       ? Number(flagWord.value & 0xffn)
       : undefined;
+  const op = operationOf(signature);
+  const value =
+    op === "update" && spec !== undefined && args[2] !== undefined
+      ? readBytes(state, args[2], spec.valueSize, step.symbols)
+      : undefined;
+  const bits = value && bitsOfBytes(value, step.symbols);
   step.touch({
-    op: operationOf(signature),
+    op,
     object,
     key,
     flags,
     atomic: true,
     root: instruction.result,
+    value: bits,
+    keyed: isKeyed(state, { object, key, value: bits }, step),
   });
   return key;
+}
+
+/** Does the update store a fresh index whose cell holds the same key? */
+function isKeyed(
+  state: State,
+  update: {
+    readonly object: string;
+    readonly key: readonly Form[] | undefined;
+    readonly value: readonly Form[] | undefined;
+  },
+  { links, symbols }: Step,
+): boolean {
+  const { object, key, value } = update;
+  const linked = links.withEntries(object);
+  if (linked === undefined || key === undefined || value === undefined)
+    return false;
+  const load = freshIndexAt(value, linked, symbols);
+  const offset = linked.allocator.keyOffset;
+  return (
+    load !== undefined &&
+    offset !== undefined &&
+    holdsKey(state, load, { offset, key }, symbols)
+  );
 }
 
 function operationOf(signature: FunctionSignature) {

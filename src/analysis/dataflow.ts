@@ -14,7 +14,8 @@ import {
   type Terminator,
 } from "../ir/index.ts";
 import type { BranchOp } from "../isa/index.ts";
-import { assume, mirrored, type Facts } from "./facts.ts";
+import { mirrored } from "./comparison.ts";
+import { assume, type Facts } from "./facts.ts";
 import { isLeaf, livenessOf, matters, type Liveness } from "./liveness.ts";
 import {
   entryState,
@@ -36,8 +37,9 @@ export interface FunctionStart {
   readonly index: number;
   /** True: the first parameter is the context of the run. */
   readonly entry: boolean;
-  /** Facts that hold at every call. */
+  /** What holds at every call. */
   readonly facts: Facts;
+  readonly bounds: State["bounds"];
 }
 
 /** Runs the analysis over `fn`; answers the states that reach each block. */
@@ -193,7 +195,8 @@ class Flow {
     const unfollowed = this.#start.entry
       ? state.frame
       : { ...state.frame, moved: true };
-    return { ...state, env, facts: this.#start.facts, frame: unfollowed };
+    const { facts, bounds } = this.#start;
+    return { ...state, env, facts, bounds, frame: unfollowed };
   }
 
   /** States on the edges that can be taken from `state`. */

@@ -4,7 +4,8 @@ import type { BranchOp } from "../isa/index.ts";
 import { assume, joinFacts, noFacts, widenFacts, type Facts } from "./facts.ts";
 import { layoutOf } from "./layout.ts";
 import { Symbols } from "./symbols.ts";
-import { binary, fromBits, number, unary, type Word } from "./word.ts";
+import { binary, unary } from "./arithmetic.ts";
+import { fromBits, number, type Word } from "./word.ts";
 
 const symbols = new Symbols();
 const input = (byte: number, size: number): Word =>

@@ -9,6 +9,7 @@
  * undefined.
  */
 import type { BranchOp } from "../isa/index.ts";
+import { compare, decidedBy, indexRange, mirrored } from "./comparison.ts";
 import { bitsOf, type Word } from "./word.ts";
 import type { AtomId, Form, Symbols } from "./symbols.ts";
 
@@ -88,6 +89,12 @@ export function assume(
       : undefined;
   }
   const bits = bitsOf(left, symbols).slice(0, test.width);
+  const range = indexRange(bits, symbols);
+  if (
+    range !== undefined &&
+    decidedBy(op, range, constant, test.width) === !test.outcome
+  )
+    return undefined;
   const masked =
     op === "jset"
       ? bits.map((form, index) =>
@@ -140,21 +147,6 @@ export function widenFacts(before: Facts, after: Facts): Facts {
   }
   return out;
 }
-
-/** The operator with its sides exchanged. */
-export const mirrored: Readonly<Record<BranchOp, BranchOp>> = {
-  jeq: "jeq",
-  jne: "jne",
-  jset: "jset",
-  jgt: "jlt",
-  jge: "jle",
-  jlt: "jgt",
-  jle: "jge",
-  jsgt: "jslt",
-  jsge: "jsle",
-  jslt: "jsgt",
-  jsle: "jsge",
-};
 
 const bitAt = (value: number, index: number): 0 | 1 =>
   Math.floor(value / 2 ** index) % 2 === 1 ? 1 : 0;
@@ -399,37 +391,4 @@ function matters(id: AtomId, symbols: Symbols): boolean {
   return (
     atom.space !== "packet" || (atom.base === 0 && atom.byte < LAYOUT_BYTES)
   );
-}
-
-function compare(
-  op: BranchOp,
-  left: bigint,
-  right: bigint,
-  width: 32 | 64,
-): boolean {
-  const signed = (value: bigint) => BigInt.asIntN(width, value);
-  switch (op) {
-    case "jeq":
-      return left === right;
-    case "jne":
-      return left !== right;
-    case "jgt":
-      return left > right;
-    case "jge":
-      return left >= right;
-    case "jlt":
-      return left < right;
-    case "jle":
-      return left <= right;
-    case "jsgt":
-      return signed(left) > signed(right);
-    case "jsge":
-      return signed(left) >= signed(right);
-    case "jslt":
-      return signed(left) < signed(right);
-    case "jsle":
-      return signed(left) <= signed(right);
-    case "jset":
-      return (left & right) !== 0n;
-  }
 }

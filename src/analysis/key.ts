@@ -10,6 +10,7 @@ import {
 import { knownAtom, type Facts } from "./facts.ts";
 import { fieldOf, isFieldBit, layoutOf, type Layout } from "./layout.ts";
 import type { Key, KeyBit, OpaqueReason } from "./report.ts";
+import type { Reason } from "./sources.ts";
 import type { Form, Symbols } from "./symbols.ts";
 
 const UNKNOWN_KEY: Key = {
@@ -28,12 +29,9 @@ export function resolveKey(
 ): Key {
   if (raw === undefined) return UNKNOWN_KEY;
   const layout = layoutOf(facts, symbols);
+  const context = { facts, layout, symbols, known: new Map() };
   const bits = raw.map((_, index) =>
-    resolveBit(raw[(index & ~7) + 7 - (index & 7)] ?? 0, {
-      facts,
-      layout,
-      symbols,
-    }),
+    resolveBit(raw[(index & ~7) + 7 - (index & 7)] ?? 0, context),
   );
   return { bits, text: keyText(bits) };
 }
@@ -100,16 +98,65 @@ export function reasonText(why: OpaqueReason): string {
   }
 }
 
-function resolveBit(
-  form: Form,
-  context: {
-    readonly facts: Facts;
-    readonly layout: Layout;
-    readonly symbols: Symbols;
-  },
-): KeyBit {
+interface Context {
+  readonly facts: Facts;
+  readonly layout: Layout;
+  readonly symbols: Symbols;
+  /** Reasons by cell or set, so that bits of one word have one reason. */
+  readonly known: Map<string, OpaqueReason>;
+}
+
+/** The reason in the report's terms. */
+function publicReason(form: Form, context: Context): OpaqueReason {
+  const { symbols, known } = context;
+  const reason = symbols.reason(form);
+  const isPlain =
+    (reason.kind !== "state" || reason.cell === undefined) &&
+    (reason.kind !== "nonlinear" || reason.from === undefined);
+  if (isPlain) return reason;
+  const name =
+    reason.kind === "state" ? `cell ${reason.cell}` : JSON.stringify(reason);
+  let found = known.get(name);
+  if (found === undefined) {
+    found =
+      reason.kind === "state"
+        ? stateReason(reason, context)
+        : nonlinearReason(reason, context);
+    known.set(name, found);
+  }
+  return found;
+}
+
+function stateReason(
+  { object, cell }: Extract<Reason, { kind: "state" }>,
+  { symbols, facts }: Context,
+): OpaqueReason {
+  const key = cell === undefined ? undefined : symbols.sources.cell(cell).key;
+  return key === undefined
+    ? { kind: "state", object }
+    : { kind: "state", object, key: resolveKey(key, facts, symbols) };
+}
+
+/** A function of header bits; of a byte that is none, that byte's reason. */
+function nonlinearReason(
+  { text, from }: Extract<Reason, { kind: "nonlinear" }>,
+  { symbols, facts, layout }: Context,
+): OpaqueReason {
+  if (from === undefined) return { kind: "nonlinear", text };
+  const of: FieldBit[] = [];
+  for (const atom of symbols.sources.members(from)) {
+    const isInput = symbols.atom(atom).space !== "packet";
+    if (isInput && knownAtom(facts, atom) !== undefined) continue;
+    const found = fieldOf(atom, layout, symbols);
+    if (!isFieldBit(found)) return found;
+    of.push(found);
+  }
+  return { kind: "nonlinear", text, of };
+}
+
+function resolveBit(form: Form, context: Context): KeyBit {
   const { facts, layout, symbols } = context;
-  if (form < 0) return { kind: "opaque", why: symbols.reason(form) };
+  if (form < 0) return { kind: "opaque", why: publicReason(form, context) };
   let constant = form & 1;
   const bits: FieldBit[] = [];
   for (const atom of symbols.atoms(form)) {

@@ -20,7 +20,14 @@ import type { State } from "./state.ts";
 import type { Step } from "./step.ts";
 import type { Symbols } from "./symbols.ts";
 import { ANY_OBJECT } from "./touch.ts";
-import { number, opaqueWord, pointer, type Cell, type Word } from "./word.ts";
+import {
+  fromBits,
+  number,
+  opaqueWord,
+  pointer,
+  type Cell,
+  type Word,
+} from "./word.ts";
 
 export function load(
   state: State,
@@ -73,16 +80,16 @@ function loadCell(
   },
   step: Step,
 ): Word {
-  const { symbols } = step;
   const spec = step.mapSpec(cell.object);
   if (spec?.readOnly === true && spec.data !== undefined) {
     const constant = constantAt(spec.data, place.offset, place.size);
     if (constant !== undefined) return constant;
   }
   step.touchCell("read", cell, place);
-  return opaqueWord(
-    symbols.opaque({ kind: "state", object: cell.object }),
-    place.width,
+  const bits = step.loaded(cell, place);
+  const sign = bits.at(-1) ?? 0;
+  return fromBits(
+    Array.from({ length: place.width }, (_, at) => bits[at] ?? sign),
   );
 }
 
@@ -174,8 +181,7 @@ export function store(
     case "packet":
       return writeFrame(state, { base: target.base, offset }, bytes());
     case "cell":
-      step.touchCell("write", target.cell, { offset, size });
-      return state;
+      return step.storeCell(target.cell, { offset, bytes: bytes() });
     case "context":
     case "packet-end":
     case "map":
@@ -208,8 +214,7 @@ export function atomic(
     const { cell } = target;
     const kind = op === "add" ? "add" : "write";
     step.touchCell(kind, cell, { offset, size, atomic: true });
-    const form = symbols.opaque({ kind: "state", object: cell.object });
-    set(opaqueWord(fetch ? form : 0, width));
+    set(opaqueWord(fetch ? step.madeOf(cell) : 0, width));
     return state;
   }
   if (target.kind === "slot") {

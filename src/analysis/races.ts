@@ -25,7 +25,10 @@ export function racesOf(
 ): readonly Race[] {
   return objects.flatMap((object) => {
     if (object.access === "per-cpu" || object.cpuIndexed) return [];
-    const own = touches.filter((touch) => touch.object === object.name);
+    const own = touches.filter(
+      ({ object: name, callee }) =>
+        name === object.name && callee === undefined,
+    );
     const found = (kind: Race["kind"], test: (touch: Touch) => boolean) =>
       raceAt(object.name, kind, own.filter(test));
     const plain = (touch: Touch) =>

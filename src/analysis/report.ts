@@ -124,6 +124,14 @@ export interface Access {
    * one index for one key.
    */
   readonly through?: { readonly object: string; readonly key: Key };
+  /**
+   * The cell is of the core's own allocator by construction: touched by the
+   * allocator's functions, the head of its list, the index that the packet was just
+   * given, or one that such a cell names.
+   */
+  readonly own?: "function" | "head" | "fresh" | "link";
+  /** The access is what a call of this function of an allocator does to its index. */
+  readonly callee?: string;
   readonly at: Place;
 }
 

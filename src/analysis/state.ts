@@ -52,6 +52,8 @@ export interface State {
   readonly locked: boolean;
   /** Objects in which a lookup has failed on every path. */
   readonly missed: ReadonlySet<string>;
+  /** Bytes that were stored into cells of fresh indices, by "load.offset" (linked.ts). */
+  readonly entered: ReadonlyMap<string, Byte>;
 }
 
 const MOST_STATES = 6;
@@ -72,6 +74,7 @@ export function entryState(slots: State["slots"]): State {
     bounds: new Map(),
     locked: false,
     missed: new Set(),
+    entered: new Map(),
   };
 }
 
@@ -142,7 +145,8 @@ function sameState(left: State, right: State): boolean {
     left.locked === right.locked &&
     sameFacts(left.facts, right.facts) &&
     sameBounds(left.bounds, right.bounds) &&
-    sameSet(left.missed, right.missed)
+    sameSet(left.missed, right.missed) &&
+    sameEntered(left.entered, right.entered)
   );
 }
 
@@ -260,8 +264,26 @@ function combine(left: State, right: State, how: Combination): State {
       left.missed === right.missed
         ? left.missed
         : new Set([...left.missed].filter((item) => right.missed.has(item))),
+    entered: commonBytes(left.entered, right.entered),
   };
 }
+
+function commonBytes(
+  left: ReadonlyMap<string, Byte>,
+  right: ReadonlyMap<string, Byte>,
+): ReadonlyMap<string, Byte> {
+  if (left === right) return left;
+  return new Map(
+    [...left].filter(([name, byte]) => {
+      const other = right.get(name);
+      return other !== undefined && sameByte(byte, other);
+    }),
+  );
+}
+
+const sameEntered = (left: State["entered"], right: State["entered"]) =>
+  left === right ||
+  (left.size === right.size && commonBytes(left, right).size === left.size);
 
 function combineBytes(
   left: Byte,
@@ -325,7 +347,8 @@ function meetBases(
   return left === "all" ? right : "none";
 }
 
-function lesserBounds(
+/** How much of the frame is there on both sides. */
+export function lesserBounds(
   left: State["bounds"],
   right: State["bounds"],
 ): State["bounds"] {

@@ -5,11 +5,13 @@
 import { printPlace, type Place } from "../base/index.ts";
 import type { IrFunction, IrInstruction } from "../ir/index.ts";
 import type { MapSpec, ProgramTypeName } from "../isa/index.ts";
-import { constantAt } from "./memory.ts";
+import { enter, type Links } from "./linked.ts";
+import { bitsOfBytes, constantAt } from "./memory.ts";
 import type { AccessOp, CoreNumber } from "./report.ts";
-import type { State } from "./state.ts";
+import type { Byte, State } from "./state.ts";
 import type { Form, Symbols } from "./symbols.ts";
 import type { Touch } from "./touch.ts";
+import { spotOf } from "./uses.ts";
 import { bitsOf, opaqueWord, pointer, type Cell, type Word } from "./word.ts";
 
 /** What the whole analysis knows and collects. */
@@ -17,6 +19,7 @@ export interface Analysis {
   readonly symbols: Symbols;
   readonly type: ProgramTypeName;
   readonly maps: ReadonlyMap<string, MapSpec>;
+  readonly links: Links;
   /** Called for each touch in the last sweep, when states are final. */
   readonly touch: (touch: Touch) => void;
   readonly note: (code: string, message: string, at: Place) => void;
@@ -28,12 +31,26 @@ export interface Analysis {
 
 /** Members of a touch that the place of the instruction does not imply. */
 type TouchPart = Pick<Touch, "op" | "object"> &
-  Partial<Pick<Touch, "key" | "flags" | "atomic" | "root" | "offset" | "size">>;
+  Partial<
+    Pick<
+      Touch,
+      | "key"
+      | "flags"
+      | "atomic"
+      | "root"
+      | "offset"
+      | "size"
+      | "value"
+      | "keyed"
+      | "callee"
+    >
+  >;
 
 interface CellPart {
   readonly offset: number | undefined;
   readonly size: number;
   readonly atomic?: boolean;
+  readonly value?: readonly Form[];
 }
 
 /** One instruction at work on one state. */
@@ -44,6 +61,26 @@ export interface Step {
   touch(part: TouchPart): void;
   touchCell(op: AccessOp, cell: Cell, part: CellPart): void;
   mapSpec(name: string): MapSpec | undefined;
+  readonly links: Links;
+  /** The fresh index's load, where this is the cell of one. */
+  freshCell(cell: Cell): number | undefined;
+  /** The answer of an allocator: the number of a cell. */
+  fresh(array: string): readonly Form[];
+  /** A bit that is made of what the cell holds. */
+  madeOf(cell: Cell): Form;
+  /** The bits that a load of `size` bytes brings, in memory order. */
+  loaded(
+    cell: Cell,
+    place: { readonly offset: number | undefined; readonly size: number },
+  ): readonly Form[];
+  /** A store into the cell: the touch, and the state after it. */
+  storeCell(
+    cell: Cell,
+    place: {
+      readonly offset: number | undefined;
+      readonly bytes: readonly Byte[];
+    },
+  ): State;
   /** A key that lies in constant memory or in another cell. */
   keyBehind(address: Word, size: number): readonly Form[] | undefined;
   note(code: string, message: string): void;
@@ -93,6 +130,9 @@ export class InstructionStep implements Step {
       root: -2,
       offset: undefined,
       size: 0,
+      value: undefined,
+      keyed: false,
+      callee: undefined,
       ...part,
       facts,
       bounds,
@@ -121,8 +161,81 @@ export class InstructionStep implements Step {
       return bitsOf(constant, this.symbols).slice(0, 8 * size);
     if (spec?.readOnly !== true)
       this.touchCell("read", cell, { offset: address.offset, size });
-    const form = this.symbols.opaque({ kind: "state", object: cell.object });
-    return Array.from({ length: 8 * size }, () => form);
+    return this.loaded(cell, { offset: address.offset, size });
+  }
+  storeCell(
+    cell: Cell,
+    place: {
+      readonly offset: number | undefined;
+      readonly bytes: readonly Byte[];
+    },
+  ): State {
+    const { offset, bytes } = place;
+    const value = bitsOfBytes(bytes, this.symbols);
+    this.touchCell("write", cell, { offset, size: bytes.length, value });
+    const load = this.freshCell(cell);
+    return load === undefined ? this.#state : enter(this.#state, load, place);
+  }
+  freshCell({ object, key }: Cell): number | undefined {
+    if (this.links.withArray(object) === undefined) return undefined;
+    const word = this.symbols.wordOf(key ?? []);
+    if (word === undefined || key?.length !== 32) return undefined;
+    const { kind, object: of } = this.symbols.sources.load(word.load);
+    return kind === "fresh" && of === object && word.plus === 0
+      ? word.load
+      : undefined;
+  }
+  get links(): Links {
+    return this.#here.analysis.links;
+  }
+  fresh(array: string): readonly Form[] {
+    const { sources } = this.symbols;
+    const load = sources.loadId(
+      {
+        kind: "fresh",
+        object: array,
+        cell: sources.cellId(array, undefined),
+        root: -2,
+        offset: 0,
+        size: 4,
+      },
+      spotOf(this.#here.where),
+    );
+    return this.symbols.word(load, 0, 32);
+  }
+  madeOf({ object, key }: Cell): Form {
+    const cell = this.symbols.sources.cellId(object, key);
+    return this.symbols.opaque({ kind: "state", object, cell });
+  }
+  loaded(
+    cell: Cell,
+    place: { readonly offset: number | undefined; readonly size: number },
+  ): readonly Form[] {
+    const { offset, size } = place;
+    if (offset === undefined) {
+      const form = this.madeOf(cell);
+      return Array.from({ length: 8 * size }, () => form);
+    }
+    const { object, root } = cell;
+    const spot = spotOf(this.#here.where);
+    const id = this.symbols.sources.cellId(object, cell.key);
+    const bits: Form[] = [];
+    for (let at = 0; at < size; at += 4) {
+      const bytes = Math.min(4, size - at);
+      const load = this.symbols.sources.loadId(
+        {
+          kind: "load",
+          object,
+          cell: id,
+          root,
+          offset: offset + at,
+          size: bytes,
+        },
+        spot,
+      );
+      bits.push(...this.symbols.word(load, 0, 8 * bytes));
+    }
+    return bits;
   }
   note(code: string, message: string): void {
     const { at } = this.#instruction;

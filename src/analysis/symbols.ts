@@ -13,9 +13,16 @@
  *        -1 - reason           opaque
  *
  * Law: equal linear forms denote equal bits. Two opaque forms may be equal
- * numbers and still denote different bits.
+ * numbers and still denote different bits, but for bits of a *word* (see sources.ts),
+ * whose form names the load.
  */
-import type { OpaqueReason } from "./report.ts";
+import {
+  isExact,
+  Sources,
+  type Loaded,
+  type Reason,
+  type WordBit,
+} from "./sources.ts";
 
 export type Form = number;
 export type AtomId = number;
@@ -38,9 +45,17 @@ export class Symbols {
   readonly #atoms: Atom[] = [];
   readonly #inputs = new Map<number, Form>();
   readonly #parts: (readonly AtomId[])[] = [[]];
+  /** Per part, the set of its atoms; see sources.ts. */
+  readonly #sets: number[] = [];
   readonly #partIds = new Map<string, number>([["", 0]]);
-  readonly #reasons: OpaqueReason[] = [];
+  readonly #reasons: Reason[] = [];
   readonly #reasonForms = new Map<string, Form>();
+  readonly #functions = new Map<string, Map<number, Form>>();
+  readonly #words = new Map<string, readonly Form[]>();
+  /** What opaque bits are made of. */
+  readonly sources = new Sources((form) => this.reasonOf(form));
+  /** How many indices a loaded word can name, where it is an index; see allocator.ts. */
+  indices: (loaded: Loaded) => number | undefined = () => undefined;
 
   atom(id: AtomId): Atom {
     const atom = this.#atoms[id];
@@ -70,7 +85,7 @@ export class Symbols {
     const atoms = this.#parts[form >> 1];
     return atoms?.length === 1 ? atoms[0] : undefined;
   }
-  opaque(reason: OpaqueReason): Form {
+  opaque(reason: Reason): Form {
     const key = JSON.stringify(reason);
     let form = this.#reasonForms.get(key);
     if (form === undefined) {
@@ -83,8 +98,43 @@ export class Symbols {
   unknown(text: string): Form {
     return this.opaque({ kind: "unknown", text });
   }
-  reason(form: Form): OpaqueReason {
+  reason(form: Form): Reason {
     return this.#reasons[-form - 1] ?? { kind: "unknown", text: "no reason" };
+  }
+  reasonOf(form: Form): Reason | undefined {
+    return form < 0 ? this.reason(form) : undefined;
+  }
+  /** The low `count` bits, at most 32, of a loaded word plus a constant. */
+  word(load: number, plus: number, count: number): readonly Form[] {
+    const name = `${load} ${plus}`;
+    let bits = this.#words.get(name);
+    if (bits === undefined) {
+      const { cell } = this.sources.load(load);
+      const { object } = this.sources.cell(cell);
+      bits = Array.from({ length: 32 }, (_, bit) => {
+        const word = { load, plus, bit };
+        return -this.#reasons.push({ kind: "state", object, cell, word });
+      });
+      this.#words.set(name, bits);
+    }
+    return bits.slice(0, count);
+  }
+  /** The loaded word whose bits these are, in order, plus a constant. */
+  wordOf(bits: readonly Form[]): Omit<WordBit, "bit"> | undefined {
+    let found: WordBit | undefined;
+    for (const [index, form] of bits.entries()) {
+      const reason = this.reasonOf(form);
+      if (reason === undefined || !isExact(reason)) return undefined;
+      const { word } = reason;
+      found ??= word;
+      if (
+        word.load !== found.load ||
+        word.plus !== found.plus ||
+        word.bit !== index
+      )
+        return undefined;
+    }
+    return found;
   }
 
   xor(left: Form, right: Form): Form {
@@ -95,8 +145,7 @@ export class Symbols {
     if (left >> 1 === right >> 1) return constant;
     const all = new Set(this.atoms(left));
     for (const atom of this.atoms(right)) if (!all.delete(atom)) all.add(atom);
-    if (all.size > MOST_ATOMS)
-      return this.opaque({ kind: "nonlinear", text: "a long XOR" });
+    if (all.size > MOST_ATOMS) return this.blame([left, right], "a long XOR");
     return this.#linear(
       [...all].sort((a, b) => a - b),
       constant,
@@ -155,16 +204,69 @@ export class Symbols {
     return this.blame([left, right, unknown], "join");
   }
 
-  /** An opaque form that names the most telling reason among its sources. */
+  /**
+   * An opaque form for what is made of these: nonlinear in the input's bits, where it
+   * is made of these alone; else for the most telling reason among its sources.
+   */
   blame(sources: readonly Form[], operation: string): Form {
     let best: Form | undefined;
-    for (const form of sources)
-      if (
-        form < 0 &&
-        (best === undefined || this.#rank(form) > this.#rank(best))
-      )
+    let from: number | undefined = 0;
+    for (const form of sources) {
+      if (form >= 0) {
+        if (from !== undefined && form >= 2)
+          from = this.sources.union(from, this.#setOf(form));
+        continue;
+      }
+      const reason = this.reason(form);
+      const more = reason.kind === "nonlinear" ? reason.from : undefined;
+      from =
+        from === undefined || more === undefined
+          ? undefined
+          : this.sources.union(from, more);
+      if (best === undefined || this.#rank(form) > this.#rank(best))
         best = form;
-    return best ?? this.opaque({ kind: "nonlinear", text: operation });
+    }
+    if (from !== undefined)
+      return this.#nonlinear(
+        best === undefined ? operation : this.#textOf(best),
+        from,
+      );
+    return best === undefined
+      ? this.opaque({ kind: "nonlinear", text: operation })
+      : this.#blurred(best);
+  }
+
+  #setOf(form: Form): number {
+    const part = form >> 1;
+    const known = this.#sets[part];
+    return (this.#sets[part] =
+      known ?? this.sources.set(this.#parts[part] ?? []));
+  }
+  #nonlinear(text: string, from: number): Form {
+    let ofText = this.#functions.get(text);
+    if (ofText === undefined)
+      this.#functions.set(text, (ofText = new Map<number, Form>()));
+    let form = ofText.get(from);
+    if (form === undefined) {
+      form = -this.#reasons.push({ kind: "nonlinear", text, from });
+      ofText.set(from, form);
+    }
+    return form;
+  }
+  #textOf(form: Form): string {
+    const reason = this.reason(form);
+    return reason.kind === "nonlinear" ? reason.text : reason.kind;
+  }
+  /** Something made of this and more: no longer this bit, nor a function of those. */
+  #blurred(form: Form): Form {
+    const reason = this.reason(form);
+    if (isExact(reason)) {
+      const { kind, object, cell } = reason;
+      return this.opaque({ kind, object, cell });
+    }
+    return reason.kind === "nonlinear" && reason.from !== undefined
+      ? this.opaque({ kind: "nonlinear", text: reason.text })
+      : form;
   }
 
   #rank(form: Form): number {

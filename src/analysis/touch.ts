@@ -28,6 +28,12 @@ export interface Touch {
   readonly root: number;
   readonly offset: number | undefined;
   readonly size: number;
+  /** Bits that are stored, in memory order, where they are followed. */
+  readonly value: readonly Form[] | undefined;
+  /** Of an update that stores a fresh index: the index's cell holds the update's key. */
+  readonly keyed: boolean;
+  /** The function of an allocator whose call this is. */
+  readonly callee: string | undefined;
   /** Index of the function, block and instruction in it. */
   readonly where: {
     readonly function: number;

@@ -9,14 +9,13 @@ import { atomic, load, loadPacket, store } from "./memory-access.ts";
 import type { State } from "./state.ts";
 import { InstructionStep, type Here, type Step } from "./step.ts";
 import type { Symbols } from "./symbols.ts";
+import { binary, unary } from "./arithmetic.ts";
 import {
-  binary,
   bitsOf,
   fromBits,
   number,
   opaqueWord,
   pointer,
-  unary,
   type Word,
 } from "./word.ts";
 

@@ -7,8 +7,8 @@
  *
  * The callee's frame is laid below everything that the entry's frame has; then
  * promoteSlots turns what became constant offsets into values. Left as calls:
- * recursive functions, callbacks, what does not fit the budget, and functions
- * with a tail call or LD_ABS/LD_IND, which would leave the whole program
+ * recursive functions, callbacks, what does not fit the budget, what is to be kept,
+ * and functions with a tail call or LD_ABS/LD_IND, which would leave the whole program
  * instead of the function. Functions that nothing names any more are dropped.
  */
 import { Bug, id } from "../base/index.ts";
@@ -31,17 +31,21 @@ import { scalar } from "./value-type.ts";
 export interface InlineOptions {
   /** Instructions that the entry may have in the end. */
   readonly budget: number;
+  /** Functions that stay calls. */
+  readonly keep?: ReadonlySet<string>;
 }
 
 export function inlineCalls(
   program: IrProgram,
-  { budget }: InlineOptions,
+  { budget, keep }: InlineOptions,
 ): IrProgram {
   const [entry, ...others] = program.functions;
   if (entry === undefined) return program;
   const byName = new Map(others.map((fn) => [fn.name, fn]));
   const fixed = new Set(
-    others.filter((fn) => mustStay(fn, byName)).map((fn) => fn.name),
+    others
+      .filter((fn) => keep?.has(fn.name) === true || mustStay(fn, byName))
+      .map((fn) => fn.name),
   );
   const work = new Inlining(entry, budget, (name) =>
     fixed.has(name) ? undefined : byName.get(name),

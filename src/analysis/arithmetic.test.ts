@@ -4,15 +4,8 @@ import { test } from "node:test";
 import { Random } from "../base/index.ts";
 import type { BinaryOp, UnaryOp } from "../ir/index.ts";
 import { Symbols, type Form } from "./symbols.ts";
-import {
-  binary,
-  bitsOf,
-  fromBits,
-  joinWords,
-  number,
-  unary,
-  type Word,
-} from "./word.ts";
+import { binary, unary } from "./arithmetic.ts";
+import { bitsOf, fromBits, joinWords, number, type Word } from "./word.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 7);
 const mask = (value: bigint, width: number) => BigInt.asUintN(width, value);
