@@ -101,6 +101,12 @@ export { commitOrder, type Committed } from "./wasm/commit-order.ts";
 export type { GuardCounts } from "./wasm/guard-counts.ts";
 export type { Keep, PacketFault } from "./wasm/core-messages.ts";
 export { runParallel, type ParallelRun } from "./wasm/parallel.ts";
+export {
+  VirtualCores,
+  type VirtualOptions,
+  type VirtualPacket,
+  type VirtualResult,
+} from "./wasm/virtual-cores.ts";
 export { WorkerDied } from "./wasm/worker-died.ts";
 export {
   PortableSubject,

@@ -3,6 +3,7 @@
  * order of the run's commits: verdicts, bytes, redirects, events and the final state
  * must be equal, exactly.
  */
+import { isDeepStrictEqual } from "node:util";
 import { recogniseAllocators } from "#analysis";
 import type { AgeingChain, GuardOptions } from "#codegen";
 import {
@@ -10,13 +11,14 @@ import {
   loadPortable,
   outcomeDigest,
   runParallel,
+  VirtualCores,
   type ParallelRun,
 } from "#engine";
-import type { PacketInput } from "#interp";
+import type { Outcome, PacketInput } from "#interp";
 import { lift } from "#ir";
 import type { ProgramSpec } from "#isa";
 import type { MapContents } from "#proof";
-import { stateMaps } from "./nf-machines.ts";
+import { stateMaps, withPorts } from "./nf-machines.ts";
 
 export interface GuardedTrial {
   readonly program: ProgramSpec;
@@ -77,7 +79,7 @@ export async function tryGuarded(trial: GuardedTrial): Promise<GuardedResult> {
     cpu: steer[at] ?? 0,
     rxQueue: steer[at] ?? 0,
   }));
-  const contents = trial.contents ?? {};
+  const contents = withPorts(program, trial.contents ?? {});
   const run = await runParallel({
     program,
     cores,
@@ -117,4 +119,65 @@ export async function tryGuarded(trial: GuardedTrial): Promise<GuardedResult> {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
+}
+
+/** A core that can make a step, for the packet of that number. */
+export interface Ready {
+  readonly core: number;
+  readonly number: number;
+}
+
+/** Who is next: a place in the list. */
+export type Chooser = (ready: readonly Ready[]) => number;
+
+/** Packets as they came, each done before the next. */
+export const inTurn: Chooser = (ready) => {
+  const numbers = ready.map(({ number }) => number);
+  return numbers.indexOf(Math.min(...numbers));
+};
+
+/** The same with virtual cores in this thread, whose steps `choose` interleaves. */
+export function interleave(
+  trial: GuardedTrial,
+  choose: Chooser,
+): Omit<GuardedResult, "run"> & { readonly verdicts: readonly number[] } {
+  const { program, cores, steer, guard } = trial;
+  const contents = withPorts(program, trial.contents ?? {});
+  const virtual = new VirtualCores({ program, cores, guard, contents });
+  const queues = Array.from({ length: cores }, (_, core) =>
+    trial.packets.flatMap((packet, number) =>
+      steer[number] === core ? [{ ...packet, number }] : [],
+    ),
+  );
+  const next = queues.map(() => 0);
+  const tickets = new Uint32Array(trial.packets.length);
+  const outcomes: Outcome[] = [];
+  for (;;) {
+    const ready = queues.flatMap((queue, core) => {
+      const packet = queue[next[core] ?? 0];
+      return packet === undefined ? [] : [{ core, number: packet.number }];
+    });
+    if (ready.length === 0) break;
+    const { core = 0 } = ready[choose(ready)] ?? {};
+    const result = virtual.step(core, queues[core]?.[next[core] ?? 0]);
+    if (result === undefined) continue;
+    next[core] = (next[core] ?? 0) + 1;
+    tickets[result.number] = result.ticket;
+    outcomes[result.number] = result.outcome;
+  }
+  const time = (packet: number): bigint => trial.packets[packet]?.time ?? 0n;
+  const order = commitOrder({ tickets, steer, time });
+  const alone = loadPortable(program, { cpus: cores, contents });
+  const differences = [...order].flatMap((number) => {
+    const packet = trial.packets[number];
+    const core = steer[number] ?? 0;
+    if (packet === undefined) return [];
+    const [want] = alone.run([{ ...packet, cpu: core, rxQueue: core }]);
+    const have = outcomes[number];
+    return isDeepStrictEqual(have, want)
+      ? []
+      : [`packet ${number}: ${have?.verdict}, but ${want?.verdict}`];
+  });
+  if (virtual.digest() !== alone.digest()) differences.push("the final state");
+  return { order, differences, verdicts: outcomes.map((each) => each.verdict) };
 }

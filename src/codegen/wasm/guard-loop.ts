@@ -101,7 +101,6 @@ export function guardedLoop(loop: GuardedLoop): Map<string, FunctionBody> {
 function writeRun({ guard }: GuardedLoop): FunctionBody {
   const code = new Code();
   const [at, count] = [0, 1];
-  const isFirst = guard.mutant === "first-verdict";
   code.block().loop();
   code.get(count).byte(op.i32Eqz).brIf(1);
   code.block();
@@ -114,8 +113,6 @@ function writeRun({ guard }: GuardedLoop): FunctionBody {
   if (guard.kind === "transaction")
     code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
   code.get(at).callByName("exclusive");
-  if (isFirst)
-    code.get(at).i32Const(firstVerdict).memory(op.i32Store, descriptor.verdict);
   code.end();
   code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);
   code.get(count).i32Const(1).byte(op.i32Sub).set(count);
@@ -259,6 +256,10 @@ function writeExclusive(loop: GuardedLoop): FunctionBody {
   code.set(verdict);
   code.get(at).get(verdict).byte(op.i32WrapI64);
   code.memory(op.i32Store, descriptor.verdict);
+  if (guard.mutant === "first-verdict") {
+    code.get(at).i32Const(firstVerdict);
+    code.memory(op.i32Store, descriptor.verdict);
+  }
   writePlace(code, about, at);
   writeGiveAll(code, loop, at);
   setMode(code, layout, guardMode.none);

@@ -191,6 +191,15 @@ export class PortableProgram {
     flush();
   }
 
+  /** One packet in slot 0, to be run by `attempt` and `runExclusive`. */
+  put(input: PacketInput): void {
+    this.#clear();
+    this.#events = new Map();
+    this.#faults = new Map();
+    this.#packets.add(input);
+    this.#inputs.push(input);
+  }
+
   /** Packets come from elsewhere: who puts them into slots knows their own seeds. */
   useSlots(randomOf: RandomSource): void {
     this.#randomSource = randomOf;

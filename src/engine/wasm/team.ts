@@ -42,6 +42,16 @@ export function teamOf(options: TeamOptions): Team {
   return options.memory === "shared" ? sharing(options) : apart(options);
 }
 
+/** The members of a team that shares its maps, all in this thread. */
+export function loadTeam(options: TeamOptions): readonly PortableProgram[] {
+  const { members, common } = sharing(options);
+  return members.map(({ prepared, load }, core) =>
+    core === 0 && common !== undefined
+      ? common
+      : new PortableProgram(options.program, prepared, load as LoadOptions),
+  );
+}
+
 function apart(options: TeamOptions): Team {
   if (options.guard !== undefined)
     throw new InputError("only cores that share their maps need a guard", {
