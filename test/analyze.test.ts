@@ -130,12 +130,15 @@ test("races as SARIF, and two packets that meet in a racing cell", () => {
   };
   deepEqual(
     witnesses.map(({ object, packets }) => [object, packets]),
-    [["sources", [1, 2]]],
+    [
+      ["sources", [1, 2]],
+      ["sources", [3, 4]],
+    ],
   );
   const packets = [
     ...readCaptureBytes(new Uint8Array(readFileSync(file)), file),
   ].map(({ data }) => readField(parseFrame(data), "ipv4.src"));
-  equal(packets.length, 2);
+  equal(packets.length, 4);
   equal(packets[0], packets[1]);
   const sarif = divisi(["analyze", "nfs/c/source-counter.o", "--sarif"]);
   const value = JSON.parse(sarif.stdout) as {

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import { analyse } from "#analysis";
+import { analyse, type Race, type StateReport } from "#analysis";
 import { InputError, UnsupportedError, VerifierError } from "#base";
 import { openKernel } from "#engine";
 import { lift, parseIr, printIr, verifyIr } from "#ir";
@@ -68,6 +68,24 @@ function entries(object: ObjectSpec): string[] {
 
 const skip = absence ?? false;
 
+const races: Race[] = [];
+
+/** Races said of maps that each CPU has a copy of, or whose writes are all atomic. */
+function falseRaces({ races, objects }: StateReport): readonly string[] {
+  return races.flatMap(({ object: name, kind }) => {
+    const object = objects.find((one) => one.name === name);
+    if (object === undefined) return [`${kind} of nothing: ${name}`];
+    const writes = object.accesses.filter(({ op }) =>
+      ["write", "add", "update"].includes(op),
+    );
+    return object.access === "per-cpu" ||
+      object.cpuIndexed ||
+      writes.every(({ op, atomic }) => atomic && op !== "update")
+      ? [`${kind} of ${name}`]
+      : [];
+  });
+}
+
 test(
   "the corpus is the packages' objects and every XDP and TC program",
   { skip },
@@ -118,6 +136,8 @@ for (const { name, object, isRun } of corpus) {
       const report = analyse(programSpec(object, { entry }));
       const accesses = report.objects.flatMap(({ accesses }) => accesses);
       ok(accesses.every(({ at }) => at.function !== ""));
+      deepEqual(falseRaces(report), []);
+      races.push(...report.races);
     }
   });
 
@@ -288,3 +308,13 @@ function offByOne(
 ): Instruction {
   return { ...branch, target: branch.target + 1 };
 }
+
+test("races are found in real programs", { skip }, () => {
+  const kinds = new Set(races.map(({ kind }) => kind));
+  ok(races.length >= 20, `${races.length} races`);
+  deepEqual([...kinds].sort(), [
+    "check-then-act",
+    "lost-update",
+    "unlocked-write",
+  ]);
+});

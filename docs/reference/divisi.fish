@@ -37,7 +37,7 @@ complete -c divisi -n '__fish_seen_subcommand_from analyze' -l map-size -r -d 'e
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l port -r -d 'bind a port\'s name to an interface index'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l user-writes -r -d 'user space changes this map at run time'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l fail-on -r -a 'race' -d 'exit 1 when found'
-complete -c divisi -n '__fish_seen_subcommand_from analyze' -l witness -r -d 'write two packets that meet in a racing cell, for each race'
+complete -c divisi -n '__fish_seen_subcommand_from analyze' -l witness -r -d 'write two packets for each race, and say what two cores lose with them; FILE.pcap too, of one port'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l sarif -d 'print the races as SARIF 2.1.0'
 complete -c divisi -n '__fish_seen_subcommand_from analyze' -l seed -r -d 'seed of everything random (default 1)'
 complete -c divisi -n __fish_use_subcommand -a doctor -d 'Says what can run here: privileges, kernel features, tools, interfaces. Changes nothing.'

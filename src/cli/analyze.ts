@@ -1,19 +1,15 @@
 /** `divisi analyze`: the state report. */
 import { performance } from "node:perf_hooks";
-import { Bug, printPlace, printable } from "../base/index.ts";
+import { printPlace, printable } from "../base/index.ts";
 import type { StateObject } from "../analysis/index.ts";
-import type { Analysed } from "../pipeline.ts";
-import { raceWitnesses, type Witness } from "../proof/index.ts";
 import { analyzeJson } from "../strategy/index.ts";
-import { pcapngBytes, type TracePacket } from "../traffic/index.ts";
-import { asTracePacket, coveringPackets } from "../trial.ts";
 import type { Words } from "./command.ts";
-import { writeWhole } from "./files.ts";
 import { loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { racesAsSarif } from "./sarif.ts";
-import { choiceOf, isSet, seedOf, valueOf } from "./words.ts";
+import { writeWitness, witnessText } from "./witness.ts";
+import { choiceOf, isSet, valueOf } from "./words.ts";
 import { wrapped } from "./wrap.ts";
 
 type Analyzed = ReturnType<typeof analyzeJson>;
@@ -36,7 +32,7 @@ export async function analyze(
   const isRacy = failOn === "race" && report.races.length > 0;
   const witness = valueOf(words, "witness");
   const shown =
-    witness === undefined ? [] : writeWitness(witness, analysed, words);
+    witness === undefined ? [] : await writeWitness(witness, analysed, words);
   const exit = isRacy ? 1 : 0;
   if (isSet(words, "sarif")) {
     const sarif = racesAsSarif(report);
@@ -48,57 +44,9 @@ export async function analyze(
     json: witness === undefined ? json : { ...json, witnesses: shown },
     text: [
       text,
-      ...shown.flatMap(({ object, cell, packets }) =>
-        wrapped(
-          `witness  packets ${packets.join(" and ")} of ${witness} meet in ${object}[${cell}]`,
-          9,
-        ),
-      ),
+      ...(witness === undefined ? [] : witnessText(witness, shown, analysed)),
     ].join("\n"),
   };
-}
-
-/** Writes two packets for each race that covering packets can show. */
-function writeWitness(
-  file: string,
-  { program, report, ports }: Analysed,
-  words: Words,
-): Witness[] {
-  const cover = coveringPackets({
-    program,
-    report,
-    ports,
-    cpus: 2,
-    seeds: [],
-    seed: seedOf(words),
-  });
-  const found = raceWitnesses(
-    program,
-    cover.packets,
-    new Set(report.races.map(({ object }) => object)),
-    cover.contents,
-  );
-  const packets: TracePacket[] = [];
-  const shown = found.map((witness) => {
-    const [one, other] = witness.packets.map((number) => {
-      const input = cover.packets[number];
-      if (input === undefined) throw new Bug(`no covering packet ${number}`);
-      return packets.push(asTracePacket(input, ports));
-    });
-    return { ...witness, packets: [one ?? 0, other ?? 0] as const };
-  });
-  writeWhole(
-    file,
-    pcapngBytes(packets, {
-      application: "divisi",
-      interfaces: ports.map(({ name }) => name),
-      comment: (_packet, index) =>
-        found[index >> 1] === undefined
-          ? undefined
-          : `${found[index >> 1]?.object}[${found[index >> 1]?.cell}]`,
-    }),
-  );
-  return shown;
 }
 
 function analyzeText(

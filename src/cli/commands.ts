@@ -129,7 +129,7 @@ export const commands: readonly Command[] = [
       {
         name: "witness",
         value: "FILE.pcapng",
-        text: "write two packets that meet in a racing cell, for each race",
+        text: "write two packets for each race, and say what two cores lose with them; FILE.pcap too, of one port",
         completes: "file",
       },
       { name: "sarif", text: "print the races as SARIF 2.1.0" },

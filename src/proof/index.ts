@@ -50,4 +50,5 @@ export {
   type StateDump,
 } from "./record.ts";
 export { dumpState, type Dumpable } from "./state-dump.ts";
+export type { RaceSchedule } from "./race-schedule.ts";
 export { raceWitnesses, type Witness } from "./witness.ts";
