@@ -12,6 +12,7 @@ import { capacitiesOf, splitLayouts, type LayoutPart } from "#codegen";
 import { openKernel, testRunTakes } from "#engine";
 import type { PacketInput } from "#interp";
 import type { StateDump } from "#proof";
+import { asHashes, tableParts } from "./support/as-tables.ts";
 import { root } from "./support/cli.ts";
 import { compiled } from "./support/nf-compile.ts";
 import { caseOf, mixOf } from "./support/nf-mixes.ts";
@@ -268,18 +269,24 @@ for (const each of cases)
       const { outcomes, states } = alone(each, cores, packets);
       for (const [language, object, { parts, shape }] of objects) {
         const want = { outcomes, state: joined(shape(cores), states) };
-        const split = splitObject(object, cores, parts);
-        for (const [name, run, when] of machines) {
-          if (!when.includes(cores)) continue;
-          if (run === undefined) {
-            t.diagnostic(`no ${name} here`);
-            continue;
+        const { entries } = shape(cores).facts;
+        const tables = tableParts(object, cores).filter(
+          (part) => part.object === entries,
+        );
+        equal(tables.length, 1);
+        for (const own of cores === 3 ? [[], tables] : [[]]) {
+          const split = splitObject(object, cores, [...parts, ...own]);
+          for (const [name, run, when] of machines) {
+            if (!when.includes(cores)) continue;
+            if (run === undefined) {
+              t.diagnostic(`no ${name} here`);
+              continue;
+            }
+            const what = `${language}, ${cores} cores, ${name}, ${own.length} tables`;
+            const ran = run(split, packets, contentsOf(each));
+            const state = asHashes(ran.state, object.maps, own);
+            expectSame({ ...ran, state }, want, { ...shape(cores), what });
           }
-          const what = `${language}, ${cores} cores, ${name}`;
-          expectSame(run(split, packets, contentsOf(each)), want, {
-            ...shape(cores),
-            what,
-          });
         }
       }
     }

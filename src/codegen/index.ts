@@ -18,7 +18,6 @@ export {
   type CountOptions,
   type HashedPort,
 } from "./bpf/misdirected.ts";
-export { withOwnCore } from "./bpf/patch/own-core.ts";
 export {
   putTableEntry,
   removeTableEntry,
@@ -39,11 +38,7 @@ export {
   tableMap,
   type TableLayout,
 } from "./bpf/tables/table-layout.ts";
-export {
-  tableUsers,
-  withTables,
-  type TablePart,
-} from "./bpf/tables/table-patch.ts";
+export type { TablePart } from "./bpf/tables/table-patch.ts";
 export {
   compile,
   placeOfSite,

@@ -1,11 +1,10 @@
 /** Programs and objects with their written hash maps as private tables, and the state of such as the original's. */
 import { fromHex, toHex } from "#base";
 import {
+  capacitiesOf,
+  splitLayouts,
   tableEntries,
   tableLayout,
-  tableUsers,
-  withOwnCore,
-  withTables,
   type TablePart,
 } from "#codegen";
 import type { FunctionSpec, MapSpec } from "#isa";
@@ -24,11 +23,7 @@ export function tableParts(code: Code, cores: number): readonly TablePart[] {
     .map(({ name, maxEntries }) => ({
       object: name,
       layout: "table",
-      capacities: Array.from(
-        { length: cores },
-        (_, core) =>
-          Math.floor(maxEntries / cores) + (core < maxEntries % cores ? 1 : 0),
-      ),
+      capacities: capacitiesOf(maxEntries, cores),
     }));
 }
 
@@ -38,15 +33,7 @@ export function asTables<T extends Code>(
   parts: readonly TablePart[],
 ): T {
   const cores = parts[0]?.capacities.length ?? 1;
-  const users = new Set(parts.flatMap((part) => tableUsers(object, part)));
-  const asked =
-    cores === 1
-      ? { code: object, own: new Map() }
-      : withOwnCore(object, { entry, cores, users });
-  return parts.reduce(
-    (code, part) => withTables(code, part, { own: asked.own }),
-    asked.code,
-  );
+  return splitLayouts(object, entry, { cores, parts });
 }
 
 /** `state`, with tables as the hash maps that they were. */

@@ -3,10 +3,11 @@
  * the size that the layout wants, and everything else is the user's own bytecode.
  * Zeros are an empty state in every layout, so a loader has nothing to fill in.
  *
- * On one core nothing is private: the object stays as it is.
+ * On one core cells and heads are nobody else's anyway and stay as they are; a table
+ * takes the place of a hash map there too, since it is faster.
  */
 import { checkFrames } from "../patch/frame.ts";
-import { withOwnCore } from "../patch/own-core.ts";
+import { withOwnCore, type OwnCore } from "../patch/own-core.ts";
 import type { Code } from "../patch/code.ts";
 import {
   chainUsers,
@@ -14,9 +15,14 @@ import {
   withOwnHeads,
   type AllocatorPart,
 } from "./allocator.ts";
+import {
+  tableUsers,
+  withTables,
+  type TablePart,
+} from "../tables/table-patch.ts";
 import { slicedUsers, withSlices, type SlicedPart } from "./sliced.ts";
 
-export type LayoutPart = AllocatorPart | SlicedPart;
+export type LayoutPart = AllocatorPart | SlicedPart | TablePart;
 
 export interface LayoutRequest {
   readonly cores: number;
@@ -30,24 +36,51 @@ export function splitLayouts<T extends Code>(
   entry: string,
   { cores, parts, source = "queue" }: LayoutRequest,
 ): T {
-  if (cores === 1 || parts.length === 0) return object;
+  // What an allocator's functions do anew is patched by the others.
+  const rank = { allocator: 0, sliced: 1, table: 2 };
+  const own = parts
+    .filter(({ layout }) => cores > 1 || layout === "table")
+    .toSorted((left, right) => rank[left.layout] - rank[right.layout]);
+  if (own.length === 0) return object;
   let code = object;
   const users = new Set<string>();
-  for (const part of parts) {
+  for (const part of own) {
     if (part.layout === "allocator") code = withOwnAllocate(code, part);
-    for (const user of part.layout === "allocator"
-      ? chainUsers(code, part)
-      : slicedUsers(code, part))
-      users.add(user);
+    for (const user of usersOf(code, part)) users.add(user);
   }
-  const queued = withOwnCore(code, { entry, cores, users, source });
-  code = queued.code;
-  const cored = { cores, own: queued.own };
-  for (const part of parts)
-    code =
-      part.layout === "allocator"
-        ? withOwnHeads(code, part, cored)
-        : withSlices(code, part, cored);
+  const asked =
+    cores === 1
+      ? { code, own: new Map() }
+      : withOwnCore(code, { entry, cores, users, source });
+  code = asked.code;
+  const cored = { cores, own: asked.own };
+  for (const part of own) code = patched(code, part, cored);
   checkFrames(code);
   return code;
+}
+
+function usersOf(code: Code, part: LayoutPart): readonly string[] {
+  switch (part.layout) {
+    case "allocator":
+      return chainUsers(code, part);
+    case "sliced":
+      return slicedUsers(code, part);
+    case "table":
+      return tableUsers(code, part);
+  }
+}
+
+function patched<T extends Code>(
+  code: T,
+  part: LayoutPart,
+  cored: { readonly cores: number; readonly own: ReadonlyMap<string, OwnCore> },
+): T {
+  switch (part.layout) {
+    case "allocator":
+      return withOwnHeads(code, part, cored);
+    case "sliced":
+      return withSlices(code, part, cored);
+    case "table":
+      return withTables(code, part, cored);
+  }
 }

@@ -10,7 +10,7 @@
  * to a value points into the table, and is compared with 0 as before.
  *
  * Refused: maps of other kinds and with locks or timers in their values, and every use
- * of the map but the three calls (patch/map-calls.ts).
+ * of the map but the three calls (src/codegen/bpf/patch/map-calls.ts).
  */
 import { Bug, UnsupportedError } from "../../../base/index.ts";
 import {
