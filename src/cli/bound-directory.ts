@@ -199,6 +199,7 @@ function mapRecord(
   const original =
     analysed.program.maps.find(({ name }) => name === map.name) ?? map;
   const part = plan.objects.find(({ name }) => name === map.name);
+  const cores = privateCells(part, plan.cores);
   const isMerged =
     mapTypeRow(map.type).perCpu === true &&
     mapTypeRow(original.type).perCpu !== true;
@@ -209,7 +210,7 @@ function mapRecord(
     type: map.type,
     keySize: map.keySize,
     valueSize: map.valueSize,
-    maxEntries: map.maxEntries,
+    maxEntries: cores === undefined ? map.maxEntries : original.maxEntries,
     flags: map.flags,
     readOnly: map.readOnly,
     section: map.data === undefined ? "" : map.section,
@@ -217,5 +218,17 @@ function mapRecord(
     valueFields: map.valueFields ?? [],
     lanes: isMerged ? lanesOf(original) : [],
     isFilled: isFilled || map.values !== undefined,
+    ...(cores === undefined ? {} : { cores }),
   };
+}
+
+/** What the plan gave each core of the map. */
+function privateCells(
+  part: SplitDirectory["plan"]["objects"][number] | undefined,
+  cores: number,
+): MapRecord["cores"] {
+  const layout = part?.layout;
+  if (cores === 1 || (layout !== "allocator" && layout !== "sliced"))
+    return undefined;
+  return { layout, cores, capacities: part?.capacities ?? [] };
 }

@@ -6,13 +6,14 @@ import { resolve } from "node:path";
 import { InputError, nearest } from "../base/index.ts";
 import {
   attachedMap,
+  copiesOf,
   findAttachment,
   isMerged,
   originalEntries,
   originalValue,
   readRecords,
   stateFolder,
-  writeOriginal,
+  writeOriginals,
   type AttachedMap,
   type MapRecord,
   type OriginalEntry,
@@ -74,14 +75,14 @@ export async function mapSet(words: Words): Promise<Answer> {
     };
     // Members that are not named stay, in every copy.
     const present = originalValue(map, record, bytes) ?? [];
-    const count = isMerged(record) ? 1 : map.copies;
+    const count = copiesOf(map, record);
     const entry = {
       key: bytes,
       values: Array.from({ length: count }, (_, copy) =>
         parseBytes(value, shape, present[copy]),
       ),
     };
-    writeOriginal(map, entry);
+    writeOriginals(map, record, [entry]);
     return {
       exit: 0,
       json: {
@@ -126,8 +127,8 @@ export async function mapLoad(words: Words): Promise<Answer> {
         code: "maps-file",
         file,
       });
-    for (const { key, value } of loaded)
-      writeOriginal(map, { key, values: [value] });
+    const entries = loaded.map(({ key, value }) => ({ key, values: [value] }));
+    writeOriginals(map, record, entries);
     return {
       exit: 0,
       json: {
@@ -197,9 +198,24 @@ function refuseReadOnly({ name, readOnly }: MapRecord): void {
 
 function howStored(record: MapRecord): string {
   if (isMerged(record)) return "summed over a copy per CPU";
+  const { cores } = record;
+  if (cores?.layout === "sliced")
+    return `a copy for each of ${cores.cores} cores`;
+  if (cores?.layout === "allocator")
+    return `${cores.cores} heads, indices ${sharesText(cores.capacities)}`;
   return /percpu/.test(record.originalType)
     ? "a copy per CPU, as in the program"
     : "one map for all cores";
+}
+
+/** `2 × 8,739 + 6 × 8,738`. */
+function sharesText(capacities: readonly number[]): string {
+  const counts = new Map<number, number>();
+  for (const capacity of capacities)
+    counts.set(capacity, (counts.get(capacity) ?? 0) + 1);
+  return [...counts]
+    .map(([capacity, count]) => `${count} × ${capacity.toLocaleString("en")}`)
+    .join(" + ");
 }
 
 function entryJson({ key, values }: OriginalEntry, record: MapRecord): object {
@@ -248,10 +264,11 @@ function numbered(value: unknown): unknown {
 
 function entryText({ key, values }: OriginalEntry, record: MapRecord): string {
   const name = bytesText(key, record.keyFields);
+  const unit = record.cores === undefined ? "cpu" : "core";
   return values
     .map(
       (value, cpu) =>
-        `${name}${values.length > 1 ? ` [cpu ${cpu}]` : ""}  →  ${bytesText(value, record.valueFields)}`,
+        `${name}${values.length > 1 ? ` [${unit} ${cpu}]` : ""}  →  ${bytesText(value, record.valueFields)}`,
     )
     .join("\n");
 }

@@ -19,6 +19,8 @@ export interface PlanFile {
     readonly name: string;
     readonly strategy: string;
     readonly layoutChanged: boolean;
+    readonly layout?: string;
+    readonly capacities?: readonly number[];
   }[];
   readonly setup?: NicSetup;
   /** Maps that user space changes at run time. */

@@ -93,6 +93,11 @@ export {
 } from "./bpf/shards/split-layouts.ts";
 export { capacitiesOf, firstIndices } from "./bpf/shards/capacities.ts";
 export {
+  originalCells,
+  splitCells,
+  type CellAt,
+} from "./bpf/shards/original-cells.ts";
+export {
   chainLayout,
   headOf,
   type ChainFacts,

@@ -51,6 +51,16 @@ export interface MapRecord {
   readonly lanes: readonly { readonly offset: number; readonly size: number }[];
   /** Filled by us with the interfaces. */
   readonly isFilled: boolean;
+  /** How each core has cells of its own in it; absent: it has none. */
+  readonly cores?: PrivateCells;
+}
+
+/** A layout that only divisi knows (codegen/bpf/shards); `maxEntries` is the original's. */
+export interface PrivateCells {
+  readonly layout: "allocator" | "sliced";
+  readonly cores: number;
+  /** Indices of each core; empty where every core has a whole copy. */
+  readonly capacities: readonly number[];
 }
 
 export interface InterfaceRecord {

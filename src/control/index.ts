@@ -33,10 +33,11 @@ export {
 } from "./misdirected.ts";
 export { applyNic, checkNic, type NicState, type NicWish } from "./nic.ts";
 export {
+  copiesOf,
   isMerged,
   originalEntries,
   originalValue,
-  writeOriginal,
+  writeOriginals,
   type OriginalEntry,
 } from "./original-view.ts";
 export { findPinRoot } from "./pin-root.ts";

@@ -61,6 +61,11 @@ function changeOf(old: MapRecord | undefined, map: MapRecord): MapChange {
     const difference = fieldDifference(old[which], map[which]);
     if (difference !== undefined) return refuse(name, difference);
   }
+  if (JSON.stringify(old.cores) !== JSON.stringify(map.cores))
+    return refuse(
+      name,
+      "its cells belong to other cores in the new plan, which would not find them",
+    );
   const isSame =
     old.type === map.type &&
     old.maxEntries === map.maxEntries &&

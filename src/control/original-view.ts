@@ -11,18 +11,21 @@
 import { Bug, toHex } from "../base/index.ts";
 import type { KernelMap } from "../engine/index.ts";
 import type { MapRecord } from "./attachment.ts";
+import {
+  privateEntries,
+  privateValue,
+  writePrivate,
+  type OriginalEntry,
+} from "./private-view.ts";
 
-export interface OriginalEntry {
-  readonly key: Uint8Array;
-  /** One value, or one per CPU where the original map is per-CPU. */
-  readonly values: readonly Uint8Array[];
-}
+export type { OriginalEntry } from "./private-view.ts";
 
 /** Every entry, in the order of keys as bytes: the same state prints the same. */
 export function originalEntries(
   map: KernelMap,
   record: MapRecord,
 ): readonly OriginalEntry[] {
+  if (record.cores !== undefined) return privateEntries(map, record);
   return map
     .entries()
     .map(([key, copies]) => ({ key, values: merged(copies, record) }))
@@ -36,6 +39,7 @@ export function originalValue(
   record: MapRecord,
   key: Uint8Array,
 ): readonly Uint8Array[] | undefined {
+  if (record.cores !== undefined) return privateValue(map, record, key);
   const copies = map.lookupAll(key);
   return copies === undefined ? undefined : merged(copies, record);
 }
@@ -46,6 +50,23 @@ export function writeOriginal(
   flags = 0,
 ): void {
   map.updateAll(key, values, flags);
+}
+
+/** Writes every entry; what stands under other keys stays. */
+export function writeOriginals(
+  map: KernelMap,
+  record: MapRecord,
+  entries: readonly OriginalEntry[],
+): void {
+  if (record.cores === undefined)
+    for (const entry of entries) writeOriginal(map, entry);
+  else writePrivate(map, record, entries);
+}
+
+/** How many values an entry has. */
+export function copiesOf(map: KernelMap, record: MapRecord): number {
+  if (isMerged(record)) return 1;
+  return record.cores?.layout === "sliced" ? record.cores.cores : map.copies;
 }
 
 export function isMerged({ lanes }: MapRecord): boolean {
