@@ -32,9 +32,11 @@ import {
   type Episode,
   type MapContents,
   type Runner,
+  type Answers,
   type StateRule,
   type Tested,
 } from "./proof/index.ts";
+import { emittedStates, partitionOf } from "./parting.ts";
 import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
   SteeringInputs,
@@ -42,6 +44,7 @@ import {
   onlyPort,
   portOfTrace,
   steeringMutants,
+  type ObjectPart,
   type Port,
   type SteeringDemand,
 } from "./strategy/index.ts";
@@ -53,6 +56,8 @@ export interface CheckOptions {
   readonly report: StateReport;
   /** Object → strategy, as emitted. */
   readonly strategies: ReadonlyMap<string, string>;
+  /** The plan's parts: how the emitted object keeps each. Default: all as they were. */
+  readonly parts?: readonly ObjectPart[];
   readonly ports: readonly Port[];
   readonly cores: number;
   /** Absent: any spreading is right, or there is one core. */
@@ -60,10 +65,23 @@ export interface CheckOptions {
   readonly demand: SteeringDemand;
   readonly trace: readonly TracePacket[];
   readonly contents?: MapContents;
+  /** Found before: what `coveringPackets` answers. */
+  readonly cover?: Cover;
+  /** Packets to run besides, each list on a fresh state. */
+  readonly more?: readonly TrialEpisode[];
+  /** Program mutants at most; default: the differential run's. */
+  readonly mutants?: number;
   readonly seed: number;
   /** What runs the emitted bytes; default: the portable engine, if it can. */
   readonly engine?: "wasm" | "interp" | KernelEngine;
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Packets in order, some of which answer what the run itself sent out. */
+export interface TrialEpisode {
+  readonly name: string;
+  readonly packets: readonly PacketInput[];
+  readonly answers?: Answers;
 }
 
 /** The running kernel, with the types of the emitted object. */
@@ -97,6 +115,15 @@ export function check(given: CheckOptions): Tested {
   );
   const shares = sharedCapacities(emitted, sharded, cores);
   const names = programTypeRow(sequential.type).verdicts;
+  const partition =
+    options.parts === undefined
+      ? undefined
+      : partitionOf({
+          parts: options.parts,
+          report,
+          program: sequential,
+          cores,
+        });
   return runDifferential({
     ...(typeof engine === "object"
       ? {
@@ -115,6 +142,12 @@ export function check(given: CheckOptions): Tested {
     rules: stateRules(options),
     cores,
     steering,
+    intern: ({ data, ifindex }) =>
+      inputs.intern(data, portIndex(options.ports, ifindex)),
+    ...(partition === undefined
+      ? {}
+      : { partition, partitionedState: emittedStates({ ...options, contents }, partition) }),
+    ...(options.mutants === undefined ? {} : { mutants: options.mutants }),
     ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
     runEmitted: (program = emitted) =>
       runnerOf(program, { contents: emittedContents, seed }),
@@ -163,6 +196,11 @@ export interface CoverRequest {
   readonly contents?: MapContents;
 }
 
+export interface Cover {
+  readonly packets: readonly PacketInput[];
+  readonly contents: MapContents;
+}
+
 /**
  * Packets that reach the program's branches, and first contents: what the user
  * gave, else the ports in device maps and, in maps that only user space fills,
@@ -176,7 +214,7 @@ export function coveringPackets({
   seeds,
   seed,
   contents: given,
-}: CoverRequest): { packets: readonly PacketInput[]; contents: MapContents } {
+}: CoverRequest): Cover {
   const ifindexes = ports.map(({ ifindex }) => ifindex);
   const before = { ...deviceContents(program, ifindexes), ...given };
   const cover = coverProgram(program, {
@@ -210,7 +248,11 @@ function episodesOf(
   seen: SteeringInputs,
 ): { episodes: Episode[]; contents: MapContents } {
   const isKernel = typeof given.engine === "object";
-  const episode = (name: string, all: readonly PacketInput[]): Episode => {
+  const episode = (
+    name: string,
+    all: readonly PacketInput[],
+    answers?: Answers,
+  ): Episode => {
     const whole = isKernel
       ? all.filter((packet) => testRunTakes(sequential.type, packet))
       : all;
@@ -224,23 +266,28 @@ function episodesOf(
       ports: whole.length - packets.length,
     };
     const steering = packets.map((packet) =>
-      seen.intern(
-        packet.data,
-        ports.findIndex(({ ifindex }) => ifindex === packet.ifindex),
-      ),
+      seen.intern(packet.data, portIndex(ports, packet.ifindex)),
     );
-    return { name, packets, steering, leftOut };
+    return {
+      name,
+      packets,
+      steering,
+      leftOut,
+      ...(answers === undefined ? {} : { answers }),
+    };
   };
   const inputs = toInputs(trace, ports);
-  const cover = coveringPackets({
-    program: sequential,
-    report,
-    ports,
-    cpus: cores,
-    seeds: inputs.slice(0, 32),
-    seed,
-    ...given,
-  });
+  const cover =
+    given.cover ??
+    coveringPackets({
+      program: sequential,
+      report,
+      ports,
+      cpus: cores,
+      seeds: inputs.slice(0, 32),
+      seed,
+      ...given,
+    });
   const { contents } = cover;
   const neighbours = probesOf(
     cover.packets.map((packet) => asTracePacket(packet, ports)),
@@ -258,9 +305,16 @@ function episodesOf(
     episodes: [
       episode("coverage", coverage),
       ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
+      ...(given.more ?? []).map(({ name, packets, answers }) =>
+        episode(name, packets, answers),
+      ),
     ],
     contents,
   };
+}
+
+function portIndex(ports: readonly Port[], ifindex: number): number {
+  return ports.findIndex((port) => port.ifindex === ifindex);
 }
 
 /** Packets of a trace as inputs of a run; ports by their interface. */

@@ -33,7 +33,8 @@ const table: Readonly<Record<string, string>> = {
 const all = Object.keys(table).join(" ");
 const verbs = {
   "compile.ts": all,
-  "trial.ts": all,
+  "parting.ts": all,
+  "trial.ts": `${all} parting.ts`,
   "pipeline.ts": `${all} trial.ts`,
   "index.ts": `${all} compile.ts pipeline.ts trial.ts`,
 };

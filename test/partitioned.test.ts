@@ -41,16 +41,12 @@ function allocatorOf(
     readonly followers?: readonly string[];
   },
 ): AllocatorCheck {
-  const entries = program.maps.find((map) => map.name === name);
   const chain = program.maps.find((map) => map.name === `${name}_chain`);
   return {
     chain: `${name}_chain`,
     cellSize: chain?.valueSize ?? 0,
     capacity: more.capacity,
-    entries: {
-      map: name,
-      indexOffset: (entries?.valueSize ?? 8) - 4,
-    },
+    entries: name,
     keyOffset: 16,
     expiry: more.expiry,
     allocate: `${name}_chain_allocate`,

@@ -65,6 +65,7 @@ export async function check(
     strategies: new Map(
       plan.objects.map(({ name, strategy }) => [name, strategy]),
     ),
+    parts: again.plan.objects,
     ports: plan.ports,
     cores: plan.cores,
     setup: plan.setup,

@@ -96,6 +96,7 @@ export async function split(
     strategies: new Map(
       artifact.plan.objects.map((part) => [part.object, part.strategy]),
     ),
+    parts: artifact.plan.objects,
     ports: analysed.ports,
     cores: artifact.plan.cores,
     setup: artifact.setup,

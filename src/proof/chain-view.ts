@@ -19,8 +19,8 @@ export interface AllocatorCheck {
   readonly cellSize: number;
   /** Entries of that many cells at most, whatever the array's size. */
   readonly capacity: number;
-  /** The hash map whose values hold the index (u32), and where. */
-  readonly entries?: { readonly map: string; readonly indexOffset: number };
+  /** The hash map whose values hold the index, a u32. */
+  readonly entries?: string;
   /** Where in a cell the entry's key is. */
   readonly keyOffset?: number;
   readonly expiry?: bigint;

@@ -21,7 +21,7 @@ import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
 import { weaknessesOf, type LeftOut, type Tested } from "./certificate.ts";
 import type { Answers } from "./answering.ts";
 import { edgeName, runReference, type Reference } from "./reference-run.ts";
-import type { Judged, Partition } from "./second-pass.ts";
+import type { Judged, Partition } from "./partition.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { faultCounts } from "./fault-counts.ts";
 import type { Steering } from "./ownership.ts";

@@ -7,8 +7,13 @@ export {
   type AllocatorCheck,
   type IndexRange,
 } from "./chain-view.ts";
-export type { Aim, Judged, Partition } from "./second-pass.ts";
+export type { Aim, Judged, Partition } from "./partition.ts";
 export { Renaming, sameFrame } from "./renaming.ts";
+export {
+  emittedDifferences,
+  type EmittedLayout,
+  type EmittedState,
+} from "./emitted-state.ts";
 export { coverProgram, type CoverOptions } from "./cover.ts";
 export type { Cover, LineWrite } from "./cover-line.ts";
 export {
@@ -38,7 +43,7 @@ export {
 export { interpRunner, type InterpRunnerOptions } from "./interp-runner.ts";
 export { mergedDigest } from "./merged-state.ts";
 export { Ownership, type Steering } from "./ownership.ts";
-export { coreCapacities, sharedCapacities } from "./private-runs.ts";
+export { coreCapacities, sharedCapacities, sharesOf } from "./private-runs.ts";
 export { packetMutants, type PacketMutantOptions } from "./packet-mutants.ts";
 export { negatedBranches, type ProgramMutant } from "./program-mutants.ts";
 export {

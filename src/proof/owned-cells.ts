@@ -12,7 +12,7 @@ import { toHex } from "../base/index.ts";
 import type { CellTouch, PacketInput, State } from "../interp/index.ts";
 import { heldAt, type AllocatorCheck } from "./chain-view.ts";
 import type { Ownership } from "./ownership.ts";
-import type { Partition } from "./second-pass.ts";
+import type { Partition } from "./partition.ts";
 
 interface Pending {
   readonly touch: CellTouch;
@@ -87,10 +87,10 @@ export class OwnedCells {
       const held = heldAt(this.#state, allocator, index);
       if (held === undefined || entries === undefined) continue;
       const size =
-        this.#state.maps.find(({ name }) => name === entries.map)?.keySize ?? 0;
+        this.#state.maps.find(({ name }) => name === entries)?.keySize ?? 0;
       this.plain({
         ...touch,
-        map: entries.map,
+        map: entries,
         cell: toHex(held.key.subarray(0, size)),
       });
     }

@@ -43,7 +43,7 @@ export function partedDifferences(states: PartedStates): string[] {
   const chained = new Set<string>();
   for (const allocator of states.allocators) {
     chained.add(allocator.chain);
-    if (allocator.entries !== undefined) chained.add(allocator.entries.map);
+    if (allocator.entries !== undefined) chained.add(allocator.entries);
     for (const name of allocator.followers) chained.add(name);
     texts.push(...chainDifferences(states, allocator));
   }
@@ -51,7 +51,12 @@ export function partedDifferences(states: PartedStates): string[] {
     if (chained.has(map.name) || !hasCells(map)) continue;
     for (const cell of states.written.get(map.name) ?? []) {
       if (states.isTainted(map.name, cell)) continue;
-      const want = textOf(states.whole, map.name, cell);
+      const lanes = states.merged.get(map.name);
+      const whole = textOf(states.whole, map.name, cell);
+      const want =
+        lanes === undefined || whole === "absent"
+          ? whole
+          : summedLanes([whole], lanes);
       const have = unionOf(states, map, cell);
       if (have !== undefined && have !== want)
         texts.push(`${map.name}[${cell}] is ${have}, sequential ${want}`);
@@ -69,7 +74,8 @@ function hasCells({ type, readOnly }: MapSpec): boolean {
   );
 }
 
-function textOf(state: State, map: string, cell: string): string {
+/** The cell's value as text, or `absent`. */
+export function textOf(state: State, map: string, cell: string): string {
   const value = state.lookup(map, fromHex(cell));
   return value === undefined ? "absent" : toHex(value);
 }
@@ -82,46 +88,69 @@ function unionOf(
 ): string | undefined {
   const before = textOf(initial, map.name, cell);
   const lanes = merged.get(map.name);
-  if (lanes !== undefined) return summed(cores, { map, cell, lanes, before });
-  const changed = cores
-    .map((state) => textOf(state, map.name, cell))
-    .filter((text) => text !== before);
-  if (changed.length > 1 && sketches.has(map.name)) return undefined;
-  return changed.length > 1 ? changed.join(" and ") : (changed[0] ?? before);
+  return unionText(cores, {
+    map,
+    cell,
+    before,
+    lanes,
+    several: sketches.has(map.name),
+  });
 }
 
-function summed(
+/** The same of any states; with `several`, a cell that more than one wrote says nothing. */
+export function unionText(
   cores: readonly State[],
   {
     map,
     cell,
-    lanes,
     before,
+    lanes,
+    several = false,
   }: {
     readonly map: MapSpec;
     readonly cell: string;
-    readonly lanes: readonly Lane[];
     readonly before: string;
+    readonly lanes: readonly Lane[] | undefined;
+    readonly several?: boolean;
   },
-): string {
-  const first = before === "absent" ? "00".repeat(map.valueSize) : before;
-  const sum = fromHex(first);
+): string | undefined {
   const texts = cores.map((state) => textOf(state, map.name, cell));
-  if (texts.every((text) => text === "absent")) return "absent";
-  for (const { offset, size } of lanes) {
-    const lane = (text: string): bigint => {
-      const bytes = fromHex(text === "absent" ? first : text);
-      let word = 0n;
-      for (let at = size - 1; at >= 0; at--)
-        word = (word << 8n) | BigInt(bytes[offset + at] ?? 0);
-      return word;
-    };
-    let total = lane(first);
-    for (const text of texts) total += lane(text) - lane(first);
-    for (let at = 0; at < size; at++)
-      sum[offset + at] = Number((total >> BigInt(8 * at)) & 0xffn);
+  if (lanes !== undefined) {
+    const present = texts.filter((text) => text !== "absent");
+    if (present.length === 0) return "absent";
+    // Each core began with what was there; it counts once.
+    const first = before === "absent" ? [] : [before];
+    return summedLanes(present, lanes, first, present.length - 1);
   }
-  return toHex(sum);
+  const changed = texts.filter((text) => text !== before);
+  if (changed.length > 1 && several) return undefined;
+  return changed.length > 1 ? changed.join(" and ") : (changed[0] ?? before);
+}
+
+/** Sums of counters over copies of a value, less `times` of `first`, as text. */
+export function summedLanes(
+  values: readonly string[],
+  lanes: readonly Lane[],
+  first: readonly string[] = [],
+  times = 0,
+): string {
+  return lanes
+    .map(({ offset, size }) => {
+      let sum = 0n;
+      for (const value of values) sum += laneOf(value, offset, size);
+      for (const value of first)
+        sum -= BigInt(times) * laneOf(value, offset, size);
+      return BigInt.asUintN(8 * size, sum).toString();
+    })
+    .join("+");
+}
+
+function laneOf(value: string, offset: number, size: number): bigint {
+  const bytes = fromHex(value);
+  let word = 0n;
+  for (let at = size - 1; at >= 0; at--)
+    word = (word << 8n) | BigInt(bytes[offset + at] ?? 0);
+  return word;
 }
 
 interface Entry {
@@ -148,15 +177,16 @@ function chainDifferences(
     }
   const skipped = (entry: Entry): boolean =>
     allocator.entries !== undefined &&
-    isTainted(allocator.entries.map, keyOf(entry, allocator));
+    isTainted(allocator.entries, keyOf(entry, allocator));
   for (const held of liveIndices(whole, allocator, now)) {
     const want = { held, state: whole };
     const index = renaming?.get(held.index);
     const have = index === undefined ? undefined : byIndex.get(index);
     if (have !== undefined) byIndex.delete(have.held.index);
     if (skipped(want) || (have !== undefined && skipped(have))) continue;
-    const text = entryText(want, allocator);
-    const other = have === undefined ? "absent" : entryText(have, allocator);
+    const text = entryText(want, allocator, renaming);
+    const other =
+      have === undefined ? "absent" : entryText(have, allocator, renaming);
     if (text !== other)
       texts.push(
         `${allocator.chain}: index ${held.index} is ${other}, sequential ${text}`,
@@ -177,25 +207,28 @@ function chainDifferences(
   for (const entry of byIndex.values())
     if (!skipped(entry))
       texts.push(
-        `${allocator.chain}: index ${entry.held.index} is ${entryText(entry, allocator)}, sequential absent`,
+        `${allocator.chain}: index ${entry.held.index} is ${entryText(entry, allocator, renaming)}, sequential absent`,
       );
   return texts;
 }
 
 function keyOf({ held, state }: Entry, { entries }: AllocatorCheck): string {
-  const spec = state.maps.find(({ name }) => name === entries?.map);
+  const spec = state.maps.find(({ name }) => name === entries);
   return toHex(held.key.subarray(0, spec?.keySize ?? held.key.length));
 }
 
 /** Key, time and value of an entry, its index left out. */
-function entryText(entry: Entry, allocator: AllocatorCheck): string {
+function entryText(
+  entry: Entry,
+  allocator: AllocatorCheck,
+  renaming: Renaming | undefined,
+): string {
   const { held, state } = entry;
   const time = `at ${held.last}`;
   const { entries } = allocator;
   if (entries === undefined) return time;
   const key = keyOf(entry, allocator);
-  const value = state.lookup(entries.map, fromHex(key));
+  const value = state.lookup(entries, fromHex(key));
   if (value === undefined) return `${key} without a value ${time}`;
-  value.fill(0, entries.indexOffset, entries.indexOffset + 4);
-  return `${key} ${toHex(value)} ${time}`;
+  return `${key} ${toHex(renaming?.without(value) ?? value)} ${time}`;
 }

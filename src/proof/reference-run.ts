@@ -17,7 +17,8 @@ import type { DifferentialOptions, Episode } from "./differential.ts";
 import { OwnedCells } from "./owned-cells.ts";
 import { Ownership } from "./ownership.ts";
 import { Recorder, type MapContents, type RunRecord } from "./record.ts";
-import { SecondPass, type Judged } from "./second-pass.ts";
+import type { Judged } from "./partition.ts";
+import { SecondPass } from "./second-pass.ts";
 import { dumpState } from "./state-dump.ts";
 import { TouchNotes } from "./touch-notes.ts";
 

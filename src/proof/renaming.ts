@@ -12,6 +12,8 @@
  */
 
 export class Renaming {
+  /** Where in the values of entries the index may stand: offsets that were always right. */
+  #places: readonly number[] | undefined;
   readonly #there = new Map<number, number>();
   readonly #back = new Map<number, number>();
   readonly #known = {
@@ -45,6 +47,26 @@ export class Renaming {
     this.#back.set(other, one);
   }
 
+  /** An entry's value, and the index that it must hold somewhere. */
+  learn(value: Uint8Array, index: number): void {
+    this.#places ??= Array.from(
+      { length: value.length >> 2 },
+      (_, at) => 4 * at,
+    );
+    this.#places = this.#places.filter((at) => wordOf(value, at) === index);
+  }
+  /** The index in an entry's value; undefined where its place is not known. */
+  indexIn(value: Uint8Array): number | undefined {
+    const at = this.#places?.at(-1);
+    return at === undefined ? undefined : wordOf(value, at);
+  }
+  /** The value without what may be the index. */
+  without(value: Uint8Array): Uint8Array {
+    const copy = value.slice();
+    for (const at of this.#places ?? []) copy.fill(0, at, at + 4);
+    return copy;
+  }
+
   /** What `one` is called in the other run. */
   get(one: number): number | undefined {
     return this.#there.get(one);
@@ -53,6 +75,10 @@ export class Renaming {
   back(other: number): number | undefined {
     return this.#back.get(other);
   }
+}
+
+function wordOf(value: Uint8Array, at: number): number {
+  return new DataView(value.buffer, value.byteOffset).getUint32(at, true);
 }
 
 const word = (bytes: Uint8Array, at: number): number =>

@@ -11,6 +11,7 @@
  *
  * No plan is consulted about who owns what: cores come from the steering of frames.
  */
+import { toHex } from "../base/index.ts";
 import {
   BytecodeMachine,
   createState,
@@ -20,50 +21,14 @@ import {
 } from "../interp/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { Answering, type Answers } from "./answering.ts";
-import {
-  heldAt,
-  isLive,
-  rangeContents,
-  type AllocatorCheck,
-} from "./chain-view.ts";
-import type { Lane, Mismatch } from "./compare.ts";
+import { Aiming } from "./aiming.ts";
+import { heldAt, rangeContents, type AllocatorCheck } from "./chain-view.ts";
+import type { Mismatch } from "./compare.ts";
 import { partedDifferences } from "./parted-state.ts";
-import {
-  effectsText,
-  Recorder,
-  type MapContents,
-  type RunRecord,
-} from "./record.ts";
+import { effectsText, Recorder, type MapContents } from "./record.ts";
+import type { CoreOf, Judged, Partition, WholeRun } from "./partition.ts";
 import { Renaming, sameFrame } from "./renaming.ts";
 import { TouchNotes } from "./touch-notes.ts";
-
-/** How the state is parted, as the emitted object has it. */
-export interface Partition {
-  readonly allocators: readonly AllocatorCheck[];
-  /** Entries of each core, by map, where they are not all. */
-  readonly capacities: ReadonlyMap<string, readonly number[]>;
-  /** Arrays that each core has a copy of, keyed by a hash: keys may collide in them. */
-  readonly sketches: ReadonlySet<string>;
-  /** The packet bits that a sketch's cells are a hash of, as text: what owns a cell. */
-  readonly sketchKey?: (map: string, packet: PacketInput) => string;
-  /** Lanes of maps that are merged. */
-  readonly merged: ReadonlyMap<string, readonly Lane[]>;
-  readonly aim?: Aim;
-}
-
-/** Packets that name an index of a chain by a port number: a NAT's replies. */
-export interface Aim {
-  readonly chain: string;
-  readonly isAimed: (packet: PacketInput) => boolean;
-  /** Byte offsets of the ports and of the checksum over them. */
-  readonly words: (frame: Uint8Array) =>
-    | {
-        readonly source: number;
-        readonly destination: number;
-        readonly checksum?: number;
-      }
-    | undefined;
-}
 
 export interface SecondPassOptions {
   readonly sequential: ProgramSpec;
@@ -72,30 +37,6 @@ export interface SecondPassOptions {
   readonly cores: number;
   readonly seed: number;
   readonly shown: (outcome: Outcome) => Outcome;
-}
-
-/** Core of a packet, by its number in the episode and its frame. */
-export type CoreOf = (index: number, packet: PacketInput) => number;
-
-/** One packet in pass 1. */
-export interface WholeRun {
-  readonly input: PacketInput;
-  readonly outcome: Outcome;
-  readonly notes: TouchNotes;
-  /** What it left behind. */
-  readonly state: State;
-}
-
-export interface Judged {
-  readonly mismatches: number;
-  readonly capacityDeviation: number;
-  readonly collisionDeviation: number;
-  readonly first: readonly Mismatch[];
-  /** The packets as the cores got them, and what became of each. */
-  readonly packets: readonly PacketInput[];
-  readonly record: RunRecord;
-  readonly states: readonly State[];
-  readonly written: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The cores of one episode. Made once, begun anew with `begin`. */
@@ -114,10 +55,7 @@ export class SecondPass {
   #recorder = new Recorder(0);
   #packets: PacketInput[] = [];
   #now = 0n;
-  /** Port number of index 0, once known. */
-  #port: number | undefined;
-  /** Every index is in use here, and the packet means one that is not. */
-  #unaimed = false;
+  #aiming: Aiming | undefined;
   #mismatches = 0;
   #deviations = { capacity: 0, collision: 0 };
   #first: Mismatch[] = [];
@@ -175,7 +113,13 @@ export class SecondPass {
     this.#recorder = new Recorder(packets);
     this.#packets = [];
     this.#now = 0n;
-    this.#port = undefined;
+    const { aim } = this.#options.partition;
+    const allocator = aim && this.#allocator(aim.chain);
+    const renaming = aim && this.#renamings.get(aim.chain);
+    this.#aiming =
+      aim === undefined || allocator === undefined || renaming === undefined
+        ? undefined
+        : new Aiming(aim, { allocator, renaming, states: this.#states });
     this.#notes.written.clear();
     this.#mismatches = 0;
     this.#deviations = { capacity: 0, collision: 0 };
@@ -186,9 +130,8 @@ export class SecondPass {
   packet(index: number, given: PacketInput, whole: WholeRun): void {
     const { shown } = this.#options;
     if (given.time > this.#now) this.#now = given.time;
-    this.#unaimed = false;
     const answered = this.#answering.packet(index, given);
-    const renamed = this.#aimed(answered, whole);
+    const renamed = this.#aiming?.aimed(answered, whole) ?? answered;
     const core = this.#coreOf(index, renamed);
     const input = { ...renamed, cpu: core, rxQueue: core };
     this.#packets.push(input);
@@ -198,7 +141,7 @@ export class SecondPass {
     const outcome = shown(machine.run(input));
     this.#answering.note(index, outcome);
     this.#recorder.add(index, input, outcome);
-    this.#learn(whole);
+    this.#aiming?.learn(whole);
     const reason = this.#reason(core, whole.notes);
     const shifts = this.#shifts(whole, machine.state);
     const difference = differenceOf(whole, { input, outcome }, shifts);
@@ -256,7 +199,9 @@ export class SecondPass {
   ): "capacity" | "collision" | undefined {
     const mine = this.#notes;
     let reason: "capacity" | "collision" | undefined =
-      mine.room === whole.room && !this.#unaimed ? undefined : "capacity";
+      mine.room === whole.room && this.#aiming?.missed !== true
+        ? undefined
+        : "capacity";
     for (const cell of whole.cells) {
       const map = cell.slice(0, cell.lastIndexOf("["));
       if (!this.#options.partition.sketches.has(map)) continue;
@@ -330,62 +275,31 @@ export class SecondPass {
         renaming.pair(ones[at], given[at]);
       return;
     }
-    for (const one of ones)
-      renaming.pair(one, sameEntry(allocator, one, whole, own));
-    for (const other of given) {
-      const one = sameEntry(allocator, other, own, whole);
-      if (one === undefined || renaming.get(one) !== other)
-        renaming.pair(one, other);
+    for (const [state, indices] of [
+      [whole, ones],
+      [own, given],
+    ] as const)
+      for (const index of indices) {
+        const value = valueAt(allocator, index, state);
+        if (value !== undefined) renaming.learn(value, index);
+      }
+    const named = (state: State, index: number): string =>
+      toHex(heldAt(state, allocator, index)?.key ?? new Uint8Array());
+    const left = new Map(given.map((other) => [named(own, other), other]));
+    for (const one of ones) {
+      const name = named(whole, one);
+      renaming.pair(one, left.get(name) ?? sameEntry(one, whole, own));
+      left.delete(name);
     }
-  }
+    for (const other of left.values())
+      renaming.pair(sameEntry(other, own, whole), other);
 
-  /**
-   * A packet that names an index by a number of pass 1 names the same one here: the
-   * renamed one if a live entry has it, else one that no live entry has.
-   */
-  #aimed(packet: PacketInput, whole: WholeRun): PacketInput {
-    const { aim } = this.#options.partition;
-    // An answer that this run built for itself is aimed already.
-    if (aim === undefined || packet.data !== whole.input.data) return packet;
-    if (this.#port === undefined || !aim.isAimed(packet)) return packet;
-    const allocator = this.#allocator(aim.chain);
-    const words = aim.words(packet.data);
-    if (allocator === undefined || words === undefined) return packet;
-    const index =
-      (wordAt(packet.data, words.destination) - this.#port) & 0xffff;
-    if (index >= allocator.capacity) return packet;
-    // Such a packet hands out nothing: what is in use now was before.
-    const { expiry } = allocator;
-    const other = isLive(
-      heldAt(whole.state, allocator, index),
-      expiry,
-      packet.time,
-    )
-      ? (this.#renamings.get(aim.chain)?.get(index) ??
-        this.#deadIndex(allocator, index, packet.time))
-      : this.#deadIndex(allocator, index, packet.time);
-    this.#unaimed = other === undefined;
-    if (other === undefined || other === index) return packet;
-    const data = packet.data.slice();
-    const before = wordAt(data, words.destination);
-    const after = (before + other - index) & 0xffff;
-    putWord(data, words.destination, after);
-    // As in nf_csum.h, no checksum stays none.
-    if (words.checksum !== undefined && wordAt(data, words.checksum) !== 0) {
-      const sum = wordAt(data, words.checksum) + before - after;
-      putWord(data, words.checksum, ((sum + 0xffff - 1) % 0xffff) + 1);
+    /** The index that the entry at `index` of `from` has in `to`. */
+    function sameEntry(index: number, from: State, to: State) {
+      if (allocator === undefined) return undefined;
+      const value = valueAt(allocator, index, from, to);
+      return value === undefined ? undefined : renaming.indexIn(value);
     }
-    return { ...packet, data };
-  }
-
-  /** What number index 0 has as a port, from the first one that was handed out. */
-  #learn(whole: WholeRun): void {
-    const { aim } = this.#options.partition;
-    if (aim === undefined || this.#port !== undefined) return;
-    const [index] = whole.notes.given.get(aim.chain) ?? [];
-    const words = aim.words(whole.outcome.data);
-    if (index === undefined || words === undefined) return;
-    this.#port = (wordAt(whole.outcome.data, words.source) - index) & 0xffff;
   }
 
   #allocator(chain: string): AllocatorCheck | undefined {
@@ -393,22 +307,33 @@ export class SecondPass {
       (allocator) => allocator.chain === chain,
     );
   }
+}
 
-  #deadIndex(
-    allocator: AllocatorCheck,
-    index: number,
-    now: bigint,
-  ): number | undefined {
-    const isDead = (each: number): boolean =>
-      this.#states.every(
-        (state) =>
-          !isLive(heldAt(state, allocator, each), allocator.expiry, now),
-      );
-    if (isDead(index)) return index;
-    for (let each = 0; each < allocator.capacity; each++)
-      if (isDead(each)) return each;
-    return undefined;
-  }
+function shareOf(
+  { capacities }: Partition,
+  core: number,
+  contents: MapContents | undefined,
+): Record<string, number> {
+  return Object.fromEntries(
+    [...capacities].map(([name, row]) => [
+      name,
+      Math.max(row[core] ?? 1, contents?.[name]?.length ?? 0, 1),
+    ]),
+  );
+}
+
+/** The value that the entry at `index` of `from` has in `to`. */
+function valueAt(
+  allocator: AllocatorCheck,
+  index: number,
+  from: State,
+  to = from,
+): Uint8Array | undefined {
+  const { entries } = allocator;
+  const held = heldAt(from, allocator, index);
+  if (held === undefined || entries === undefined) return undefined;
+  const size = to.store(entries).spec.keySize;
+  return to.lookup(entries, held.key.subarray(0, size));
 }
 
 type Difference = "verdict" | "bytes" | "effects" | "fault";
@@ -428,45 +353,4 @@ function differenceOf(
   })
     ? undefined
     : "bytes";
-}
-
-function shareOf(
-  { capacities }: Partition,
-  core: number,
-  contents: MapContents | undefined,
-): Record<string, number> {
-  return Object.fromEntries(
-    [...capacities].map(([name, row]) => [
-      name,
-      Math.max(row[core] ?? 1, contents?.[name]?.length ?? 0, 1),
-    ]),
-  );
-}
-
-/** The index that the entry at `index` of `from` has in `to`. */
-function sameEntry(
-  allocator: AllocatorCheck,
-  index: number,
-  from: State,
-  to: State,
-): number | undefined {
-  const { entries } = allocator;
-  const held = heldAt(from, allocator, index);
-  if (held === undefined || entries === undefined) return undefined;
-  const size = to.store(entries.map).spec.keySize;
-  const value = to.lookup(entries.map, held.key.subarray(0, size));
-  if (value === undefined) return undefined;
-  return new DataView(value.buffer, value.byteOffset).getUint32(
-    entries.indexOffset,
-    true,
-  );
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-}
-
-function putWord(bytes: Uint8Array, at: number, word: number): void {
-  bytes[at] = word >> 8;
-  if (at + 1 < bytes.length) bytes[at + 1] = word;
 }
