@@ -23,6 +23,12 @@ import {
   type Partition,
   type StateDump,
 } from "./proof/index.ts";
+import {
+  chainLayout,
+  headOf,
+  tableEntries,
+  tableLayout,
+} from "./codegen/index.ts";
 import { createState, type PacketInput } from "./interp/index.ts";
 import type { MapSpec, ProgramSpec } from "./isa/index.ts";
 import type { ObjectPart } from "./strategy/index.ts";
@@ -187,7 +193,8 @@ export function emittedStates(
   });
   const layouts = new Map(
     parts.map(
-      (part) => [part.object, layoutOf(sequential, partition, part)] as const,
+      (part) =>
+        [part.object, layoutOf(sequential, cores, partition, part)] as const,
     ),
   );
   return (parted, emitted) =>
@@ -207,18 +214,33 @@ function isComparable({ type, readOnly }: MapSpec): boolean {
 
 function layoutOf(
   { maps }: ProgramSpec,
-  _partition: Partition,
-  { object, layout }: ObjectPart,
+  cores: number,
+  { allocators }: Partition,
+  {
+    object,
+    layout,
+    capacities,
+  }: Pick<ObjectPart, "object" | "layout" | "capacities">,
 ): EmittedLayout {
   const map = maps.find(({ name }) => name === object);
+  const allocator = allocators.find(({ chain }) => chain === object);
   switch (layout) {
     case "as-is":
     case "per-cpu":
       return { kind: layout };
     case "sliced":
       return { kind: "sliced", cells: map?.maxEntries ?? 0 };
-    case "allocator":
-    case "table":
-      return { kind: "unread" };
+    case "allocator": {
+      if (map === undefined || allocator === undefined)
+        return { kind: "unread" };
+      const own = chainLayout(map.maxEntries, cores, allocator);
+      return { kind: "allocator", headOf: (core) => headOf(own, core) };
+    }
+    case "table": {
+      if (map === undefined || capacities === undefined)
+        return { kind: "unread" };
+      const own = tableLayout(map, capacities);
+      return { kind: "table", entries: (value) => tableEntries(value, own) };
+    }
   }
 }

@@ -6,20 +6,28 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { createState, BytecodeMachine, type PacketInput } from "#interp";
+import { recogniseAllocators } from "#analysis";
+import {
+  chainLayout,
+  headOf,
+  splitLayouts,
+  type ChainFacts,
+  type LayoutPart,
+} from "#codegen";
+import { portableRunner } from "#engine";
+import { createState, type PacketInput } from "#interp";
+import { lift } from "#ir";
 import type { ProgramSpec } from "#isa";
 import { fieldPosition, parseFrame, readField } from "#packet";
 import {
-  Recorder,
-  dumpState,
   rangesOf,
-  rangeContents,
   runDifferential,
   type Aim,
   type AllocatorCheck,
+  emittedDifferences,
+  type EmittedLayout,
   type Episode,
   type Partition,
-  type Runner,
   type Tested,
 } from "#proof";
 import { withAnswers } from "./support/answers.ts";
@@ -30,33 +38,37 @@ import { nfTraffic } from "./support/nf-traffic.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 
-/** What an analysis would say of the suite's allocators. */
+/** The suite's allocators as the analysis finds them. */
 function allocatorOf(
   program: ProgramSpec,
   name: string,
   more: {
     readonly capacity: number;
-    readonly expiry: bigint;
     readonly shares: readonly number[];
     readonly followers?: readonly string[];
   },
 ): AllocatorCheck {
-  const chain = program.maps.find((map) => map.name === `${name}_chain`);
+  const chain = `${name}_chain`;
+  const facts = factsOf(program).get(chain);
+  if (facts === undefined) throw new Error(`${chain} is no allocator`);
+  const { entries, cellSize, keyOffset, expiry, functions } = facts;
+  equal(facts.capacity, more.capacity);
   return {
-    chain: `${name}_chain`,
-    cellSize: chain?.valueSize ?? 0,
+    chain,
+    cellSize,
     capacity: more.capacity,
-    entries: name,
-    keyOffset: 16,
-    expiry: more.expiry,
-    allocate: `${name}_chain_allocate`,
-    functions: ["allocate", "refresh", "free"].map(
-      (word) => `${name}_chain_${word}`,
-    ),
+    ...(entries === undefined ? {} : { entries }),
+    ...(keyOffset === undefined ? {} : { keyOffset }),
+    ...(expiry === undefined ? {} : { expiry }),
+    allocate: functions.allocate,
+    functions: Object.values(functions),
     ranges: rangesOf(more.shares),
     followers: more.followers ?? [],
   };
 }
+
+const factsOf = (program: ProgramSpec): ReadonlyMap<string, ChainFacts> =>
+  recogniseAllocators(program, lift(program)).allocators;
 
 const natAim: Aim = {
   chain: "flows_chain",
@@ -104,6 +116,7 @@ interface Trial {
   readonly sharded: readonly string[];
   readonly cores: number;
   readonly packets: readonly Episode[];
+  readonly mutants?: number;
 }
 
 /** The owners as numbers, spread by a hash. */
@@ -126,6 +139,7 @@ function run(trial: Trial): Tested {
   const { program, partition, cores } = trial;
   const contents = withPorts(program, {});
   const owners = new Owners(trial.owner);
+  const emitted = emittedOf(trial);
   const episodes = trial.packets.map((episode) => ({
     ...episode,
     steering: episode.packets.map((packet) => owners.number(packet)),
@@ -140,48 +154,62 @@ function run(trial: Trial): Tested {
     steering: (input) => input % cores,
     intern: (packet) => owners.number(packet),
     partition,
-    runEmitted: () => parts(program, partition, cores),
-    runPrivate: () => parts(program, partition, cores),
+    partitionedState: (parted, left) =>
+      emittedDifferences({
+        maps: program.maps.filter(
+          ({ type, readOnly }) => !readOnly && /^(hash|array)$/.test(type),
+        ),
+        initial: createState(program.maps, { cpus: cores, contents }),
+        parted,
+        partition,
+        layoutOf: (map) => layoutOf(trial, map),
+        emitted: left,
+      }),
+    runEmitted: (spec = emitted) => portableRunner(spec, { contents, seed }),
+    runPrivate: () => portableRunner(emitted, { contents, seed }),
     shares: new Map(),
-    emitted: program,
+    emitted,
     steeringMutants: [],
     accesses: [],
     verdicts: [],
     seed,
     engine: "interp",
-    mutants: 0,
+    mutants: trial.mutants ?? 0,
   });
 }
 
-/** The cores' states, each with its range: what an emitted object should behave as. */
-function parts(
-  program: ProgramSpec,
-  { allocators }: Partition,
-  cores: number,
-): Runner {
-  const contents = withPorts(program, {});
-  return (packets) => {
-    const machines = Array.from({ length: cores }, (_, core) => {
-      const ranges = allocators.map((allocator) => [
-        allocator.chain,
-        rangeContents(
-          allocator,
-          allocator.ranges[core] ?? { base: 0, count: 0 },
-        ),
-      ]);
-      const state = createState(program.maps, {
-        cpus: cores,
-        contents: { ...contents, ...Object.fromEntries(ranges) },
-      });
-      return new BytecodeMachine(program, state, { seed });
-    });
-    const recorder = new Recorder(packets.length);
-    for (const [index, input] of packets.entries()) {
-      const outcome = machines[input.cpu]?.run(input);
-      if (outcome !== undefined) recorder.add(index, input, outcome);
-    }
-    return recorder.finish(dumpState({ maps: [], entries: () => [] }));
-  };
+/** How the emitted object keeps each map. */
+function layoutOf(
+  { program, partition, cores }: Trial,
+  name: string,
+): EmittedLayout {
+  const map = required(program.maps.find((each) => each.name === name));
+  const allocator = partition.allocators.find(({ chain }) => chain === name);
+  if (cores > 1 && allocator !== undefined) {
+    const layout = chainLayout(map.maxEntries, cores, allocator);
+    return { kind: "allocator", headOf: (core) => headOf(layout, core) };
+  }
+  return cores > 1 && partition.sketches.has(name)
+    ? { kind: "sliced", cells: map.maxEntries }
+    : { kind: cores > 1 ? "as-is" : "unread" };
+}
+
+/** The object with cells of each core's own, on the portable engine. */
+function emittedOf({ program, partition, cores }: Trial): ProgramSpec {
+  const parts: LayoutPart[] = partition.allocators.map(({ chain }) => ({
+    object: chain,
+    layout: "allocator",
+    allocator: required(factsOf(program).get(chain)),
+  }));
+  for (const object of partition.sketches)
+    parts.push({ object, layout: "sliced" });
+  const [{ name = "" } = {}] = program.functions;
+  return splitLayouts(program, name, { cores, parts });
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("nothing there");
+  return value;
 }
 
 function traffic(name: string, count: number, more: object = {}): Episode {
@@ -219,7 +247,6 @@ function nat(
       allocators: [
         allocatorOf(program, "flows", {
           capacity,
-          expiry: 100_000_000_000n,
           shares: shares ?? equalShares(capacity, cores),
         }),
       ],
@@ -251,6 +278,13 @@ test("nat with small tables: what differs is counted", () => {
   const found = run(nat(3, 24));
   deepEqual(found.first, []);
   ok(found.capacityDeviation > 0);
+});
+
+test("wrong versions of the emitted nat are seen", () => {
+  const { mutants } = run({ ...nat(3, 24), mutants: 20 });
+  equal(mutants.total, 20);
+  // One may be a checksum that comes out the same.
+  ok(mutants.survivors.length <= 1, mutants.survivors.join());
 });
 
 test("nat, two cores with one range: seen", () => {
@@ -297,7 +331,6 @@ function scans(
       allocators: [
         allocatorOf(program, "sources", {
           capacity,
-          expiry: 1_000_000_000n,
           shares: equalShares(capacity, cores),
           followers: ["touched"],
         }),
@@ -347,7 +380,6 @@ function clients(cores: number, columns: number, owner: Owner): Trial {
       allocators: [
         allocatorOf(program, "flows", {
           capacity,
-          expiry: 1_000_000_000n,
           shares: equalShares(capacity, cores),
         }),
       ],

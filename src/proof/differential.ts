@@ -15,18 +15,18 @@
  * Not promised: that no other packet differs. The certificate says what was
  * reached; ownership and equality are tested here, not proved.
  */
-import { VerifierError, printPlace, type Place } from "../base/index.ts";
+import { printPlace, type Place } from "../base/index.ts";
 import type { Outcome, PacketInput } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
 import { weaknessesOf, type LeftOut, type Tested } from "./certificate.ts";
 import type { Answers } from "./answering.ts";
-import { edgeName, runReference, type Reference } from "./reference-run.ts";
+import { runMutants, steered } from "./mutant-runs.ts";
+import { runReference } from "./reference-run.ts";
 import type { Judged, Partition } from "./partition.ts";
 import { compareRecords, type Mismatch, type StateRule } from "./compare.ts";
 import { faultCounts } from "./fault-counts.ts";
 import type { Steering } from "./ownership.ts";
 import { runPrivately } from "./private-runs.ts";
-import { negatedBranches } from "./program-mutants.ts";
 import type { MapContents, Runner, RunRecord, StateDump } from "./record.ts";
 
 /** Packets in order on a fresh state. */
@@ -233,88 +233,6 @@ function deviationsOf(parted: readonly Judged[]): {
     collisionDeviation: sum((each) => each.collisionDeviation),
   };
 }
-
-function steered(episode: Episode, steering: Steering): PacketInput[] {
-  return episode.packets.map((packet, index) => {
-    const core = steering(episode.steering[index] ?? 0);
-    return { ...packet, cpu: core, rxQueue: core };
-  });
-}
-
-/** Steering mutants by ownership; program mutants on the head of each episode. */
-function runMutants(
-  options: DifferentialOptions,
-  reference: Reference,
-): Tested["mutants"] {
-  const survivors: string[] = [];
-  let total = 0;
-  const judge = (name: string, killed: boolean): void => {
-    total++;
-    if (!killed) survivors.push(name);
-  };
-  for (const mutant of options.steeringMutants)
-    judge(
-      mutant.name,
-      mutant
-        .steerings()
-        .some((steering) => reference.ownership.hasConflict(steering)),
-    );
-
-  const heads = options.episodes.map((episode) => ({
-    ...episode,
-    packets: episode.packets.slice(0, headLength),
-    steering: episode.steering.slice(0, headLength),
-  }));
-  const run = options.runEmitted();
-  const want =
-    options.mutants === 0
-      ? []
-      : heads.map((head) =>
-          run(steered(head, options.steering), options.cores),
-        );
-  for (const mutant of negatedBranches(
-    options.emitted,
-    (at) =>
-      reference.edges.has(edgeName(at, true)) &&
-      reference.edges.has(edgeName(at, false)),
-    options.seed,
-    options.mutants,
-  )) {
-    const runMutant = options.runEmitted(mutant.program);
-    if (isRefused(runMutant, options)) continue;
-    const killed = heads.some((head, index) => {
-      const record = want[index];
-      return (
-        record !== undefined &&
-        compareRecords(
-          record,
-          runMutant(steered(head, options.steering), options.cores),
-          options.rules,
-        ).mismatches > 0
-      );
-    });
-    judge(mutant.name, killed);
-  }
-  return { killed: total - survivors.length, total, survivors };
-}
-
-/** The kernel takes not every mutant: what it refuses says nothing of the check. */
-function isRefused(
-  run: Runner,
-  { engine, cores }: DifferentialOptions,
-): boolean {
-  if (engine !== "kernel") return false;
-  try {
-    run([], cores);
-    return false;
-  } catch (error) {
-    if (error instanceof VerifierError) return true;
-    throw error;
-  }
-}
-
-/** Packets of each episode that a program mutant gets to see. */
-const headLength = 4096;
 
 function verdictCounts(
   program: ProgramSpec,
