@@ -16,9 +16,11 @@
  *   2. If it reads v and later readers of the epoch raise it, those with times up to
  *      now only make a larger `last` ≤ now: it is alive in the ordered run too. Those
  *      with later times stand behind it.
- *   3. A refresh is a stamp only if now ≥ last, so stamps of an epoch rise in the order
- *      of times, and the last one standing is the greatest: the atomic maximum. A
- *      refresh with an earlier time than `last` takes it back, and is a writer's.
+ *   3. A refresh is a stamp only if now ≥ last when it is made, so what is greater when
+ *      the reader commits is of the same epoch and stands behind it: the last one
+ *      standing is the greatest, which is the atomic maximum. A refresh with an earlier
+ *      time than `last` takes it back, and is a writer's. Stamps are made when the reader
+ *      commits, under its token: an attempt that leaves has made none.
  *   4. Where an index is in the list is asked by writers only: in the chain's own
  *      functions, before which the oldest is put right, and by loads of links elsewhere,
  *      before which the whole list is. A reader that loads a link becomes a writer;
@@ -29,7 +31,12 @@
  */
 import { atomic, Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
 import { guardGlobal } from "./guard.ts";
-import type { ChainLayout, GuardLayout } from "./guard-layout.ts";
+import {
+  stampEntries,
+  stampsOf,
+  type ChainLayout,
+  type GuardLayout,
+} from "./guard-layout.ts";
 import { descriptor, type Layout } from "./layout.ts";
 import type { MapLayout } from "./map-layout.ts";
 
@@ -44,14 +51,15 @@ export function writeRefresh(
   chain: ChainLayout,
 ): FunctionBody {
   const code = new Code();
-  const [index, now, at, last, seen] = [0, 1, 2, 3, 4];
+  const [index, now, at] = [0, 1, 2];
+  const log = stampsOf(guard, layout.core);
   const map = mapOf(layout, chain);
   const stop = (): unknown => code.if().byte(op.return).end();
   const leave = (): unknown => {
     code.if().i32Const(1).globalSet(guardGlobal.left);
     return code.byte(op.return).end();
   };
-  if (guard.mutant === "no-stamp") return body(code);
+  if (guard.mutant === "no-stamp") return refreshBody(code);
   code.get(index).i32Const(0).memory(op.i32Load, map.values).byte(op.i32GeU);
   stop();
   code
@@ -66,26 +74,62 @@ export function writeRefresh(
   stop();
   code.get(now);
   pushNow(code, layout);
-  code.byte(op.i64Ne);
+  code.byte(op.i64Ne).get(at).atomic(atomic.i64Load, 3, 0);
+  code.get(now).ops(op.i64GtU, op.i32Or);
+  code.i32Const(0).memory(op.i32Load, log).i32Const(stampEntries);
+  code.ops(op.i32GeU, op.i32Or);
   leave();
-  code.get(at).atomic(atomic.i64Load, 3, 0).set(last);
+  const slot = (): Code =>
+    code.i32Const(0).memory(op.i32Load, log).i32Const(3).byte(op.i32Shl);
+  slot()
+    .get(at)
+    .memory(op.i32Store, log + 8);
+  slot().get(index).i32Const(2).byte(op.i32Shl);
+  code.i32Const(chain.stamped).byte(op.i32Add);
+  code.memory(op.i32Store, log + 12);
+  code.i32Const(0).i32Const(0).memory(op.i32Load, log);
+  code.i32Const(1).byte(op.i32Add).memory(op.i32Store, log);
+  return refreshBody(code);
+}
+
+function refreshBody(code: Code): FunctionBody {
+  return {
+    type: { parameters: [i32, i64], results: [] },
+    locals: [i32],
+    code,
+  };
+}
+
+/** applyStamps(): the refreshes of an attempt that commits; its token is held. */
+export function writeApplyStamps(
+  layout: Layout,
+  guard: GuardLayout,
+): FunctionBody {
+  const code = new Code();
+  const [slot, at, now, last, seen] = [0, 1, 2, 3, 4];
+  const log = stampsOf(guard, layout.core);
+  code.i32Const(0).memory(op.i32Load, log).i32Const(3).byte(op.i32Shl);
+  code.set(slot);
+  pushNow(code, layout);
+  code.set(now);
   code.block().loop();
-  code.get(last).get(now).byte(op.i64GtU);
-  leave();
-  code.get(last).get(now).byte(op.i64Eq).brIf(1);
+  code.get(slot).byte(op.i32Eqz).brIf(1);
+  code.get(slot).memory(op.i32Load, log).tee(at);
+  code.atomic(atomic.i64Load, 3, 0).set(last);
+  code.block().loop();
+  // Another reader of the epoch is later: this one stands before it.
+  code.get(last).get(now).byte(op.i64GeU).brIf(1);
   code.get(at).get(last).get(now).atomic(atomic.i64Cmpxchg, 3, 0).tee(seen);
   code.get(last).byte(op.i64Eq).brIf(1);
   code.get(seen).set(last).br(0).end().end();
-  code.get(index).i32Const(2).byte(op.i32Shl);
+  code.get(slot).memory(op.i32Load, log + 4);
   code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32ShrU);
-  code.i32Const(1).byte(op.i32Add).atomic(atomic.i32Store, 2, chain.stamped);
-  return body(code);
-}
-
-function body(code: Code): FunctionBody {
+  code.i32Const(1).byte(op.i32Add).atomic(atomic.i32Store, 2, 0);
+  code.get(slot).i32Const(8).byte(op.i32Sub).set(slot);
+  code.br(0).end().end();
   return {
-    type: { parameters: [i32, i64], results: [] },
-    locals: [i32, i64, i64],
+    type: { parameters: [], results: [] },
+    locals: [i32, i32, i64, i64, i64],
     code,
   };
 }

@@ -10,6 +10,8 @@
  *   saved     per core: bytes of the packet as they were before the attempt
  *   undo      per core: a count, then (address, size, old value) of 16 bytes each:
  *             stores of an attempt to objects that are not guarded
+ *   stamps    per core: a count, then (address of the cell, address of its `stamped`):
+ *             refreshes of an attempt, done when it commits
  *   chains    see ageing.ts
  */
 import { InputError } from "../../base/index.ts";
@@ -101,12 +103,16 @@ export interface GuardLayout {
   readonly saved: number;
   readonly savedSize: number;
   readonly undo: number;
+  readonly stamps: number;
   readonly chains: readonly ChainLayout[];
 }
 
 /** Entries of a core's undo log. */
 export const undoEntries = 2047;
 const undoSize = 16 * (undoEntries + 1);
+/** Refreshes of one attempt. */
+export const stampEntries = 127;
+const stampSize = 8 * (stampEntries + 1);
 
 export function guardLayout(
   program: ProgramSpec,
@@ -143,6 +149,7 @@ export function guardLayout(
     saved: take(cores * savedSize, linePair),
     savedSize,
     undo: take(cores * undoSize, linePair),
+    stamps: take(ages.length === 0 ? 0 : cores * stampSize, linePair),
     chains: ages.map(({ chain, capacity, expiry, functions }) => {
       const map = numberOf(chain);
       const cells = maps[map]?.capacity ?? 0;
@@ -178,4 +185,8 @@ export function savedOf(
 
 export function undoOf({ undo }: GuardLayout, core: number): number {
   return undo + core * undoSize;
+}
+
+export function stampsOf({ stamps }: GuardLayout, core: number): number {
+  return stamps + core * stampSize;
 }

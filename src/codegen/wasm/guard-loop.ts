@@ -21,11 +21,13 @@
  * is dropped, a fault or a loop without end included.
  */
 import { atomic, Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
+import { writeApplyStamps } from "./ageing.ts";
 import { guardGlobal, writeNote, writeUndoNotes } from "./guard.ts";
 import {
   countersOf,
   guardCounter,
   savedOf,
+  stampsOf,
   tokenOf,
   undoOf,
   type GuardLayout,
@@ -85,6 +87,7 @@ export function guardedLoop(loop: GuardedLoop): Map<string, FunctionBody> {
     ["giveWord", writeGive()],
     ["pauseOn", writePause()],
     ["savePacket", nothing((code) => writeSave(code, loop))],
+    ["applyStamps", writeApplyStamps(layout, guard)],
     ["undoNotes", nothing((code) => writeUndoNotes(code, layout, guard), 3)],
     ["undoRun", nothing((code) => writeUndoRun(code, loop), 1)],
     [
@@ -160,6 +163,11 @@ function writeAttempt(loop: GuardedLoop): FunctionBody {
   for (const each of ["left", "saved", "acquired"] as const)
     code.i32Const(0).globalSet(guardGlobal[each]);
   code.i32Const(0).i32Const(0).memory(op.i32Store, undoOf(guard, layout.core));
+  if (guard.chains.length > 0)
+    code
+      .i32Const(0)
+      .i32Const(0)
+      .memory(op.i32Store, stampsOf(guard, layout.core));
   writeStart(code, about, at, budget);
   writeEntry(code, about, "f0~");
   code.set(verdict);
@@ -211,6 +219,7 @@ function writeCommit(
     count(code, layout, guard, "reads");
   };
   if (guard.kind === "lock") {
+    if (guard.chains.length > 0) code.callByName("applyStamps");
     read();
     if (!isFree)
       code.i32Const(tokenOf(guard, layout.core)).callByName("giveWord");
