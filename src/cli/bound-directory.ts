@@ -203,19 +203,21 @@ function mapRecord(
   const isMerged =
     mapTypeRow(map.type).perCpu === true &&
     mapTypeRow(original.type).perCpu !== true;
+  // Sizes and members are the original's where only divisi knows the layout.
+  const seen = cores === undefined ? map : original;
   return {
     name: map.name,
     strategy: part?.strategy ?? "copy",
     originalType: original.type,
     type: map.type,
-    keySize: map.keySize,
-    valueSize: map.valueSize,
-    maxEntries: cores === undefined ? map.maxEntries : original.maxEntries,
+    keySize: seen.keySize,
+    valueSize: seen.valueSize,
+    maxEntries: seen.maxEntries,
     flags: map.flags,
     readOnly: map.readOnly,
     section: map.data === undefined ? "" : map.section,
-    keyFields: map.keyFields ?? [],
-    valueFields: map.valueFields ?? [],
+    keyFields: seen.keyFields ?? [],
+    valueFields: seen.valueFields ?? [],
     lanes: isMerged ? lanesOf(original) : [],
     isFilled: isFilled || map.values !== undefined,
     ...(cores === undefined ? {} : { cores }),
@@ -227,8 +229,9 @@ function privateCells(
   part: SplitDirectory["plan"]["objects"][number] | undefined,
   cores: number,
 ): MapRecord["cores"] {
-  const layout = part?.layout;
-  if (cores === 1 || (layout !== "allocator" && layout !== "sliced"))
-    return undefined;
-  return { layout, cores, capacities: part?.capacities ?? [] };
+  const { layout, capacities = [] } = part ?? {};
+  const isOwn =
+    layout === "table" ||
+    (cores > 1 && (layout === "allocator" || layout === "sliced"));
+  return isOwn ? { layout, cores, capacities } : undefined;
 }

@@ -201,6 +201,10 @@ function howStored(record: MapRecord): string {
   const { cores } = record;
   if (cores?.layout === "sliced")
     return `a copy for each of ${cores.cores} cores`;
+  if (cores?.layout === "table")
+    return cores.cores === 1
+      ? "a table of the program's own"
+      : `${cores.cores} tables, entries ${sharesText(cores.capacities)}`;
   if (cores?.layout === "allocator")
     return `${cores.cores} heads, indices ${sharesText(cores.capacities)}`;
   return /percpu/.test(record.originalType)

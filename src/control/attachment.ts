@@ -55,11 +55,11 @@ export interface MapRecord {
   readonly cores?: PrivateCells;
 }
 
-/** A layout that only divisi knows (codegen/bpf/shards); `maxEntries` is the original's. */
+/** A layout that only divisi knows (codegen/bpf/shards); sizes are the original's. */
 export interface PrivateCells {
-  readonly layout: "allocator" | "sliced";
+  readonly layout: "allocator" | "sliced" | "table";
   readonly cores: number;
-  /** Indices of each core; empty where every core has a whole copy. */
+  /** Indices or entries of each core; empty where every core has a whole copy. */
   readonly capacities: readonly number[];
 }
 

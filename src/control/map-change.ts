@@ -64,7 +64,7 @@ function changeOf(old: MapRecord | undefined, map: MapRecord): MapChange {
   if (JSON.stringify(old.cores) !== JSON.stringify(map.cores))
     return refuse(
       name,
-      "its cells belong to other cores in the new plan, which would not find them",
+      "under the new plan its cells belong to other cores, which would not find them",
     );
   const isSame =
     old.type === map.type &&

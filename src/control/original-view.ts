@@ -25,10 +25,13 @@ export function originalEntries(
   map: KernelMap,
   record: MapRecord,
 ): readonly OriginalEntry[] {
-  if (record.cores !== undefined) return privateEntries(map, record);
-  return map
-    .entries()
-    .map(([key, copies]) => ({ key, values: merged(copies, record) }))
+  const entries =
+    record.cores === undefined
+      ? map
+          .entries()
+          .map(([key, copies]) => ({ key, values: merged(copies, record) }))
+      : privateEntries(map, record);
+  return entries
     .map((entry) => ({ entry, order: toHex(entry.key) }))
     .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0))
     .map(({ entry }) => entry);

@@ -4,20 +4,24 @@
  *   allocator  one chain with one head (codegen: originalCells); an index is one index
  *              in the machine, so cells keep their keys
  *   sliced     a value per core under each key, as a per-CPU map shows them
+ *   table      the entries of all tables; a key that several cores have, as often
  *
  * Written is what the original would have: the cells of a chain go to the cores whose
  * ranges they are in, and only what differs is written. Packets that arrive meanwhile
  * see old cells or new ones, and links between them that are neither: a chain is
- * written while no traffic flows, or not at all.
+ * written while no traffic flows, or not at all. A table is its core's alone, and is
+ * not written.
  */
-import { InputError } from "../base/index.ts";
+import { equalBytes, InputError, UnsupportedError } from "../base/index.ts";
 import {
   chainLayout,
   originalCells,
   splitCells,
+  tableEntries,
+  tableEntry,
+  tableLayout,
   type CellAt,
 } from "../codegen/index.ts";
-import { equalBytes } from "../base/index.ts";
 import type { KernelMap } from "../engine/index.ts";
 import type { MapRecord } from "./attachment.ts";
 
@@ -31,6 +35,13 @@ export function privateEntries(
   map: KernelMap,
   record: MapRecord,
 ): readonly OriginalEntry[] {
+  if (record.cores?.layout === "table")
+    return tablesOf(map, record).flatMap((bytes) =>
+      tableEntries(bytes, tablesLayout(record)).map(({ key, value }) => ({
+        key: key.slice(),
+        values: [value.slice()],
+      })),
+    );
   const cellAt = cellsOf(map);
   if (record.cores?.layout === "sliced")
     return Array.from({ length: record.maxEntries }, (_, key) => ({
@@ -48,6 +59,13 @@ export function privateValue(
   record: MapRecord,
   key: Uint8Array,
 ): readonly Uint8Array[] | undefined {
+  if (record.cores?.layout === "table") {
+    const layout = tablesLayout(record);
+    const found = tablesOf(map, record).flatMap(
+      (bytes) => tableEntry(bytes, layout, key) ?? [],
+    );
+    return found[0] === undefined ? undefined : [found[0].value.slice()];
+  }
   const number = keyNumber(key);
   if (number >= record.maxEntries) return undefined;
   if (record.cores?.layout === "sliced")
@@ -61,6 +79,14 @@ export function writePrivate(
   record: MapRecord,
   entries: readonly OriginalEntry[],
 ): void {
+  if (record.cores?.layout === "table")
+    throw new UnsupportedError(
+      `${record.name} has a table for each core, which only its core can change`,
+      {
+        feature: "writing to tables of each core's own",
+        fix: `divide the program again with --user-writes ${record.name}: then the map stays as it is`,
+      },
+    );
   for (const { key } of entries)
     if (keyNumber(key) >= record.maxEntries)
       throw new InputError(
@@ -100,6 +126,16 @@ function slices(
     { length: cores?.cores ?? 0 },
     (_, core) => cellAt(core * maxEntries + key) ?? new Uint8Array(valueSize),
   );
+}
+
+function tablesOf(map: KernelMap, { cores }: MapRecord): readonly Uint8Array[] {
+  return Array.from({ length: cores?.cores ?? 0 }, (_, core) =>
+    map.lookup(keyBytes(core)),
+  ).flatMap((bytes) => bytes ?? []);
+}
+
+function tablesLayout({ keySize, valueSize, cores }: MapRecord) {
+  return tableLayout({ keySize, valueSize }, cores?.capacities ?? []);
 }
 
 function layoutOf({ cores, maxEntries, valueSize }: MapRecord) {
