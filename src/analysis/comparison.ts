@@ -46,6 +46,25 @@ export function decidedBy(
     : undefined;
 }
 
+/** The one number of the range for which the comparison comes out so, if it is one. */
+export function pinnedBy(
+  test: {
+    readonly op: BranchOp;
+    readonly width: 32 | 64;
+    readonly outcome: boolean;
+  },
+  [least, most]: readonly [bigint, bigint],
+  constant: bigint,
+): bigint | undefined {
+  // Orders are monotone: what holds at an end alone holds there only.
+  if (!["jgt", "jge", "jlt", "jle"].includes(test.op)) return undefined;
+  const holds = (value: bigint): boolean =>
+    compare(test.op, value, constant, test.width) === test.outcome;
+  if (holds(most) && (least === most || !holds(most - 1n))) return most;
+  if (holds(least) && !holds(least + 1n)) return least;
+  return undefined;
+}
+
 export function compare(
   op: BranchOp,
   left: bigint,

@@ -14,7 +14,7 @@ import {
   type Terminator,
 } from "../ir/index.ts";
 import type { BranchOp } from "../isa/index.ts";
-import { mirrored } from "./comparison.ts";
+import { indexRange, mirrored, pinnedBy } from "./comparison.ts";
 import { assume, type Facts } from "./facts.ts";
 import { isLeaf, livenessOf, matters, type Liveness } from "./liveness.ts";
 import {
@@ -27,7 +27,8 @@ import {
 } from "./state.ts";
 import type { Analysis } from "./step.ts";
 import { transfer } from "./transfer.ts";
-import { number, pointer, type Word } from "./word.ts";
+import type { Symbols } from "./symbols.ts";
+import { bitsOf, number, pointer, type Word } from "./word.ts";
 
 /** A block is visited this often before everything in it is given up. */
 const MOST_VISITS = 30;
@@ -248,10 +249,11 @@ class Flow {
       const facts = assume(here.state.facts, test, symbols);
       if (facts === undefined) return [];
       const bounds = boundsOn(here.state.bounds, test);
-      const state = this.#cross(edge, {
-        ...here,
-        state: { ...here.state, facts, bounds },
-      });
+      const state = this.#cross(
+        edge,
+        { ...here, state: { ...here.state, facts, bounds } },
+        pinnedOn(test, { left, right }, symbols),
+      );
       const isNull = nullOn(test);
       if (isNull === undefined) return [{ slot, state }];
       return [{ slot, state: settleNull(state, left, isNull) }];
@@ -269,21 +271,60 @@ class Flow {
       state,
       words,
     }: { readonly state: State; readonly words: ReadonlyMap<number, Word> },
+    pinned?: Pinned,
   ): State {
     const env = new Map<number, Word>();
     for (const value of this.#liveness.liveIn[edge.block] ?? []) {
       const word = words.get(value);
       if (word !== undefined) env.set(value, word);
     }
+    if (pinned !== undefined) env.set(pinned.constant, pinned.word);
     const params = this.#fn.blocks[edge.block]?.params ?? [];
     for (const [index, param] of params.entries()) {
       const arg = edge.args[index];
-      const word = arg === undefined ? undefined : this.#word(words, arg);
+      const word =
+        arg === undefined
+          ? undefined
+          : arg === pinned?.constant
+            ? pinned.word
+            : this.#word(words, arg);
       if (word !== undefined && this.#liveness.relevant[param] === true)
         env.set(param, word);
     }
     return { ...state, env };
   }
+}
+
+/** A constant that an index is on an edge: `min(index, capacity - 1)` is the index. */
+interface Pinned {
+  /** The constant's value id. */
+  readonly constant: number;
+  readonly word: Word;
+}
+
+function pinnedOn(
+  test: {
+    readonly op: BranchOp;
+    readonly width: 32 | 64;
+    readonly left: Word;
+    readonly right: Word;
+    readonly outcome: boolean;
+  },
+  ids: { readonly left: number; readonly right: number },
+  symbols: Symbols,
+): Pinned | undefined {
+  const { left, right, width } = test;
+  const [word, number, op, constant] =
+    right.kind === "number"
+      ? [left, right.value, test.op, ids.right]
+      : left.kind === "number"
+        ? [right, left.value, mirrored[test.op], ids.left]
+        : [undefined, 0n, test.op, 0];
+  if (word?.kind !== "bits") return undefined;
+  const range = indexRange(bitsOf(word, symbols).slice(0, width), symbols);
+  const value =
+    range && pinnedBy({ ...test, op }, range, BigInt.asUintN(width, number));
+  return value === number ? { constant, word } : undefined;
 }
 
 function leavesOf(fn: IrFunction, analysis: Analysis): Map<number, Word> {

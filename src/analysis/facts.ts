@@ -26,6 +26,8 @@ export const noFacts: Facts = new Map();
 
 const MOST_VALUES = 16;
 const MOST_FACTS = 40;
+/** Values that a set may grow to at a loop head. */
+const MOST_WIDENED = 4;
 /** Frame bytes beyond these are never asked about. */
 const LAYOUT_BYTES = 64;
 
@@ -134,7 +136,7 @@ export function sameFacts(left: Facts, right: Facts): boolean {
   return true;
 }
 
-/** Facts equal on both sides only: for loop heads, where sets must not grow slowly. */
+/** For loop heads: facts equal on both sides, or joined while few; sets must not grow slowly. */
 export function widenFacts(before: Facts, after: Facts): Facts {
   if (sameFacts(before, after)) return before;
   const out = new Map<string, Fact>();
@@ -144,6 +146,10 @@ export function widenFacts(before: Facts, after: Facts): Facts {
       fact.in?.join() === other?.in?.join() &&
       fact.not?.join() === other?.not?.join();
     if (other !== undefined && same) out.set(key, fact);
+    if (other === undefined || same) continue;
+    const joined = joinFact(fact.atoms, before, after);
+    if (joined?.in !== undefined && joined.in.length <= MOST_WIDENED)
+      out.set(key, joined);
   }
   return out;
 }

@@ -208,13 +208,37 @@ function joinNearest(states: State[], symbols: Symbols): void {
     for (let j = i + 1; j < states.length; j++) {
       const right = states[j];
       if (right === undefined) continue;
-      const distance = difference(left, right, least);
+      const apart = samePort(left, right, symbols) ? 0 : PORTS;
+      const distance = apart + difference(left, right, least - apart);
       if (distance < least) [pair, least] = [[i, j], distance];
     }
   const [a, b] = [states[pair[0]], states[pair[1]]];
   if (a === undefined || b === undefined) return;
   states[pair[0]] = joinStates(a, b, symbols);
   states.splice(pair[1], 1);
+}
+
+/** What packets of different ports do is kept apart longer than a few values. */
+const PORTS = 8;
+
+const samePort = (left: State, right: State, symbols: Symbols): boolean =>
+  portText(left.facts, symbols) === portText(right.facts, symbols);
+
+const portTexts = new WeakMap<Facts, string>();
+
+function portText(facts: Facts, symbols: Symbols): string {
+  let text = portTexts.get(facts);
+  if (text === undefined) {
+    text = [...facts.values()]
+      .filter(
+        ({ atoms: [first] }) =>
+          first !== undefined && symbols.atom(first).space === "ifindex",
+      )
+      .map(({ in: values, not }) => `${values?.join()} ${not?.join()}`)
+      .join(";");
+    portTexts.set(facts, text);
+  }
+  return text;
 }
 
 function joinStates(left: State, right: State, symbols: Symbols): State {
