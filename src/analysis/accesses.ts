@@ -5,6 +5,7 @@
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import type { FieldBit } from "../packet/index.ts";
 import type { Belongs } from "./belongs.ts";
+import type { Interchanges } from "./interchanges.ts";
 import type { Facts } from "./facts.ts";
 import { innerName } from "./calls.ts";
 import { guardOf, joinGuards } from "./guard.ts";
@@ -37,7 +38,8 @@ export interface Material {
   readonly symbols: Symbols;
   readonly userWrites: ReadonlySet<string>;
   readonly allocators: ReadonlyMap<string, Allocator>;
-  readonly belongs: Belongs | undefined;
+  readonly belongs: Belongs;
+  readonly interchanges: Interchanges;
 }
 
 /** The state objects of `maps`, each with its accesses. */
@@ -57,10 +59,10 @@ export function objectsOf(
         ...material.touches.filter(({ object }) => names.has(object)),
         ...(map.readOnly || isChannel(map) ? [] : anywhere),
       ];
-      const accesses = gather(own, map, material).map((access) => ({
-        ...access,
-        id: `a${count++}`,
-      }));
+      const gathered = gather(own, map, material).map(
+        ([access, touch]) => [{ ...access, id: `a${count++}` }, touch] as const,
+      );
+      const accesses = gathered.map(([access]) => access);
       const cpuIndexed =
         mapTypeRow(map.type).indexed === true &&
         own.length > 0 &&
@@ -77,6 +79,7 @@ export function objectsOf(
         userWrites: material.userWrites.has(map.name),
         ...allocatorOf(map, material),
         ...indexedBy(map, material),
+        ...interchangesOf(gathered, material),
         accesses,
       };
     });
@@ -114,11 +117,24 @@ function allocatorOf(
   return allocator === undefined ? {} : { allocator };
 }
 
+function interchangesOf(
+  gathered: readonly (readonly [Access, Touch])[],
+  { belongs, interchanges }: Material,
+): Pick<StateObject, "interchanges"> {
+  const found = gathered.flatMap(([{ id }, touch]) => {
+    const belonging = belongs.of(touch);
+    return belonging?.kind === "packet"
+      ? interchanges.of(id, touch, belonging.cell)
+      : [];
+  });
+  return found.length === 0 ? {} : { interchanges: found };
+}
+
 function indexedBy(
   { name }: MapSpec,
   { belongs }: Material,
 ): Pick<StateObject, "indexedBy"> {
-  const array = belongs?.indexed.get(name);
+  const array = belongs.indexed.get(name);
   return array === undefined ? {} : { indexedBy: array };
 }
 
@@ -153,7 +169,7 @@ function gather(
   touches: readonly Touch[],
   map: MapSpec,
   material: Material,
-): Omit<Access, "id">[] {
+): (readonly [Omit<Access, "id">, Touch])[] {
   const { additions, symbols } = material;
   const byKey = new Map<string, Gathered>();
   const keys = new KeyCache(symbols);
@@ -171,27 +187,30 @@ function gather(
     else known.guard = joinGuards(known.guard, guard);
   }
   const indexed = mapTypeRow(map.type).indexed === true;
-  return [...byKey.values()].map(({ touch, op, key, belonging, guard }) => ({
-    op,
-    key,
-    guard,
-    ...belonging,
-    ...(touch.callee === undefined ? {} : { callee: touch.callee }),
-    valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
-    atomic: touch.atomic || touch.locked,
-    ...(touch.offset === undefined || touch.size === 0
-      ? {}
-      : { bytes: { offset: touch.offset, size: touch.size } }),
-    ...(touch.size === 0 ? {} : { width: touch.size }),
-    at: touch.at,
-  }));
+  return [...byKey.values()].map(({ touch, op, key, belonging, guard }) => {
+    const access: Omit<Access, "id"> = {
+      op,
+      key,
+      guard,
+      ...belonging,
+      ...(touch.callee === undefined ? {} : { callee: touch.callee }),
+      valueUsed: isValueUsed(op, spotOf(touch.where), { additions, indexed }),
+      atomic: touch.atomic || touch.locked,
+      ...(touch.offset === undefined || touch.size === 0
+        ? {}
+        : { bytes: { offset: touch.offset, size: touch.size } }),
+      ...(touch.size === 0 ? {} : { width: touch.size }),
+      at: touch.at,
+    };
+    return [access, touch] as const;
+  });
 }
 
 function belongingOf(
   touch: Touch,
   { belongs, symbols }: Material,
 ): Pick<Access, "through" | "own"> {
-  const found = belongs?.of(touch);
+  const found = belongs.of(touch);
   if (found?.kind === "own") return { own: found.own };
   if (found?.kind !== "through") return {};
   const { object } = found;

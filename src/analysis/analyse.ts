@@ -8,8 +8,10 @@ import { objectsOf } from "./accesses.ts";
 import { recogniseAllocators, type Recognised } from "./allocator.ts";
 import { innerName } from "./calls.ts";
 import { Belongs } from "./belongs.ts";
+import { comparisonOf, meetComparisons, type Comparison } from "./compared.ts";
 import { runDataflow } from "./dataflow.ts";
 import { joinFacts, noFacts } from "./facts.ts";
+import { Interchanges } from "./interchanges.ts";
 import { Links } from "./linked.ts";
 import { racesOf } from "./races.ts";
 import type { Allocator, CoreNumber, StateReport } from "./report.ts";
@@ -73,6 +75,12 @@ function reportOf(
   });
   const { touches, symbols, notes, numbers } = explored;
   const additions = gatherAdditions(ir, touches);
+  const interchanges = new Interchanges({
+    ...explored,
+    fn: ir.functions[0],
+    belongs,
+    maps: new Map(maps.map((map) => [map.name, map])),
+  });
   const objects = objectsOf(maps, {
     touches,
     additions,
@@ -80,6 +88,7 @@ function reportOf(
     userWrites,
     allocators,
     belongs,
+    interchanges,
   });
   const testedPorts = portsOf(objects);
   return {
@@ -100,6 +109,8 @@ interface Explored {
   readonly notes: ReadonlyMap<string, Diagnostic>;
   readonly numbers: ReadonlySet<CoreNumber>;
   readonly links: Links;
+  /** By block of the entry function. */
+  readonly comparisons: ReadonlyMap<number, Comparison>;
 }
 
 /**
@@ -149,6 +160,7 @@ function explore(
   const notes = new Map<string, Diagnostic>();
   const called = new Map<string, Known>();
   const numbers = new Set<CoreNumber>();
+  const comparisons = new Map<number, Comparison>();
   const byName = new Map(maps.map((map) => [map.name, map]));
   const links = new Links(allocators, byName);
   symbols.indices = (loaded) => links.indices(loaded);
@@ -158,6 +170,15 @@ function explore(
     type: ir.type,
     maps: byName,
     touch: (touch) => void touches.push(touch),
+    compared(where, test) {
+      if (where.function !== 0 || links.all.length === 0) return;
+      const now = comparisonOf(test, symbols);
+      const known = comparisons.get(where.block);
+      comparisons.set(
+        where.block,
+        known === undefined ? now : meetComparisons(known, now),
+      );
+    },
     note(code, message, at: Place) {
       notes.set(`${code} ${message}`, { code, severity: "note", message, at });
     },
@@ -194,7 +215,7 @@ function explore(
     done.add(index);
     runDataflow(fn, { index, entry: index === 0, ...known }, analysis);
   }
-  return { touches, symbols, notes, numbers, links };
+  return { touches, symbols, notes, numbers, links, comparisons };
 }
 
 type Known = Pick<State, "facts" | "bounds">;

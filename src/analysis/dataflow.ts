@@ -76,6 +76,7 @@ class Flow {
     this.#silent = {
       ...analysis,
       touch: () => undefined,
+      compared: () => undefined,
       note: () => undefined,
       calls: () => undefined,
     };
@@ -227,7 +228,16 @@ class Flow {
         leaves: this.#leaves,
       });
     }
-    return this.#leave(body.terminator, { state, words });
+    const { terminator } = body;
+    if (terminator.kind === "branch") {
+      const left = this.#word(words, terminator.left) ?? unknownWord;
+      const right = this.#word(words, terminator.right) ?? unknownWord;
+      analysis.compared(
+        { function: this.#start.index, block },
+        { ...terminator, left, right },
+      );
+    }
+    return this.#leave(terminator, { state, words });
   }
 
   #leave(

@@ -5,6 +5,7 @@
 import { printPlace, type Place } from "../base/index.ts";
 import type { IrFunction, IrInstruction } from "../ir/index.ts";
 import type { MapSpec, ProgramTypeName } from "../isa/index.ts";
+import type { Test } from "./compared.ts";
 import { enter, type Links } from "./linked.ts";
 import { bitsOfBytes, constantAt } from "./memory.ts";
 import type { AccessOp, CoreNumber } from "./report.ts";
@@ -20,6 +21,8 @@ export interface Analysis {
   readonly type: ProgramTypeName;
   readonly maps: ReadonlyMap<string, MapSpec>;
   readonly links: Links;
+  /** A branch at the end of a block, in the last sweep. */
+  readonly compared: (where: Omit<Touch["where"], "index">, test: Test) => void;
   /** Called for each touch in the last sweep, when states are final. */
   readonly touch: (touch: Touch) => void;
   readonly note: (code: string, message: string, at: Place) => void;
