@@ -85,7 +85,12 @@ test("a join keeps small sets", () => {
   const both = layoutOf(joinFacts(tcp, udp), symbols);
   deepEqual(both.protocols, [6, 17]);
   deepEqual(both.l3, { kind: "ipv4", at: 14 });
-  equal(layoutOf(widenFacts(tcp, udp), symbols).protocols, undefined);
+  deepEqual(layoutOf(widenFacts(tcp, udp), symbols).protocols, [6, 17]);
+  const many = [1, 2, 6, 17, 50].map(
+    (value) => after(isIp, [protocol, "jeq", BigInt(value), true]) ?? noFacts,
+  );
+  const widened = many.reduce((all, one) => widenFacts(all, one));
+  equal(layoutOf(widened, symbols).protocols, undefined);
   equal(
     layoutOf(joinFacts(tcp, after(isIp) ?? noFacts), symbols).protocols,
     undefined,
