@@ -19,6 +19,7 @@ import {
   type ProgramSpec,
   type ProgramTypeName,
 } from "./isa/index.ts";
+import { dispatchedObject } from "./dispatched.ts";
 import {
   applyCoreRelocations,
   fillKconfig,
@@ -205,6 +206,13 @@ export function generate(
   for (const part of plan.objects)
     if (part.strategy === "merge" && part.layoutChanged)
       edited = setMapType(edited, part.object, perCpuType(edited, part.object));
+  if (plan.dispatch.kind === "software")
+    edited = dispatchedObject(edited, {
+      entry: program.name,
+      plan,
+      readsQueue: report.coreNumbers?.includes("queue") === true,
+      seed: options.seed ?? 1,
+    });
   const bytes = edited === object ? analysed.source : writeObject(edited);
   return {
     plan,

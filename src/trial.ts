@@ -6,6 +6,7 @@
 import { returnedConstants, type StateReport } from "./analysis/index.ts";
 import { UnsupportedError } from "./base/index.ts";
 import { controlEnvironment, rewrittenText } from "./codegen/index.ts";
+import { DispatchInputs } from "./dispatched.ts";
 import {
   asKernelShows,
   isComparable,
@@ -15,7 +16,7 @@ import {
   testRunTakes,
   type Kernel,
 } from "./engine/index.ts";
-import { createState, type PacketInput } from "./interp/index.ts";
+import { createState, type Outcome, type PacketInput } from "./interp/index.ts";
 import { decide, lift } from "./ir/index.ts";
 import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
 import type { Btf } from "./object/index.ts";
@@ -34,6 +35,8 @@ import {
   type Runner,
   type Answers,
   type StateRule,
+  type Steering,
+  type SteeringMutant,
   type Tested,
 } from "./proof/index.ts";
 import { emittedStates, partitionOf } from "./parting.ts";
@@ -60,8 +63,10 @@ export interface CheckOptions {
   readonly parts?: readonly ObjectPart[];
   readonly ports: readonly Port[];
   readonly cores: number;
-  /** Absent: any spreading is right, or there is one core. */
+  /** Absent: any spreading is right, there is one core, or the object dispatches itself. */
   readonly setup: NicSetup | undefined;
+  /** The dispatcher that brings packets to their cores. */
+  readonly dispatcher?: ProgramSpec | undefined;
   readonly demand: SteeringDemand;
   readonly trace: readonly TracePacket[];
   readonly contents?: MapContents;
@@ -96,14 +101,10 @@ export function check(given: CheckOptions): Tested {
     typeof given.engine === "object"
       ? { ...given, ports: kernelPorts(given) }
       : given;
-  const { sequential, emitted, report, cores, setup, seed } = options;
-  const inputs = new SteeringInputs();
-  const { episodes, contents } = episodesOf(options, inputs);
-  const configs = setup?.ports.map(({ name }) => portConfig(setup, name));
-  const steering =
-    configs === undefined
-      ? (input: number) => input % cores
-      : inputs.cores(configs);
+  const { sequential, emitted, report, cores, seed } = options;
+  const way = wayOf(options);
+  const { episodes, contents } = episodesOf(options, way);
+  const { steering } = way;
   const { program: ir, infeasible } = decide(lift(sequential));
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
@@ -128,12 +129,12 @@ export function check(given: CheckOptions): Tested {
     ...(typeof engine === "object"
       ? {
           engine: "kernel",
-          shown: asKernelShows,
           rewrittenCalls: controlEnvironment(emitted, {
             cpus: cores,
           }).rewritten.map(rewrittenText),
         }
       : { engine }),
+    shown: shownBy(options, engine),
     sequential,
     emitted,
     episodes,
@@ -143,12 +144,15 @@ export function check(given: CheckOptions): Tested {
     cores,
     steering,
     intern: ({ data, ifindex }) =>
-      inputs.intern(data, portIndex(options.ports, ifindex)),
+      way.intern(data, portIndex(options.ports, ifindex)),
     ...(partition === undefined
       ? {}
-      : { partition, partitionedState: emittedStates({ ...options, contents }, partition) }),
+      : {
+          partition,
+          partitionedState: emittedStates({ ...options, contents }, partition),
+        }),
     ...(options.mutants === undefined ? {} : { mutants: options.mutants }),
-    ...(configs === undefined ? {} : { entries: inputs.entries(configs) }),
+    ...(way.entries === undefined ? {} : { entries: way.entries }),
     runEmitted: (program = emitted) =>
       runnerOf(program, { contents: emittedContents, seed }),
     shares,
@@ -158,8 +162,7 @@ export function check(given: CheckOptions): Tested {
         seed,
         capacities: coreCapacities(shares, core, contents),
       }),
-    steeringMutants:
-      setup === undefined ? [] : steeringMutants(inputs, setup, options.demand),
+    steeringMutants: way.mutants,
     accesses: report.objects.flatMap((object) =>
       // What a call does stands in the function that it calls.
       object.accesses
@@ -173,7 +176,9 @@ export function check(given: CheckOptions): Tested {
         })),
     ),
     verdicts: [...returnedConstants(ir)].flatMap((value) => {
-      const name = names[value];
+      // Behind a cpumap a frame goes back by a redirect.
+      const isSentBack = options.dispatcher !== undefined && value === TX;
+      const name = names[isSentBack ? REDIRECT : value];
       return name === undefined ? [] : [name];
     }),
     infeasible: new Set(
@@ -184,6 +189,52 @@ export function check(given: CheckOptions): Tested {
       ? {}
       : { onProgress: options.onProgress }),
   });
+}
+
+const TX = 3;
+const REDIRECT = 4;
+
+/** How packets find their cores, with what would be wrong ways. */
+interface Way {
+  readonly intern: (frame: Uint8Array, port: number) => number;
+  readonly steering: Steering;
+  readonly entries?: Steering;
+  readonly mutants: readonly SteeringMutant[];
+}
+
+/** Members are looked at when all packets are interned. */
+function wayOf(options: CheckOptions): Way {
+  const { setup, cores, dispatcher, demand, ports } = options;
+  if (dispatcher !== undefined)
+    return new DispatchInputs(dispatcher, { cores, demand, ports });
+  const inputs = new SteeringInputs();
+  const intern = (frame: Uint8Array, port: number): number =>
+    inputs.intern(frame, port);
+  if (setup === undefined)
+    return { intern, steering: (input) => input % cores, mutants: [] };
+  const configs = setup.ports.map(({ name }) => portConfig(setup, name));
+  return {
+    intern,
+    steering: inputs.cores(configs),
+    entries: inputs.entries(configs),
+    get mutants() {
+      return steeringMutants(inputs, setup, demand);
+    },
+  };
+}
+
+/** An outcome of the sequential program as what runs the emitted one can show it. */
+function shownBy(
+  { dispatcher }: CheckOptions,
+  engine: NonNullable<CheckOptions["engine"]>,
+): (outcome: Outcome, input: PacketInput) => Outcome {
+  return (outcome, { ifindex }) => {
+    const back: Outcome =
+      dispatcher !== undefined && outcome.verdict === TX
+        ? { ...outcome, verdict: REDIRECT, redirect: { ifindex, flags: 0n } }
+        : outcome;
+    return typeof engine === "object" ? asKernelShows(back) : back;
+  };
 }
 
 export interface CoverRequest {
@@ -245,7 +296,7 @@ const probedPackets = 48;
 /** Covering packets with their neighbours, then the trace; all interned. */
 function episodesOf(
   { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
-  seen: SteeringInputs,
+  seen: Pick<Way, "intern">,
 ): { episodes: Episode[]; contents: MapContents } {
   const isKernel = typeof given.engine === "object";
   const episode = (

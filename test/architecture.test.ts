@@ -34,9 +34,10 @@ const all = Object.keys(table).join(" ");
 const verbs = {
   "compile.ts": all,
   "parting.ts": all,
-  "trial.ts": `${all} parting.ts`,
-  "pipeline.ts": `${all} trial.ts`,
-  "index.ts": `${all} compile.ts pipeline.ts trial.ts`,
+  "dispatched.ts": all,
+  "trial.ts": `${all} dispatched.ts parting.ts`,
+  "pipeline.ts": `${all} dispatched.ts trial.ts`,
+  "index.ts": `${all} compile.ts dispatched.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));

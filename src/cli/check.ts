@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { demandOf, generate, reread } from "../pipeline.ts";
 import { check as differential, type CheckOptions } from "../trial.ts";
+import { dispatcherOf } from "../dispatched.ts";
 import { openKernel } from "../engine/index.ts";
 import { readObject } from "../object/index.ts";
 import type { Tested } from "../proof/index.ts";
@@ -39,6 +40,7 @@ export async function check(
     profile,
     ports: plan.ports,
     seed: plan.seed,
+    ...(plan.dispatch === "software" ? { dispatch: plan.dispatch } : {}),
     force: Object.fromEntries(
       plan.objects.map(({ name, strategy }) => [name, strategyNamed(strategy)]),
     ),
@@ -56,7 +58,8 @@ export async function check(
       ? await askVerifier(directory.core, analysed.program)
       : undefined;
   const kernel = engine === "kernel" ? await openKernel() : undefined;
-  const { btf } = readObject(directory.core, core);
+  const object = readObject(directory.core, core);
+  const { btf } = object;
   const progress = new Progress("checking", rendering);
   const options: CheckOptions = {
     sequential: analysed.program,
@@ -69,6 +72,7 @@ export async function check(
     ports: plan.ports,
     cores: plan.cores,
     setup: plan.setup,
+    dispatcher: dispatcherOf(object),
     demand: demandOf(again),
     trace: traffic.coverageOnly ? [] : trace,
     ...(contents === undefined ? {} : { contents }),

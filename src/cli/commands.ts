@@ -53,6 +53,12 @@ export const commands: readonly Command[] = [
         text: "force a strategy for all or one object: shard, merge, copy, sequential",
       },
       {
+        name: "dispatch",
+        value: "WHO",
+        text: "who brings packets to cores: the NIC (default), or a program before it",
+        choices: ["nic", "software"],
+      },
+      {
         name: "no-fallback",
         text: "exit 1 instead of falling back to sequential",
       },

@@ -23,6 +23,8 @@ export interface PlanFile {
     readonly capacities?: readonly number[];
   }[];
   readonly setup?: NicSetup;
+  /** How packets get to cores. */
+  readonly dispatch?: string;
   /** Maps that user space changes at run time. */
   readonly userWrites?: readonly string[];
   readonly seed: number;

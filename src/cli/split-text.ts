@@ -3,6 +3,8 @@
  * of 80 columns. And README.txt of the directory: what to do next.
  */
 import { printable } from "../base/index.ts";
+import { dispatchCpus, dispatchTable } from "../codegen/index.ts";
+import { dispatcherName, queueSize } from "../dispatched.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import type { Analysed, Artifact } from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
@@ -156,6 +158,18 @@ function wrapped(title: string, text: string): string[] {
   );
 }
 
+/** What a loader of one's own has to do. */
+function dispatchSteps(program: ProgramSpec, cores: number): string[] {
+  return [
+    `2. Load core.o with any loader (bpftool prog loadall core.o DIR). Program`,
+    `   ${dispatcherName} is for the interfaces; it drops all until it is ready:`,
+    `     ${dispatchCpus}   element i, for CPU 0 to ${cores - 1}: struct bpf_cpumap_val with`,
+    `                    qsize ${queueSize} and the descriptor of ${printable(program.name)}`,
+    `     ${dispatchTable}  element i = CPU i mod ${cores}`,
+    "     ready          in .data.dispatch: 1, the last",
+  ];
+}
+
 /** README.txt of DIR. */
 export function readmeText(
   { program, ports }: Pick<Analysed, "program" | "ports">,
@@ -181,9 +195,13 @@ export function readmeText(
     setup === undefined
       ? "     nothing to set up"
       : `     nic/apply.sh ${interfaces}`,
-    "2. Load and attach the program with any loader, for example:",
-    "     bpftool prog load core.o /sys/fs/bpf/divided",
-    "     bpftool net attach xdp pinned /sys/fs/bpf/divided dev IFACE",
+    ...(plan.dispatch.kind === "software"
+      ? dispatchSteps(program, plan.cores)
+      : [
+          "2. Load and attach the program with any loader, for example:",
+          "     bpftool prog load core.o /sys/fs/bpf/divided",
+          "     bpftool net attach xdp pinned /sys/fs/bpf/divided dev IFACE",
+        ]),
     ...(fill.length === 0
       ? []
       : ["   and fill what user space fills:", ...fill]),

@@ -4,6 +4,8 @@ import process from "node:process";
 import { printPlace, printable } from "../base/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { balanced, demandOf, generate, type Artifact } from "../pipeline.ts";
+import { dispatcherOf } from "../dispatched.ts";
+import { readObject } from "../object/index.ts";
 import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
   grades,
@@ -59,6 +61,7 @@ export async function split(
   );
   const contents = contentsOf(words, analysed.program, file.contents);
   const accepted = choiceOf(words, "grade", grades);
+  const dispatch = choiceOf(words, "dispatch", ["nic", "software"] as const);
   const options: PlanOptions = {
     cores,
     profile,
@@ -66,6 +69,7 @@ export async function split(
     seed,
     ...forced(words, analysed.program),
     ...(accepted === undefined ? {} : { grade: accepted }),
+    ...(dispatch === undefined ? {} : { dispatch }),
   };
   const generated = generate(analysed, profile, options);
   const refusal = refusedAnswer(generated, words, accepted);
@@ -100,6 +104,7 @@ export async function split(
     ports: analysed.ports,
     cores: artifact.plan.cores,
     setup: artifact.setup,
+    dispatcher: dispatcherOf(readObject(artifact.bytes, "core.o")),
     demand: demandOf(artifact),
     trace: traffic.coverageOnly ? [] : trace,
     ...(contents === undefined ? {} : { contents: contents.contents }),

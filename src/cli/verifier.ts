@@ -4,6 +4,7 @@
  */
 import { release } from "node:os";
 import { UnsupportedError } from "../base/index.ts";
+import { dispatcherName, dispatcherOf } from "../dispatched.ts";
 import { haveBpf, openKernel } from "../engine/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { readObject } from "../object/index.ts";
@@ -19,7 +20,10 @@ export async function askVerifier(
   const kernel = await openKernel();
   try {
     kernel.loadObject(object, {
-      programs: [program.name],
+      programs: [
+        program.name,
+        ...(dispatcherOf(object) === undefined ? [] : [dispatcherName]),
+      ],
       type: program.type,
     });
     return `accepted by Linux ${release().split("-")[0]}`;

@@ -12,6 +12,18 @@ export {
   type RewrittenCall,
 } from "./bpf/environment.ts";
 export {
+  dispatchCpus,
+  dispatcher,
+  dispatchTable,
+  type DataWord,
+  type Dispatcher,
+  type DispatcherOptions,
+} from "./bpf/dispatch/dispatcher.ts";
+export {
+  cpumapWorker,
+  type WorkerOptions,
+} from "./bpf/dispatch/cpumap-worker.ts";
+export {
   countMisdirected,
   misdirectedLayout,
   misdirectedMap,

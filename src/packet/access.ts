@@ -6,7 +6,7 @@
 import { Bug, unreachable } from "../base/index.ts";
 import type { FieldBit, FieldName } from "./field.ts";
 import { fields, type Layer } from "./fields.ts";
-import { vlanOffset, type ParsedFrame } from "./parse.ts";
+import { innerFrame, vlanOffset, type ParsedFrame } from "./parse.ts";
 
 /** First bit of a field, from the start of the frame; undefined unless all of it is there. */
 export function fieldPosition(
@@ -102,9 +102,33 @@ export function layerOffset(
       return parsed.tunnel?.kind === "vxlan" && parsed.l4Offset !== undefined
         ? parsed.l4Offset + 8
         : undefined;
+    case "gtp":
+      return parsed.tunnel?.kind === "gtp-u" && parsed.l4Offset !== undefined
+        ? parsed.l4Offset + 8
+        : undefined;
+    case "inner-eth":
+      return parsed.tunnel?.inner === "eth"
+        ? parsed.tunnel.innerOffset
+        : undefined;
+    case "inner-ipv4":
+      return innerOffset(parsed, "ipv4");
+    case "inner-ipv6":
+      return innerOffset(parsed, "ipv6");
+    case "inner-l4":
+      return innerOffset(parsed, "l4");
     default:
       return unreachable(layer);
   }
+}
+
+/** Of a header of the packet in the tunnel. */
+function innerOffset(
+  parsed: ParsedFrame,
+  layer: "ipv4" | "ipv6" | "l4",
+): number | undefined {
+  const inner = innerFrame(parsed);
+  const at = inner === undefined ? undefined : layerOffset(inner, layer);
+  return at === undefined ? undefined : at + (parsed.tunnel?.innerOffset ?? 0);
 }
 
 function greKeyOffset(parsed: ParsedFrame): number | undefined {

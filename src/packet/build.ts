@@ -6,7 +6,7 @@
  *
  *   eth  vlans…  ipv4 | ipv6 (extension headers) | arp  tcp | udp | icmp | gre  payload
  *
- * A tunnel (`gre`, `vxlan`) holds the specification of its inner packet.
+ * A tunnel (`gre`, `vxlan`, `gtp`) holds the specification of its inner packet.
  */
 import { ByteWriter, InputError } from "../base/index.ts";
 import { parseIpv4, parseIpv6, parseMac } from "./address.ts";
@@ -87,6 +87,13 @@ export interface FrameSpec {
   };
   /** Needs `udp`, whose destination port should be 4789. */
   readonly vxlan?: { readonly vni: number; readonly inner: FrameSpec };
+  /** Needs `udp`, whose destination port should be 2152; `inner` has no Ethernet header. */
+  readonly gtp?: {
+    readonly teid: number;
+    readonly inner: FrameSpec;
+    /** A sequence number adds a word to the header. */
+    readonly sequence?: number;
+  };
   readonly payload?: Uint8Array;
   /** Length of the whole frame: the payload is extended with zeros up to it. */
   readonly size?: number;
@@ -254,7 +261,7 @@ function layer4(spec: FrameSpec): Uint8Array {
       .u16(tcp.window ?? 0xffff);
     out.u16(0).u16(0).raw(options);
   } else if (udp !== undefined) {
-    const inner = vxlan(spec);
+    const inner = spec.gtp === undefined ? vxlan(spec) : gtp(spec.gtp);
     out.u16(udp.sport).u16(udp.dport);
     // A non-zero checksum field asks refreshChecksums to compute it.
     out
@@ -285,6 +292,22 @@ function vxlan({ vxlan: tunnel }: FrameSpec): Uint8Array {
     .u32(tunnel.vni * 256)
     .raw(buildFrame(tunnel.inner))
     .finish();
+}
+
+function gtp({
+  teid,
+  inner,
+  sequence,
+}: NonNullable<FrameSpec["gtp"]>): Uint8Array {
+  const packet = buildFrame(inner).subarray(14);
+  const more = sequence === undefined ? 0 : 4;
+  const out = new ByteWriter(false)
+    .u8(sequence === undefined ? 0x30 : 0x32)
+    .u8(255)
+    .u16(more + packet.length)
+    .u32(teid);
+  if (sequence !== undefined) out.u16(sequence).u16(0);
+  return out.raw(packet).finish();
 }
 
 /** Zeroes the checksum field, which stands at a distance fixed by the headers given. */

@@ -7,9 +7,11 @@
  * VXLAN packet is the tunnel's address. `vlan` is the outermost tag, `vlan2` the
  * one after it; `eth.type` is what stands at byte 12, so 0x8100 on a tagged frame
  * (ParsedFrame.etherType is the one behind the tags). `l4` is TCP, UDP or SCTP:
- * `l4.sport` and `tcp.sport` are the same bits. `icmp` is ICMP and ICMPv6.
+ * `l4.sport` and `tcp.sport` are the same bits. `icmp` is ICMP and ICMPv6. `inner.`
+ * means the packet in the outermost tunnel (VXLAN, GRE, GTP-U, IP in IP); no NIC of
+ * ours hashes it.
  *
- * Sources: IEEE 802.3, 802.1Q; RFC 826, 791, 8200, 9293, 768, 792, 2784, 2890, 7348.
+ * Sources: IEEE 802.3, 802.1Q; RFC 826, 791, 8200, 9293, 768, 792, 2784, 2890, 7348; 3GPP TS 29.281.
  */
 import type { FieldBit, FieldName } from "./field.ts";
 
@@ -27,6 +29,11 @@ export type Layer =
   /** The optional key word of GRE, wherever it stands. */
   | "gre-key"
   | "vxlan"
+  | "gtp"
+  | "inner-eth"
+  | "inner-ipv4"
+  | "inner-ipv6"
+  | "inner-l4"
   /** Ports of whatever transport has them. */
   | "l4";
 
@@ -98,6 +105,25 @@ export const fields: Readonly<Record<FieldName, FieldRow>> = {
   "vxlan.vni":          { layer: "vxlan",   bit:  32, bits:  24 },
   "l4.sport":           { layer: "l4",      bit:   0, bits:  16 },
   "l4.dport":           { layer: "l4",      bit:  16, bits:  16 },
+  "gtp.flags":             { layer: "gtp",        bit:   0, bits:   8 },
+  "gtp.type":              { layer: "gtp",        bit:   8, bits:   8 },
+  "gtp.length":            { layer: "gtp",        bit:  16, bits:  16 },
+  "gtp.teid":              { layer: "gtp",        bit:  32, bits:  32 },
+  "inner.eth.dst":         { layer: "inner-eth",  bit:   0, bits:  48 },
+  "inner.eth.src":         { layer: "inner-eth",  bit:  48, bits:  48 },
+  "inner.eth.type":        { layer: "inner-eth",  bit:  96, bits:  16 },
+  "inner.ipv4.version":    { layer: "inner-ipv4", bit:   0, bits:   4 },
+  "inner.ipv4.ihl":        { layer: "inner-ipv4", bit:   4, bits:   4 },
+  "inner.ipv4.tos":        { layer: "inner-ipv4", bit:   8, bits:   8 },
+  "inner.ipv4.fragment":   { layer: "inner-ipv4", bit:  48, bits:  16 },
+  "inner.ipv4.protocol":   { layer: "inner-ipv4", bit:  72, bits:   8 },
+  "inner.ipv4.src":        { layer: "inner-ipv4", bit:  96, bits:  32 },
+  "inner.ipv4.dst":        { layer: "inner-ipv4", bit: 128, bits:  32 },
+  "inner.ipv6.next-header": { layer: "inner-ipv6", bit:  48, bits:   8 },
+  "inner.ipv6.src":        { layer: "inner-ipv6", bit:  64, bits: 128 },
+  "inner.ipv6.dst":        { layer: "inner-ipv6", bit: 192, bits: 128 },
+  "inner.l4.sport":        { layer: "inner-l4",   bit:   0, bits:  16 },
+  "inner.l4.dport":        { layer: "inner-l4",   bit:  16, bits:  16 },
 };
 
 export const fieldNames = Object.keys(fields) as readonly FieldName[];

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Random } from "../base/index.ts";
 import { buildFrame, type FrameSpec } from "./build.ts";
 import { fieldPosition, readField, setField } from "./access.ts";
+import type { FieldName } from "./field.ts";
 import { fieldNames, fields } from "./fields.ts";
 import { fiveTuple, flowKey } from "./five-tuple.ts";
 import { innerFrame, parseFrame } from "./parse.ts";
@@ -179,6 +180,11 @@ test("setField writes exactly the field's bits", () => {
       udp: { sport: 1, dport: 4789 },
       vxlan: { vni: 3, inner: { ipv4, tcp } },
     }),
+    buildFrame({
+      ipv4,
+      udp: { sport: 1, dport: 2152 },
+      gtp: { teid: 9, inner: { ipv6, udp: tcp } },
+    }),
   ];
   const seen = new Set<string>();
   for (const data of frames) {
@@ -214,6 +220,38 @@ test("setField writes exactly the field's bits", () => {
   );
 });
 
+test("fields of the packet in a tunnel", () => {
+  const inner = { ipv4: { src: "1.2.3.4", dst: "5.6.7.8" }, tcp } as const;
+  const six = { ipv6, udp: tcp } as const;
+  const vxlan = (packet: FrameSpec, vlans: readonly number[] = []) =>
+    buildFrame({
+      vlans,
+      ipv4: { ...ipv4, options: new Uint8Array(8) },
+      udp: { sport: 1, dport: 4789 },
+      vxlan: { vni: 3, inner: packet },
+    });
+  const gtp = (sequence?: number) =>
+    buildFrame({
+      ipv6,
+      udp: { sport: 1, dport: 2152 },
+      gtp: { teid: 77, inner, ...(sequence === undefined ? {} : { sequence }) },
+    });
+  // prettier-ignore
+  const cases: readonly (readonly [Uint8Array, FieldName, bigint | undefined])[] = [
+    [vxlan(inner), "inner.ipv4.src", 0x01020304n], [vxlan(inner, [7]), "inner.ipv4.dst", 0x05060708n],
+    [vxlan(inner), "inner.l4.sport", 1000n], [vxlan(inner), "inner.eth.src", 0x020000000001n],
+    [vxlan(inner), "inner.ipv6.src", undefined], [vxlan(six), "inner.ipv6.dst", 0xfe800000000000000000000000000002n],
+    [vxlan(six), "inner.ipv4.src", undefined], [vxlan(six), "inner.l4.dport", 80n],
+    [gtp(), "gtp.teid", 77n], [gtp(), "inner.ipv4.src", 0x01020304n], [gtp(), "inner.eth.src", undefined],
+    [gtp(5), "inner.ipv4.src", 0x01020304n], [gtp(5), "inner.l4.dport", 80n],
+    [buildFrame({ ipv4, gre: { inner } }), "inner.ipv4.dst", 0x05060708n],
+    [buildFrame({ ipv4, gre: { inner, ethernet: true, key: 3 } }), "inner.eth.dst", 0x020000000002n],
+    [buildFrame({ ipv4, tcp }), "inner.ipv4.src", undefined],
+  ];
+  for (const [index, [data, name, want]] of cases.entries())
+    deepEqual([index, readField(parseFrame(data), name)], [index, want]);
+});
+
 test("any bytes parse, and every offset lies inside", () => {
   const random = new Random(seed);
   const starts = [
@@ -223,6 +261,11 @@ test("any bytes parse, and every offset lies inside", () => {
       udp: tcp,
     }),
     buildFrame({ ipv4, gre: { key: 1, inner: { ipv4, tcp } } }),
+    buildFrame({
+      ipv4,
+      udp: { sport: 1, dport: 2152 },
+      gtp: { teid: 9, sequence: 2, inner: { ipv4, tcp } },
+    }),
   ];
   let transports = 0;
   for (let round = 0; round < 20_000; round++) {

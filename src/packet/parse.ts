@@ -3,7 +3,7 @@
  * malformed is simply absent from the result, nothing is ever thrown.
  *
  *   eth [vlan [vlan2]] ipv4 (IHL words) | ipv6 [extension headers…] | arp
- *       tcp | udp [vxlan] | icmp | gre
+ *       tcp | udp [vxlan | gtp-u] | icmp | gre
  *
  * An EtherType decides the layer, as NIC parsers do; the IP version nibble and the
  * IP length fields are not compared with it. At most two VLAN tags are followed.
@@ -12,7 +12,8 @@
  * no later fragment. An IPv6 packet with a fragment header of offset 0 is a first
  * fragment even if it is the only one (RFC 6946): NICs hash it as a fragment.
  *
- * Sources: IEEE 802.1Q, RFC 791, RFC 8200 section 4, RFC 2890, RFC 7348.
+ * Sources: IEEE 802.1Q, RFC 791, RFC 8200 section 4, RFC 2890, RFC 7348,
+ * 3GPP TS 29.281 section 5.
  */
 
 export type L3 = "ipv4" | "ipv6" | "arp";
@@ -21,8 +22,8 @@ export type Fragment = "none" | "first" | "later";
 
 /** What the outermost IP header carries another packet in. */
 export interface Tunnel {
-  readonly kind: "gre" | "vxlan" | "ip-in-ip";
-  /** GRE key or VXLAN network identifier. */
+  readonly kind: "gre" | "vxlan" | "gtp-u" | "ip-in-ip";
+  /** GRE key, VXLAN network identifier or GTP tunnel endpoint. */
   readonly id?: number;
   /** Where the inner packet starts, and the layer it starts with. */
   readonly innerOffset: number;
@@ -238,7 +239,7 @@ function parseTunnel(
     case 47:
       return parseGre(data, at);
     case 17:
-      return parseVxlan(data, at);
+      return parseVxlan(data, at) ?? parseGtp(data, at);
     default:
       return undefined;
   }
@@ -279,6 +280,30 @@ function parseVxlan(data: Uint8Array, at: number): Tunnel | undefined {
     id: u32(data, at + 12) >>> 8,
     innerOffset: at + 16,
     inner: "eth",
+  };
+}
+
+/** A G-PDU behind UDP: version 1, with optional words and extension headers. */
+function parseGtp(data: Uint8Array, at: number): Tunnel | undefined {
+  const flags = data[at + 8] ?? 0;
+  if (at + 16 > data.length || u16(data, at + 2) !== 2152) return undefined;
+  if ((flags & 0xf0) !== 0x30 || data[at + 9] !== 255) return undefined;
+  let innerOffset = at + 16 + ((flags & 7) !== 0 ? 4 : 0);
+  let next = (flags & 4) !== 0 ? (data[innerOffset - 1] ?? 0) : 0;
+  // Each round moves at least four bytes forwards.
+  while (next !== 0) {
+    const size = 4 * (data[innerOffset] ?? 0);
+    if (size === 0 || innerOffset + size > data.length) return undefined;
+    innerOffset += size;
+    next = data[innerOffset - 1] ?? 0;
+  }
+  if (innerOffset > data.length) return undefined;
+  const version = (data[innerOffset] ?? 0) >> 4;
+  return {
+    kind: "gtp-u",
+    id: u32(data, at + 12),
+    innerOffset,
+    inner: version === 4 ? "ipv4" : version === 6 ? "ipv6" : "other",
   };
 }
 

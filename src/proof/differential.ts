@@ -97,7 +97,7 @@ export interface DifferentialOptions {
   /** Calls of the emitted program that the engine does not run as they are. */
   readonly rewrittenCalls?: readonly string[];
   /** An outcome of the reference as the engine can show one. */
-  readonly shown?: (outcome: Outcome) => Outcome;
+  readonly shown?: (outcome: Outcome, input: PacketInput) => Outcome;
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -100,7 +100,7 @@ export function runReference(options: DifferentialOptions): Reference {
       steering.push(seen);
       cells.begin(seen, index, input);
       notes.clear();
-      const outcome = shown(machine.run(input));
+      const outcome = shown(machine.run(input), input);
       answering.note(index, outcome);
       recorder.add(index, input, outcome);
       cells.end();

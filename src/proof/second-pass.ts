@@ -36,7 +36,7 @@ export interface SecondPassOptions {
   readonly partition: Partition;
   readonly cores: number;
   readonly seed: number;
-  readonly shown: (outcome: Outcome) => Outcome;
+  readonly shown: (outcome: Outcome, input: PacketInput) => Outcome;
 }
 
 /** The cores of one episode. Made once, begun anew with `begin`. */
@@ -138,7 +138,7 @@ export class SecondPass {
     this.#notes.clear();
     const machine = this.#machines[core];
     if (machine === undefined) return;
-    const outcome = shown(machine.run(input));
+    const outcome = shown(machine.run(input), input);
     this.#answering.note(index, outcome);
     this.#recorder.add(index, input, outcome);
     this.#aiming?.learn(whole);

@@ -11,6 +11,7 @@ export { NicModel, queueOf, type PortConfig, type QueueChoice } from "./nic.ts";
 export { nicProfiles } from "./nic-profile-table.ts";
 export type { FieldChoices, NicProfile } from "./nic-profile.ts";
 export {
+  canonicalField,
   classOf,
   isHashFields,
   isPacketClass,

@@ -11,10 +11,11 @@ import {
 } from "../rss/index.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
 import type { Context } from "./context.ts";
-import type { ObjectPart } from "./plan.ts";
+import type { ObjectPart, SoftwareDispatch } from "./plan.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { narrowedPart, ownersFor, type Owners } from "./shard.ts";
 import { disjoint } from "./shard-refusals.ts";
+import { softwareDispatch } from "./software-dispatch.ts";
 import type { Unit, Way } from "./ways.ts";
 
 export interface Choice {
@@ -27,6 +28,8 @@ export interface Attempt {
   readonly parts: readonly ObjectPart[];
   readonly requirement: Requirement;
   readonly solution?: KeySolution;
+  /** In place of the NIC's. */
+  readonly software?: SoftwareDispatch;
   /** Why not; absent: it can be done. */
   readonly refusals?: readonly Refusal[];
 }
@@ -63,6 +66,15 @@ export function attempt(
   const owners = ownersFor(demands, context);
   if (owners.kind === "quarrel" || owners.kind === "stuck")
     return { ...common, refusals: apart(choices, owners) };
+  const narrowed = parts.map((part) =>
+    part.strategy === "shard"
+      ? narrowedPart(part, owners.owners, context)
+      : part,
+  );
+  const [software] = context.software
+    ? softwareDispatch(context.ports, demands)
+    : [];
+  if (software !== undefined) return { ...common, parts: narrowed, software };
   const answer = solveKeys(requirement, {
     profile,
     cores: context.cores,
@@ -75,11 +87,7 @@ export function attempt(
       : { ...common, refusals: nicRefusals(answer, demands, profile) };
   return {
     ...common,
-    parts: parts.map((part) =>
-      part.strategy === "shard"
-        ? narrowedPart(part, owners.owners, context)
-        : part,
-    ),
+    parts: narrowed,
     solution: answer,
   };
 }

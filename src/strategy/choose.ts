@@ -71,6 +71,8 @@ export interface PlanOptions {
   readonly seed?: number;
   /** Members of the null space that the key search draws. */
   readonly samples?: number;
+  /** Who brings packets to their cores; default nic. */
+  readonly dispatch?: "nic" | "software";
 }
 
 export function choosePlan(
@@ -107,6 +109,7 @@ class Chooser {
           ? options.ports
           : defaultPorts(report),
       cores: this.#cores,
+      dispatch: options.dispatch,
     });
     this.#profile = profileOf(options.profile ?? "generic");
     this.#units = unitsOf(this.#families, this.#context, options);
@@ -284,7 +287,7 @@ class Chooser {
       ],
       strategy: overall(parts),
       cores: this.#cores,
-      dispatch: {
+      dispatch: best.software ?? {
         kind: requirement.conjuncts.length === 0 ? "any" : "nic",
       },
       runtime: runtimeOf(parts, this.#report.objects),

@@ -7,7 +7,9 @@ import type { Port } from "./plan.ts";
 export interface Context {
   readonly ports: readonly Port[];
   readonly cores: number;
-  /** Can the NIC hash this field for some class of packets? */
+  /** A program before the NIC's queues are read brings packets to cores. */
+  readonly software: boolean;
+  /** Can the NIC, or that program, hash this field for some class of packets? */
   readonly hashable: (field: FieldName) => boolean;
   /** The objects that an object shares its strategy with. */
   readonly familyOf: (object: StateObject) => Family;
@@ -42,16 +44,19 @@ export function contextOf({
   report,
   ports,
   cores,
+  dispatch,
 }: {
   readonly report: StateReport;
   readonly ports: readonly Port[];
   readonly cores: number;
+  readonly dispatch?: "nic" | "software" | undefined;
 }): Context {
   const families = familiesOf(report.objects);
   return {
     ports,
     cores,
-    hashable: (field) => hashed.includes(field),
+    software: dispatch === "software",
+    hashable: (field) => dispatch === "software" || hashed.includes(field),
     familyOf: (object) =>
       families.find(({ members }) => members.includes(object)) ??
       aloneFamily(object),

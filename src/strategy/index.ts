@@ -7,6 +7,13 @@ export { familiesOf, type Family } from "./families.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
 export type { ObjectTouches, TrafficFacts } from "./traffic-facts.ts";
 export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
+export {
+  ownerFunction,
+  type FieldRun,
+  type OwnerFunction,
+  type OwnerGroup,
+  type OwnerLane,
+} from "./owner-function.ts";
 export { packetClassesOf } from "./packet-classes.ts";
 export {
   grades,

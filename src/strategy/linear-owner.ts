@@ -91,9 +91,12 @@ interface Column {
   readonly bit: FieldBit;
 }
 
-type Group = Omit<Owner, "fields">;
+/** Packets that the same ends of conjuncts name. */
+export type Group = Omit<Owner, "fields">;
 
-function groupsOf(conjuncts: readonly Conjunct[]): ReadonlyMap<string, Group> {
+export function groupsOf(
+  conjuncts: readonly Conjunct[],
+): ReadonlyMap<string, Group> {
   const namedBy = new Map<string, Set<string>>();
   for (const [index, conjunct] of conjuncts.entries())
     for (const end of [0, 1] as const)
@@ -121,7 +124,8 @@ function groupsOf(conjuncts: readonly Conjunct[]): ReadonlyMap<string, Group> {
 const classesAt = (conjunct: Conjunct, end: 0 | 1): readonly PacketClass[] =>
   conjunct.classes?.[end] ?? packetClasses;
 
-function groupsAt(
+/** Groups that one end of a conjunct can mean. */
+export function groupsAt(
   conjunct: Conjunct,
   end: 0 | 1,
   groups: ReadonlyMap<string, Group>,
@@ -182,7 +186,7 @@ function vector(
 }
 
 /** A reduced basis: each row's lowest set bit is set in no other row. */
-class Rows {
+export class Rows {
   readonly #byPivot = new Map<number, bigint>();
 
   add(row: bigint): void {

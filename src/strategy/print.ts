@@ -14,7 +14,9 @@ export function printPlan(plan: Plan): string {
     ...headline(plan),
     "",
     ...section("objects", plan.objects.map(objectLine)),
-    ...section("NIC", nicLines(plan)),
+    ...(plan.dispatch.kind === "software"
+      ? section("dispatch", [plan.dispatch.text.replace(/^dispatch /, "")])
+      : section("NIC", nicLines(plan))),
     ...section(
       "differs",
       plan.deviations.map(({ text }) => text),

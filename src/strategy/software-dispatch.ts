@@ -9,6 +9,7 @@
  */
 import type { Demand } from "./conjuncts.ts";
 import { fieldsOfPorts, ownersOf } from "./linear-owner.ts";
+import { ownerFunction } from "./owner-function.ts";
 import type { Port, SoftwareDispatch } from "./plan.ts";
 
 export const dispatchCost: readonly [number, number] = [0, 0.25];
@@ -22,7 +23,8 @@ export function softwareDispatch(
     demands.map(({ conjunct }) => conjunct),
     () => true,
   );
-  if (owners.some(({ fields }) => fields.length === 0)) return [];
+  if (ownerFunction(demands.map(({ conjunct }) => conjunct)) === undefined)
+    return [];
   const used = fieldsOfPorts(owners);
   const by = used
     .map(({ port, fields }) =>
