@@ -122,9 +122,18 @@ export function writeApplyStamps(
   code.get(at).get(last).get(now).atomic(atomic.i64Cmpxchg, 3, 0).tee(seen);
   code.get(last).byte(op.i64Eq).brIf(1);
   code.get(seen).set(last).br(0).end().end();
-  code.get(slot).memory(op.i32Load, log + 4);
-  code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32ShrU);
-  code.i32Const(1).byte(op.i32Add).atomic(atomic.i32Store, 2, 0);
+  const epoch = (): Code => {
+    code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32ShrU);
+    return code.i32Const(1).byte(op.i32Add);
+  };
+  // Most are there already: a store would take the line from others.
+  code
+    .get(slot)
+    .memory(op.i32Load, log + 4)
+    .tee(at);
+  code.atomic(atomic.i32Load, 2, 0);
+  epoch().byte(op.i32Ne).if().get(at);
+  epoch().atomic(atomic.i32Store, 2, 0).end();
   code.get(slot).i32Const(8).byte(op.i32Sub).set(slot);
   code.br(0).end().end();
   return {
