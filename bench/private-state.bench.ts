@@ -448,7 +448,7 @@ async function candidateTable(kernel: Kernel) {
         if (base === undefined) continue;
         for (const [at, own] of all.entries()) {
           const figures = net(own, base);
-          const { name = "" } = candidates[at] ?? {};
+          const name = candidates[at]?.name ?? "";
           say(
             `${name.padEnd(32)} ${entries} entries, ${cores} cores: ${figures.ns} ns [${figures.ci95.join("..")}]`,
           );

@@ -14,6 +14,12 @@ import {
   tableEntry,
   tableLayout,
 } from "#codegen";
+import {
+  originalEntries,
+  originalValue,
+  writeOriginals,
+  type MapRecord,
+} from "#control";
 import { loadPortable, openKernel, type Kernel } from "#engine";
 import { BytecodeMachine, createState, type PacketInput } from "#interp";
 import { parseInstruction, printInstruction, type ProgramSpec } from "#isa";
@@ -346,4 +352,81 @@ void test("chains are short, and the longest one is full", () => {
   for (let number = 0; number < longestChain; number++)
     equal(put(small, number, 1n), "done");
   equal(put(small, longestChain, 1n), "full");
+});
+
+kernelTest("tables are seen and written as the original map", (using) => {
+  const shape: TableCase = {
+    keySize: 13,
+    valueSize: 20,
+    capacities: [20, 19],
+    alignment: 4,
+  };
+  const all = steps(shape, 1150, new Random(seed)).map(({ input }): Step => {
+    // Sharded: a key is one core's.
+    const queue = (input.data[32] ?? 0) % 2;
+    const data = input.data.slice();
+    data[16] = queue;
+    return { queue, input: { ...input, data } };
+  });
+  const wanted = runHashes(shape, all).contents.flat().sort();
+  ok(wanted.length > 5);
+  const loaded = using.load([tableProgram(shape)]);
+  try {
+    for (const { input } of all) loaded.program().testRun(input.data);
+    const map = loaded.map("cells");
+    const record: MapRecord = {
+      name: "cells",
+      strategy: "shard",
+      originalType: "hash",
+      type: "array",
+      keySize: shape.keySize,
+      valueSize: shape.valueSize,
+      maxEntries: 39,
+      flags: 1024,
+      readOnly: false,
+      section: "",
+      keyFields: [],
+      valueFields: [],
+      lanes: [],
+      isFilled: false,
+      cores: { layout: "table", cores: 2, capacities: shape.capacities },
+    };
+    const seen = originalEntries(map, record);
+    const textOf = (entries: typeof seen): string[] =>
+      entries.map(({ key, values: [value] }) =>
+        entryText(key, value ?? new Uint8Array()),
+      );
+    // In the order of keys.
+    deepEqual(textOf(seen), wanted);
+    for (const { key, values } of seen)
+      deepEqual(originalValue(map, record, key), values);
+    const [first, second] = seen;
+    ok(first !== undefined && second !== undefined);
+    const value = new Uint8Array(shape.valueSize).fill(7);
+    writeOriginals(map, record, [{ key: second.key, values: [value] }]);
+    deepEqual(originalValue(map, record, second.key), [value]);
+    deepEqual(originalValue(map, record, first.key), first.values);
+    // The program finds what was written.
+    const look = all.find(
+      ({ input }) => toHex(input.data.slice(32, 45)) === toHex(second.key),
+    );
+    ok(look !== undefined);
+    const data = look.input.data.slice();
+    data[14] = operations.lookup;
+    const found = loaded.program().testRun(data).data;
+    deepEqual(found.slice(48, 68), value);
+    const unknown = new Uint8Array(shape.keySize).fill(255);
+    equal(originalValue(map, record, unknown), undefined);
+    throws(
+      () =>
+        writeOriginals(map, record, [
+          { key: first.key, values: [value] },
+          { key: unknown, values: [value] },
+        ]),
+      /none has the key f+: only the core/,
+    );
+    deepEqual(originalValue(map, record, first.key), first.values);
+  } finally {
+    loaded.close();
+  }
 });

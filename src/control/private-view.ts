@@ -4,26 +4,23 @@
  *   allocator  one chain with one head (codegen: originalCells); an index is one index
  *              in the machine, so cells keep their keys
  *   sliced     a value per core under each key, as a per-CPU map shows them
- *   table      the entries of all tables; a key that several cores have, as often
+ *   table      the entries of all tables (table-view.ts)
  *
  * Written is what the original would have: the cells of a chain go to the cores whose
  * ranges they are in, and only what differs is written. Packets that arrive meanwhile
  * see old cells or new ones, and links between them that are neither: a chain is
- * written while no traffic flows, or not at all. A table is its core's alone, and is
- * not written.
+ * written while no traffic flows, or not at all.
  */
-import { equalBytes, InputError, UnsupportedError } from "../base/index.ts";
+import { equalBytes, InputError } from "../base/index.ts";
 import {
   chainLayout,
   originalCells,
   splitCells,
-  tableEntries,
-  tableEntry,
-  tableLayout,
   type CellAt,
 } from "../codegen/index.ts";
 import type { KernelMap } from "../engine/index.ts";
 import type { MapRecord } from "./attachment.ts";
+import { storedEntries, storedValue, writeStored } from "./table-view.ts";
 
 export interface OriginalEntry {
   readonly key: Uint8Array;
@@ -35,13 +32,7 @@ export function privateEntries(
   map: KernelMap,
   record: MapRecord,
 ): readonly OriginalEntry[] {
-  if (record.cores?.layout === "table")
-    return tablesOf(map, record).flatMap((bytes) =>
-      tableEntries(bytes, tablesLayout(record)).map(({ key, value }) => ({
-        key: key.slice(),
-        values: [value.slice()],
-      })),
-    );
+  if (record.cores?.layout === "table") return storedEntries(map, record);
   const cellAt = cellsOf(map);
   if (record.cores?.layout === "sliced")
     return Array.from({ length: record.maxEntries }, (_, key) => ({
@@ -59,13 +50,7 @@ export function privateValue(
   record: MapRecord,
   key: Uint8Array,
 ): readonly Uint8Array[] | undefined {
-  if (record.cores?.layout === "table") {
-    const layout = tablesLayout(record);
-    const found = tablesOf(map, record).flatMap(
-      (bytes) => tableEntry(bytes, layout, key) ?? [],
-    );
-    return found[0] === undefined ? undefined : [found[0].value.slice()];
-  }
+  if (record.cores?.layout === "table") return storedValue(map, record, key);
   const number = keyNumber(key);
   if (number >= record.maxEntries) return undefined;
   if (record.cores?.layout === "sliced")
@@ -79,14 +64,10 @@ export function writePrivate(
   record: MapRecord,
   entries: readonly OriginalEntry[],
 ): void {
-  if (record.cores?.layout === "table")
-    throw new UnsupportedError(
-      `${record.name} has a table for each core, which only its core can change`,
-      {
-        feature: "writing to tables of each core's own",
-        fix: `divide the program again with --user-writes ${record.name}: then the map stays as it is`,
-      },
-    );
+  if (record.cores?.layout === "table") {
+    writeStored(map, record, entries);
+    return;
+  }
   for (const { key } of entries)
     if (keyNumber(key) >= record.maxEntries)
       throw new InputError(
@@ -126,16 +107,6 @@ function slices(
     { length: cores?.cores ?? 0 },
     (_, core) => cellAt(core * maxEntries + key) ?? new Uint8Array(valueSize),
   );
-}
-
-function tablesOf(map: KernelMap, { cores }: MapRecord): readonly Uint8Array[] {
-  return Array.from({ length: cores?.cores ?? 0 }, (_, core) =>
-    map.lookup(keyBytes(core)),
-  ).flatMap((bytes) => bytes ?? []);
-}
-
-function tablesLayout({ keySize, valueSize, cores }: MapRecord) {
-  return tableLayout({ keySize, valueSize }, cores?.capacities ?? []);
 }
 
 function layoutOf({ cores, maxEntries, valueSize }: MapRecord) {

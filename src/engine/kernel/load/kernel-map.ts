@@ -25,6 +25,10 @@ import {
 import { memory, type Syscalls } from "../syscalls.ts";
 
 const ENOENT = 2;
+const page = 4096;
+/** PROT_READ | PROT_WRITE, MAP_SHARED. */
+const readWrite = 3;
+const shared = 1;
 
 // prettier-ignore
 const writtenByPrograms: ReadonlySet<MapTypeName> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "queue", "stack"]);
@@ -227,6 +231,23 @@ export class KernelMap {
     if (readOnly) return;
     if (data !== undefined) this.update(Uint8Array.of(0, 0, 0, 0), data);
     else if (writtenByPrograms.has(type)) this.clear();
+  }
+
+  /** All values of a mmapable array, in this process's memory while `work` runs. */
+  inMemory<T>(work: (bytes: Uint8Array) => T): T {
+    const stride = Math.ceil(this.#valueSize / 8) * 8;
+    const size = stride * this.spec.maxEntries;
+    const length = Math.ceil(size / page) * page;
+    // prettier-ignore
+    const address = this.#syscalls.call("mmap", 0, length, readWrite, shared, this.fd, 0);
+    if (address < 0) throw this.#failure("mapping", -address);
+    try {
+      return work(
+        new Uint8Array(this.#syscalls.view(address, length), 0, size),
+      );
+    } finally {
+      this.#syscalls.call("munmap", address, length);
+    }
   }
 
   close(): void {
