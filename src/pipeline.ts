@@ -3,6 +3,7 @@
  * is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
 import { analyse, type StateReport } from "./analysis/index.ts";
+import { splitLayouts, type LayoutPart } from "./codegen/index.ts";
 import {
   Bug,
   InputError,
@@ -201,25 +202,88 @@ export function generate(
   options: PlanOptions,
 ): Artifact {
   const { object, program, report } = analysed;
-  const plan = choosePlan(report, options);
-  let edited = object;
-  for (const part of plan.objects)
-    if (part.strategy === "merge" && part.layoutChanged)
-      edited = setMapType(edited, part.object, perCpuType(edited, part.object));
-  if (plan.dispatch.kind === "software")
-    edited = dispatchedObject(edited, {
-      entry: program.name,
-      plan,
-      readsQueue: report.coreNumbers?.includes("queue") === true,
-      seed: options.seed ?? 1,
-    });
-  const bytes = edited === object ? analysed.source : writeObject(edited);
+  const { plan, edited } = planAndEdit(analysed, report, options);
+  const isDispatched = plan.dispatch.kind === "software";
+  const emitted = isDispatched
+    ? dispatchedObject(edited, {
+        entry: program.name,
+        plan,
+        readsQueue: report.coreNumbers?.includes("queue") === true,
+        seed: options.seed ?? 1,
+      })
+    : edited;
+  const bytes =
+    emitted === object ? analysed.source : writeObject(emitted);
   return {
     plan,
     bytes,
     emitted: reread(bytes, program),
     setup: plan.rss === undefined ? undefined : nicSetup(plan.rss, profile),
   };
+}
+
+/** A plan whose layouts cannot be put into this program is made again without them. */
+function planAndEdit(
+  { object, program }: Analysed,
+  report: StateReport,
+  options: PlanOptions,
+): { plan: Plan; edited: ObjectSpec } {
+  const plan = choosePlan(report, options);
+  try {
+    return { plan, edited: withLayouts(object, program, plan, report) };
+  } catch (error) {
+    if (!(error instanceof UnsupportedError) || layoutsOf(plan).length === 0)
+      throw error;
+    const again = choosePlan(report, {
+      ...options,
+      withoutLayouts: error.message,
+    });
+    return {
+      plan: again,
+      edited: withLayouts(object, program, again, report),
+    };
+  }
+}
+
+const layoutsOf = ({ objects, cores }: Plan): Plan["objects"] =>
+  cores === 1
+    ? []
+    : objects.filter(
+        ({ layout }) => layout === "sliced" || layout === "allocator",
+      );
+
+/** The object with its maps and look-ups as the plan has them. */
+function withLayouts(
+  object: ObjectSpec,
+  program: ProgramSpec,
+  plan: Plan,
+  { objects }: StateReport,
+): ObjectSpec {
+  let edited = object;
+  for (const part of plan.objects)
+    if (part.layout === "per-cpu")
+      edited = setMapType(edited, part.object, perCpuType(edited, part.object));
+  const changed = layoutsOf(plan);
+  if (changed.length === 0) return edited;
+  if (object.functions.some((fn) => fn.coreRelocations.length > 0))
+    throw new UnsupportedError(
+      "its CO-RE records do not survive a change of its look-ups",
+      {
+        feature: "layouts of one's own beside CO-RE records",
+        fix: "compile it for this kernel's types",
+      },
+    );
+  const parts = changed.map(({ object: name, layout }): LayoutPart => {
+    if (layout === "sliced") return { object: name, layout };
+    const found = objects.find((one) => one.name === name)?.allocator;
+    if (found === undefined) throw new Bug(`${name} is no allocator`);
+    return { object: name, layout: "allocator", allocator: found };
+  });
+  return splitLayouts(edited, program.name, {
+    cores: plan.cores,
+    parts,
+    source: plan.dispatch.kind === "software" ? "cpu" : "queue",
+  });
 }
 
 const perCpuForms = {

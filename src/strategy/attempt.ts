@@ -51,7 +51,9 @@ export function attempt(
 ): Attempt {
   const demands = choices.flatMap(({ unit: { family }, way }) =>
     way.strategy === "shard"
-      ? demandsOf(family, context.ports).map((demand): OwnedDemand => ({
+      ? demandsOf(family, context.ports, {
+          slices: context.withoutLayouts === undefined,
+        }).map((demand): OwnedDemand => ({
           ...demand,
           object: family.head.name,
         }))

@@ -12,6 +12,9 @@ export const guards: readonly StrategyName[] = ["lock", "transaction"];
 export const isGuarded = (choices: readonly Choice[]): boolean =>
   choices.some(({ way }) => guards.includes(way.strategy));
 
+export const isTransaction = (choices: readonly Choice[]): boolean =>
+  choices.some(({ way }) => way.strategy === "transaction");
+
 /** The first way of each; undefined: some family has none. */
 export function preferred(
   units: readonly Unit[],

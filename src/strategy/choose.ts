@@ -20,6 +20,7 @@ import {
   guardedOtherwise,
   guards,
   isGuarded,
+  isTransaction,
   preferred,
   withFewerShards,
 } from "./candidates.ts";
@@ -66,6 +67,8 @@ export interface PlanOptions {
   readonly grade?: Grade;
   /** What may stand around a packet's run, where nothing is forced; default: nothing. */
   readonly guards?: readonly ("lock" | "transaction")[];
+  /** Why cores cannot have cells of their own in this program. */
+  readonly withoutLayouts?: string;
   /** What the user's traffic does to the state: for the estimates. */
   readonly traffic?: TrafficFacts;
   readonly seed?: number;
@@ -83,8 +86,10 @@ export function choosePlan(
   return chooser.plan();
 }
 
-/** A guard has to be this much cheaper than a plan that needs none. */
+/** A guard has to be this much cheaper than a plan that needs none … */
 const guardMargin = 0.75;
+/** … and a transaction than a lock, which runs no packet more than twice. */
+const transactionMargin = 0.75;
 
 class Chooser {
   readonly #report: StateReport;
@@ -110,6 +115,7 @@ class Chooser {
           : defaultPorts(report),
       cores: this.#cores,
       dispatch: options.dispatch,
+      withoutLayouts: options.withoutLayouts,
     });
     this.#profile = profileOf(options.profile ?? "generic");
     this.#units = unitsOf(this.#families, this.#context, options);
@@ -362,10 +368,11 @@ class Chooser {
   }
 }
 
-/** A plan that needs no guard is taken unless a guard is much cheaper. */
+/** Estimates are compared with what is simpler preferred. */
 function weight({ attempt, total }: Priced): number {
-  const isPlain = attempt !== undefined && !isGuarded(attempt.choices);
-  return isPlain ? total * guardMargin : total;
+  if (attempt === undefined) return total;
+  if (!isGuarded(attempt.choices)) return total * guardMargin;
+  return isTransaction(attempt.choices) ? total / transactionMargin : total;
 }
 
 function profileOf(profile: string | NicProfile): NicProfile {

@@ -16,7 +16,7 @@
  * of a reclaimed index, a fresh index), which are its core's by construction.
  */
 import { signature, type Access, type Key } from "../analysis/index.ts";
-import type { StateObject } from "../analysis/index.ts";
+import type { Interchange, StateObject } from "../analysis/index.ts";
 import type { FieldBit } from "../packet/index.ts";
 import type { PacketClass } from "../rss/index.ts";
 import type { Family } from "./families.ts";
@@ -53,11 +53,12 @@ export function portsOf(
 export function claimsOf(
   family: Family,
   ports: readonly Port[],
+  slices: boolean,
 ): readonly Claim[] {
   const claims = new Map<string, Claim>();
   for (const object of family.members)
     for (const access of object.accesses)
-      for (const said of saidBy(access, object, family)) {
+      for (const said of saidBy(access, object, { family, slices })) {
         const { guard, ...claim } = said;
         const named = identity(said);
         const classes = packetClassesOf(guard);
@@ -83,43 +84,49 @@ function identity({ kind, key, hashed, interchange = "" }: Said): string {
 function saidBy(
   access: Access,
   object: StateObject,
-  family: Family,
+  { family, slices }: { readonly family: Family; readonly slices: boolean },
 ): readonly Said[] {
   const common = { object: object.name, access, guard: access.guard };
   const own = { ...common, kind: "key", key: access.key } as const;
   const { allocator } = family;
   if (allocator === undefined) {
-    const hashed = canSlice(object) ? hashedBits(access.key) : undefined;
+    const hashed =
+      slices && canSlice(object) ? hashedBits(access.key) : undefined;
     if (hashed === undefined) return [own];
     return [{ ...own, kind: "arguments", hashed }];
   }
-  const met = interchangesOf(family).find((one) => one.access === access.id);
-  if (met !== undefined) {
-    const writers = makersOf(family, access);
-    const guards =
-      met.storedBy === undefined
-        ? writers.map(({ guard }) => guard)
-        : [met.storedBy];
-    const interchange = access.id;
-    return [
-      { ...common, kind: "interchange", key: met.packet, interchange },
-      ...guards.map(
-        (guard) =>
-          ({
-            ...common,
-            kind: "stored",
-            key: met.stored,
-            guard,
-            interchange,
-            access: writers[0] ?? access,
-          }) as const,
-      ),
-    ];
-  }
+  const met = interchangesOf(family).filter((one) => one.access === access.id);
+  if (met.length > 0)
+    return met.flatMap((one, index) =>
+      sidesOf(one, common, { family, name: `${access.id}.${index}` }),
+    );
   const { through } = access;
-  if (through !== undefined && through.object === allocator.allocator?.entries)
+  if (through !== undefined)
     return [{ ...common, kind: "entry", key: through.key }];
   return isInternal(access, object, family) ? [] : [own];
+}
+
+/** What came with the packet, and what it is compared with. */
+function sidesOf(
+  { packet, stored, storedBy }: Interchange,
+  common: Pick<Said, "object" | "access" | "guard">,
+  { family, name }: { readonly family: Family; readonly name: string },
+): readonly Said[] {
+  const makers = makersOf(family, common.access);
+  const [maker = common.access] = makers;
+  const guards =
+    storedBy === undefined ? makers.map(({ guard }) => guard) : [storedBy];
+  return [
+    { ...common, kind: "interchange", key: packet, interchange: name },
+    ...guards.map((guard): Said => ({
+      ...common,
+      access: maker,
+      guard,
+      kind: "stored",
+      key: stored,
+      interchange: name,
+    })),
+  ];
 }
 
 /** Accesses that make entries, where no more is known of the packets that store. */

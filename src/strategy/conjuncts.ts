@@ -20,12 +20,14 @@ export interface Demand {
   readonly pair: readonly [Claim, Claim];
 }
 
+/** `slices`: may an array that a hash selects cells of be a core's own? */
 export function demandsOf(
   subject: Family | StateObject,
   ports: readonly Port[],
+  { slices = true }: { readonly slices?: boolean } = {},
 ): readonly Demand[] {
   const family = "members" in subject ? subject : aloneFamily(subject);
-  const claims = claimsOf(family, ports);
+  const claims = claimsOf(family, ports, slices);
   const demands = new Map<string, Demand>();
   for (const [index, left] of claims.entries())
     for (const right of claims.slice(index)) {

@@ -9,6 +9,8 @@ export interface Context {
   readonly cores: number;
   /** A program before the NIC's queues are read brings packets to cores. */
   readonly software: boolean;
+  /** Why cores cannot have cells of their own; undefined: they can. */
+  readonly withoutLayouts: string | undefined;
   /** Can the NIC, or that program, hash this field for some class of packets? */
   readonly hashable: (field: FieldName) => boolean;
   /** The objects that an object shares its strategy with. */
@@ -45,17 +47,20 @@ export function contextOf({
   ports,
   cores,
   dispatch,
+  withoutLayouts,
 }: {
   readonly report: StateReport;
   readonly ports: readonly Port[];
   readonly cores: number;
   readonly dispatch?: "nic" | "software" | undefined;
+  readonly withoutLayouts?: string | undefined;
 }): Context {
   const families = familiesOf(report.objects);
   return {
     ports,
     cores,
     software: dispatch === "software",
+    withoutLayouts,
     hashable: (field) => dispatch === "software" || hashed.includes(field),
     familyOf: (object) =>
       families.find(({ members }) => members.includes(object)) ??

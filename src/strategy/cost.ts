@@ -50,8 +50,8 @@ export interface Estimate {
   readonly writing: number;
 }
 
-/** Where no traffic says more: one packet in ten writes. */
-export const assumedWriting = 0.1;
+/** Where no traffic says more: one packet in fifty writes. */
+export const assumedWriting = 0.02;
 
 export function estimate(
   parts: readonly ObjectPart[],
@@ -60,16 +60,16 @@ export function estimate(
   const spread = Math.min(1, skew / cores);
   const guarded = parts.filter(({ strategy }) => isGuard(strategy));
   const names = new Set(guarded.map(({ object }) => object));
+  const isTransaction = guarded.some(
+    ({ strategy }) => strategy === "transaction",
+  );
   const writing =
     names.size === 0
       ? 0
       : traffic === undefined
         ? assumedWriting
-        : writeShare(traffic, names);
+        : writeShare(traffic, names, isTransaction);
   const work = workOf(parts, traffic);
-  const isTransaction = guarded.some(
-    ({ strategy }) => strategy === "transaction",
-  );
   const total =
     guarded.length === 0
       ? spread * work
@@ -114,10 +114,11 @@ function lockTime({ work, spread, cores, writing }: Guarded): number {
 }
 
 function transactionTime({ work, spread, cores, writing }: Guarded): number {
-  // Another core wrote since this packet began.
-  const met = Math.min(1, (writing * (cores - 1)) / 2);
-  const once = work + ns("ownLine") + writing * ns("otherLine");
-  return once * spread * (1 + met) + writing * (work + met * work);
+  // Another core wrote since this packet began: the version moved, and it runs again.
+  const met = Math.min(1, writing * (cores - 1));
+  const once = work + ns("ownLine") + 2 * met * ns("otherLine");
+  const alone = work / 2 + ns("otherLine") + met * met * work;
+  return once * (1 + met) * spread + writing * alone;
 }
 
 function workOf(

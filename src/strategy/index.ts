@@ -5,7 +5,11 @@ export { portsOf, type Claim } from "./claims.ts";
 export { demandsOf, type Demand } from "./conjuncts.ts";
 export { familiesOf, type Family } from "./families.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
-export type { ObjectTouches, TrafficFacts } from "./traffic-facts.ts";
+export type {
+  ObjectTouches,
+  PacketWrites,
+  TrafficFacts,
+} from "./traffic-facts.ts";
 export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
 export {
   ownerFunction,

@@ -13,6 +13,7 @@
  *   R4-iterate R4-other  an operation that may touch any cell
  *   R5-…               an index from the packet whose test can be told from a miss
  *   R-capacity         fewer indices than cores
+ *   R-layout           the program does not let its look-ups be changed
  *   R-user-writes      user space writes what would become a core's own
  *   R-family           it goes the way of the object that it belongs to
  *   R-written          a read-only copy of what the program writes

@@ -125,6 +125,23 @@ export function tooFewIndices(
   });
 }
 
+/** The program does not let its look-ups be changed. */
+export function noLayouts(
+  { name, accesses }: StateObject,
+  why: string,
+): Refusal {
+  const at = accesses[0]?.at;
+  return refuse("R-layout", {
+    object: name,
+    strategy: "shard",
+    text: `${name}: cores cannot have indices of their own: ${why}`,
+    ...(at === undefined ? {} : { at }),
+    obligation: `every look-up of ${name} can be changed`,
+    slice: at === undefined ? [] : [at],
+    edit: "look cells up by calls of bpf_map_lookup_elem with the map named in the call, in functions with room on their stack",
+  });
+}
+
 /** User space writes cells that would become a core's own. */
 export function writtenOutside(
   { name, accesses }: StateObject,

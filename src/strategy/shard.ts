@@ -13,7 +13,7 @@
 import { Bug } from "../base/index.ts";
 import type { StateObject } from "../analysis/index.ts";
 import { capacitySplit } from "./capacity.ts";
-import { claimsOf, interchangesOf } from "./claims.ts";
+import { interchangesOf } from "./claims.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
 import type { Context } from "./context.ts";
 import type { Family } from "./families.ts";
@@ -23,6 +23,7 @@ import type { Refusal } from "./refusal.ts";
 import { deviationsOf } from "./shard-deviations.ts";
 import {
   disjoint,
+  noLayouts,
   notInterchangeable,
   stuck,
   tooFewIndices,
@@ -37,7 +38,9 @@ export function shard(
   const family = context.familyOf(object);
   const refusal = allocatorRefusal(family, context);
   if (refusal !== undefined) return { ...refusal, object: object.name };
-  const demands = demandsOf(family, context.ports);
+  const demands = demandsOf(family, context.ports, {
+    slices: context.withoutLayouts === undefined,
+  });
   const answer = ownersFor(demands, context);
   if (answer.kind === "stuck") return stuck(object, answer.demand, context);
   if (answer.kind === "quarrel") return disjoint(object, answer.demands);
@@ -105,10 +108,11 @@ function quarrel(
 /** What of an allocator cannot be divided, whatever the keys are. */
 function allocatorRefusal(
   family: Family,
-  { cores }: Context,
+  { cores, withoutLayouts }: Context,
 ): Refusal | undefined {
   const { allocator } = family;
   if (allocator?.allocator === undefined) return undefined;
+  if (withoutLayouts !== undefined) return noLayouts(allocator, withoutLayouts);
   const written = family.members.find(({ userWrites }) => userWrites);
   if (written !== undefined)
     return writtenOutside(written, "cores cannot have indices of their own");
@@ -140,8 +144,8 @@ function partOf(
     pair.some(({ kind }) => kind === "interchange"),
   );
   const cause = crossing ?? demands[narrowed.indexOf(false)] ?? demands[0];
-  const isSliced = claimsOf(family, context.ports).some(
-    ({ kind }) => kind === "arguments",
+  const isSliced = demands.some(({ pair }) =>
+    pair.some(({ kind }) => kind === "arguments"),
   );
   const rule: Rule =
     crossing !== undefined

@@ -10,11 +10,8 @@ export interface TrafficFacts {
   readonly packets: number;
   readonly instructions: number;
   readonly touches: Readonly<Record<string, ObjectTouches>>;
-  /** How many packets write exactly these objects. */
-  readonly writes: readonly {
-    readonly objects: readonly string[];
-    readonly packets: number;
-  }[];
+  /** How many packets write exactly so. */
+  readonly writes: readonly PacketWrites[];
   /** What the NIC sees of the sample, with how often it sees it. */
   readonly seen?: {
     readonly inputs: SteeringInputs;
@@ -29,15 +26,35 @@ export interface ObjectTouches {
   readonly entries: number;
 }
 
-/** Share of the packets that write one of `objects`. */
+export interface PacketWrites {
+  readonly objects: readonly string[];
+  /** Allocators of which nothing but the age of an entry is written. */
+  readonly refreshed: readonly string[];
+  /** Are entries made or deleted, of any object? */
+  readonly makesEntries: boolean;
+  readonly packets: number;
+}
+
+/**
+ * Share of the packets that write one of `objects`. Making an entry anywhere counts:
+ * an attempt cannot take it back. A lock leaves the age of entries to each core.
+ */
 export function writeShare(
   { packets, writes }: TrafficFacts,
   objects: ReadonlySet<string>,
+  isTransaction: boolean,
 ): number {
   if (packets === 0) return 0;
+  const isAmong = (names: readonly string[]) =>
+    names.some((name) => objects.has(name));
   let writing = 0;
-  for (const { objects: written, packets: count } of writes)
-    if (written.some((name) => objects.has(name))) writing += count;
+  for (const write of writes)
+    if (
+      write.makesEntries ||
+      isAmong(write.objects) ||
+      (isTransaction && isAmong(write.refreshed))
+    )
+      writing += write.packets;
   return writing / packets;
 }
 
