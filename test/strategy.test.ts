@@ -84,7 +84,7 @@ const cases: readonly (readonly [string, string, string])[] = [
   ["mac-count", "sequential exact, stations sequential", "stations R4-mac"],
   ["r3", "sequential exact, counts sequential", "counts R3-disjoint"],
   ["either", "sequential exact, counts sequential", "counts R3-disjoint"],
-  ["hashed", "sequential exact, cells sequential", "cells R4-opaque"],
+  ["hashed", "shard partitioned, cells shard R2 ipv4.src", ""],
   ["tail", "sequential exact, sources sequential; next sequential", " R-tail-call"],
   ["walk", "sequential exact, cells sequential", "cells R4-opaque"],
   ["prefixes", "sequential exact, networks sequential", "networks R4-opaque"],

@@ -2,6 +2,7 @@
  * One way per family, and whether the NIC can do what the sharded ones ask for
  * together: first any linear hash (linear-owner.ts), then the NIC's own (rss).
  */
+import { Bug } from "../base/index.ts";
 import {
   solveKeys,
   type KeySolution,
@@ -99,10 +100,10 @@ function apart(
   choices: readonly Choice[],
   owners: Exclude<Owners, { kind: "owners" }>,
 ): readonly Refusal[] {
-  const pair =
-    owners.kind === "quarrel"
-      ? owners.demands
-      : ([owners.demand, owners.demand] as const);
+  const [one, other = one] = owners.demands;
+  if (one === undefined || other === undefined)
+    throw new Bug("nobody to blame");
+  const pair = [one, other] as const;
   const names = new Set(
     pair.flatMap((demand) => demand.pair.map(({ object }) => object)),
   );

@@ -91,6 +91,9 @@ const guardMargin = 0.75;
 /** … and a transaction than a lock, which runs no packet more than twice. */
 const transactionMargin = 0.75;
 
+/** Fields that most packets agree on. */
+const fewValues = new Set(["ipv4.protocol", "ipv6.next-header", "eth.type"]);
+
 class Chooser {
   readonly #report: StateReport;
   readonly #options: PlanOptions;
@@ -344,7 +347,9 @@ class Chooser {
         demands.push(...demandsOf(everything.familyOf(head), everything.ports));
       else if (strategies.merge(head, everything).kind === "refusal") return [];
     }
-    return softwareDispatch(everything.ports, demands);
+    return softwareDispatch(everything.ports, demands).filter(({ fields }) =>
+      fields.every((one) => one.fields.some((name) => !fewValues.has(name))),
+    );
   }
 
   #common(parts: readonly ObjectPart[]) {

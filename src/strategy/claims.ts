@@ -26,6 +26,8 @@ import type { Port } from "./plan.ts";
 export interface Claim {
   readonly object: string;
   readonly access: Access;
+  /** Of those that say the same, one that writes. */
+  readonly writer?: Access;
   readonly port: string;
   readonly classes: readonly PacketClass[];
   readonly kind: "key" | "entry" | "arguments" | "interchange" | "stored";
@@ -64,11 +66,19 @@ export function claimsOf(
         const classes = packetClassesOf(guard);
         for (const { name: port } of portsOf({ guard }, ports)) {
           const key = `${named} ${port} ${classes.join()}`;
-          if (!claims.has(key)) claims.set(key, { ...claim, port, classes });
+          const known = claims.get(key);
+          const writer =
+            known?.writer ?? (isWrite(access) ? access : undefined);
+          claims.set(key, {
+            ...(known ?? { ...claim, port, classes }),
+            ...(writer === undefined ? {} : { writer }),
+          });
         }
       }
   return [...claims.values()];
 }
+
+const isWrite = ({ op }: Access): boolean => op !== "lookup" && op !== "read";
 
 type Said = Omit<Claim, "port" | "classes"> & Pick<Access, "guard">;
 
@@ -103,7 +113,7 @@ function saidBy(
   const { through } = access;
   if (through !== undefined)
     return [{ ...common, kind: "entry", key: through.key }];
-  return isInternal(access, object, family) ? [] : [own];
+  return access.own === undefined ? [own] : [];
 }
 
 /** What came with the packet, and what it is compared with. */
@@ -137,35 +147,6 @@ function makersOf(family: Family, met: Access): readonly Access[] {
 
 export const interchangesOf = ({ members }: Family) =>
   members.flatMap(({ interchanges = [] }) => interchanges);
-
-/**
- * The head of the list, or a cell that the allocator's own cells name: with a head
- * and a range per core, these are the core's own.
- */
-function isInternal(
-  { key, op }: Access,
-  object: StateObject,
-  { allocator }: Family,
-): boolean {
-  if (op === "iterate" || op === "other" || key.bits.length === 0) return false;
-  const isHead =
-    object === allocator &&
-    key.bits.every(
-      (bit) =>
-        bit.kind === "linear" && bit.bits.length === 0 && bit.constant === 0,
-    );
-  return (
-    isHead ||
-    (key.bits.some(({ kind }) => kind === "opaque") &&
-      key.bits.every(
-        (bit) =>
-          (bit.kind === "linear" && bit.bits.length === 0) ||
-          (bit.kind === "opaque" &&
-            bit.why.kind === "state" &&
-            bit.why.object === allocator?.name),
-      ))
-  );
-}
 
 /** May each core have a copy of this array for itself? */
 export const canSlice = (object: StateObject): boolean =>

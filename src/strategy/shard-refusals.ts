@@ -1,4 +1,5 @@
 /** Why an object cannot be sharded, in words for whoever wrote the program. */
+import { Bug } from "../base/index.ts";
 import {
   reasonText,
   type Interchange,
@@ -11,8 +12,39 @@ import type { Context } from "./context.ts";
 import type { Family } from "./families.ts";
 import { refuse, type Refusal, type RefusedAccess } from "./refusal.ts";
 
-/** One demand alone leaves no owner. */
+/** What is said first, where several demands leave no owner. */
+// prettier-ignore
+const tellingFirst = [
+  "R4-iterate", "R4-constant-key", "R4-mac", "R4-vlan", "R4-unhashable",
+  "R4-environment", "R4-payload", "R4-opaque", "R4-other", "R3-disjoint",
+  "R4-state-derived",
+];
+
+/** Each of these demands alone leaves no owner: the one that tells most. */
 export function stuck(
+  object: StateObject,
+  demands: readonly Demand[],
+  context: Context,
+): Refusal {
+  const [first] = demands
+    .map((demand) => {
+      const refusal = stuckBy(object, demand, context);
+      const [left, right] = demand.pair;
+      const place =
+        4 * tellingFirst.indexOf(refusal.code) +
+        (left === right ? 2 : 0) +
+        (refusal.accesses?.some(isWrite) === true ? 0 : 1);
+      return { refusal, place };
+    })
+    .toSorted((a, b) => a.place - b.place);
+  if (first === undefined) throw new Bug("refused for nothing");
+  return first.refusal;
+}
+
+const isWrite = ({ op }: RefusedAccess): boolean =>
+  op !== "lookup" && op !== "read";
+
+function stuckBy(
   object: StateObject,
   demand: Demand,
   context: Context,
@@ -32,6 +64,12 @@ export function stuck(
   const odd = [...new Set(named.filter((field) => !context.hashable(field)))];
   const some = named.some((field) => context.hashable(field));
   if (odd.length > 0 && !some) {
+    const hidden = opaque(left) ?? opaque(right);
+    if (hidden !== undefined)
+      return refused(hidden.code, [object, demand], {
+        text: `${left.object}: ${hidden.text}`,
+        edit: hidden.edit,
+      });
     const mac = odd.every((field) => /^eth\.(src|dst)$/.test(field));
     const vlan = odd.every((field) => field.startsWith("vlan"));
     return refused(
@@ -64,7 +102,7 @@ export function disjoint(
           : "use one map per kind of key, so that each can have a strategy of its own",
     }),
     slice: claims.map(({ access }) => access.at),
-    accesses: [one.pair[0], other.pair[1]].map(accessOf),
+    accesses: [accessOf(one.pair[0], true), accessOf(other.pair[1], true)],
     conjunct: [one, other]
       .map(({ conjunct }) => conjunctText(conjunct))
       .join("; and "),
@@ -172,18 +210,19 @@ function refused(
     obligation: `packets that touch one cell of ${left.object} agree on some header bits that the NIC hashes`,
     at: left.access.at,
     slice: [left.access.at, right.access.at],
-    accesses: [left, right].map(accessOf),
+    accesses: [accessOf(left), accessOf(right, true)],
     conjunct: conjunctText(conjunct),
   });
 }
 
-const accessOf = ({ object, access, key }: Claim): RefusedAccess => ({
-  object,
-  op: access.op,
-  key: key.text,
-  guard: access.guard.text,
-  at: access.at,
-});
+/** `writing`: one that writes, if any does. */
+function accessOf(
+  { object, access: first, writer, key }: Claim,
+  writing = false,
+): RefusedAccess {
+  const { op, guard, at } = (writing ? writer : undefined) ?? first;
+  return { object, op, key: key.text, guard: guard.text, at };
+}
 
 interface Why {
   readonly code: string;

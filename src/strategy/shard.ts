@@ -42,7 +42,7 @@ export function shard(
     slices: context.withoutLayouts === undefined,
   });
   const answer = ownersFor(demands, context);
-  if (answer.kind === "stuck") return stuck(object, answer.demand, context);
+  if (answer.kind === "stuck") return stuck(object, answer.demands, context);
   if (answer.kind === "quarrel") return disjoint(object, answer.demands);
   return partOf(object, family, { demands, owners: answer.owners }, context);
 }
@@ -50,7 +50,7 @@ export function shard(
 /** Who may own cells under all demands at once, or those to blame that nobody can. */
 export type Owners =
   | { readonly kind: "owners"; readonly owners: readonly Owner[] }
-  | { readonly kind: "stuck"; readonly demand: Demand }
+  | { readonly kind: "stuck"; readonly demands: readonly Demand[] }
   | { readonly kind: "quarrel"; readonly demands: readonly [Demand, Demand] };
 
 export function ownersFor(
@@ -64,10 +64,10 @@ export function ownersFor(
     );
   const owners = solve(demands);
   if (!isStuck(owners)) return { kind: "owners", owners };
-  const hopeless = demands.find((demand) => isStuck(solve([demand])));
-  return hopeless === undefined
+  const hopeless = demands.filter((demand) => isStuck(solve([demand])));
+  return hopeless.length === 0
     ? { kind: "quarrel", demands: quarrel(demands, solve) }
-    : { kind: "stuck", demand: hopeless };
+    : { kind: "stuck", demands: hopeless };
 }
 
 /**
