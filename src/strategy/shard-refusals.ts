@@ -32,8 +32,8 @@ export function stuck(
       const [left, right] = demand.pair;
       const place =
         4 * tellingFirst.indexOf(refusal.code) +
-        (left === right ? 2 : 0) +
-        (refusal.accesses?.some(isWrite) === true ? 0 : 1);
+        (refusal.accesses?.some(isWrite) === true ? 0 : 2) +
+        (left.key.text === right.key.text ? 1 : 0);
       return { refusal, place };
     })
     .toSorted((a, b) => a.place - b.place);
@@ -210,7 +210,10 @@ function refused(
     obligation: `packets that touch one cell of ${left.object} agree on some header bits that the NIC hashes`,
     at: left.access.at,
     slice: [left.access.at, right.access.at],
-    accesses: [accessOf(left), accessOf(right, true)],
+    accesses: [
+      accessOf(left, right.writer === undefined),
+      accessOf(right, true),
+    ],
     conjunct: conjunctText(conjunct),
   });
 }
