@@ -212,8 +212,7 @@ export function generate(
         seed: options.seed ?? 1,
       })
     : edited;
-  const bytes =
-    emitted === object ? analysed.source : writeObject(emitted);
+  const bytes = emitted === object ? analysed.source : writeObject(emitted);
   return {
     plan,
     bytes,
