@@ -221,6 +221,7 @@ export class Belongs {
     const belonging = this.#ofCell(touch, linked);
     if (touch.op === "lookup" || touch.op === "read") return undefined;
     if (touch.op !== "write") return "its cells are written";
+    if (isWrittenBack(touch, this.#symbols)) return undefined;
     if (touch.callee !== undefined)
       return belonging === undefined
         ? `${touch.callee} is handed an index from elsewhere`
@@ -317,4 +318,22 @@ export function placeInCell(
   return kind === "load"
     ? { object, cell, root, bit: 8 * offset + reason.word.bit }
     : undefined;
+}
+
+/** Does a store leave what was read from there? */
+export function isWrittenBack(
+  { op, object, value, offset, root }: Touch,
+  symbols: Symbols,
+): boolean {
+  if (op !== "write" || value === undefined || offset === undefined)
+    return false;
+  return value.every((form, index) => {
+    const place = placeInCell(form, symbols);
+    return (
+      root >= 0 &&
+      place?.object === object &&
+      place.root === root &&
+      place.bit === 8 * offset + index
+    );
+  });
 }

@@ -17,6 +17,7 @@ import type { BranchOp } from "../isa/index.ts";
 import { indexRange, mirrored, pinnedBy } from "./comparison.ts";
 import { assume, type Facts } from "./facts.ts";
 import { isLeaf, livenessOf, matters, type Liveness } from "./liveness.ts";
+import { assumeOrdered } from "./orders.ts";
 import {
   entryState,
   mergeStates,
@@ -257,11 +258,12 @@ class Flow {
         outcome: slot === 0,
       };
       const facts = assume(here.state.facts, test, symbols);
-      if (facts === undefined) return [];
+      const orders = assumeOrdered(here.state.orders, test, symbols);
+      if (facts === undefined || orders === undefined) return [];
       const bounds = boundsOn(here.state.bounds, test);
       const state = this.#cross(
         edge,
-        { ...here, state: { ...here.state, facts, bounds } },
+        { ...here, state: { ...here.state, facts, orders, bounds } },
         pinnedOn(test, { left, right }, symbols),
       );
       const isNull = nullOn(test);

@@ -19,7 +19,7 @@ import type { Place } from "../base/index.ts";
 import type { IrFunction, IrInstruction } from "../ir/index.ts";
 import { helperByNumber, kfuncByName } from "../isa/index.ts";
 import type { MapSpec } from "../isa/index.ts";
-import { placeInCell } from "./belongs.ts";
+import { isWrittenBack } from "./belongs.ts";
 import { compare } from "./comparison.ts";
 import type { Comparison, Pair } from "./compared.ts";
 import type { Symbols } from "./symbols.ts";
@@ -437,21 +437,4 @@ function isEffect(
     default:
       return false;
   }
-}
-
-function isWrittenBack(
-  { op, object, value, offset, root }: Touch,
-  symbols: Symbols,
-): boolean {
-  if (op !== "write" || value === undefined || offset === undefined)
-    return false;
-  return value.every((form, index) => {
-    const place = placeInCell(form, symbols);
-    return (
-      root >= 0 &&
-      place?.object === object &&
-      place.root === root &&
-      place.bit === 8 * offset + index
-    );
-  });
 }

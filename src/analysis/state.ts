@@ -13,6 +13,7 @@ import {
   widenFacts,
   type Facts,
 } from "./facts.ts";
+import { joinOrders, noOrders, sameOrders, type Orders } from "./orders.ts";
 import type { Form, Symbols } from "./symbols.ts";
 import {
   joinWords,
@@ -46,6 +47,7 @@ export interface State {
   readonly slots: readonly (readonly Byte[])[];
   readonly frame: FrameState;
   readonly facts: Facts;
+  readonly orders: Orders;
   /** How many bytes behind each base (see Atom) are known to be in the frame. */
   readonly bounds: ReadonlyMap<number, number>;
   /** A spin lock is held on every path. */
@@ -71,6 +73,7 @@ export function entryState(slots: State["slots"]): State {
     slots,
     frame: untouchedFrame,
     facts: noFacts,
+    orders: noOrders,
     bounds: new Map(),
     locked: false,
     missed: new Set(),
@@ -144,6 +147,7 @@ function sameState(left: State, right: State): boolean {
     sameValues(left, right) &&
     left.locked === right.locked &&
     sameFacts(left.facts, right.facts) &&
+    sameOrders(left.orders, right.orders) &&
     sameBounds(left.bounds, right.bounds) &&
     sameSet(left.missed, right.missed) &&
     sameEntered(left.entered, right.entered)
@@ -282,6 +286,7 @@ function combine(left: State, right: State, how: Combination): State {
     }),
     frame: combineFrames(left.frame, right.frame, how),
     facts: how.facts(left.facts, right.facts),
+    orders: joinOrders(left.orders, right.orders),
     bounds: lesserBounds(left.bounds, right.bounds),
     locked: left.locked && right.locked,
     missed:
