@@ -245,6 +245,8 @@ export interface CoverRequest {
   readonly seeds: readonly PacketInput[];
   readonly seed: number;
   readonly contents?: MapContents;
+  /** Runs that the search may spend. */
+  readonly budget?: number;
 }
 
 export interface Cover {
@@ -265,6 +267,7 @@ export function coveringPackets({
   seeds,
   seed,
   contents: given,
+  budget,
 }: CoverRequest): Cover {
   const ifindexes = ports.map(({ ifindex }) => ifindex);
   const before = { ...deviceContents(program, ifindexes), ...given };
@@ -274,6 +277,7 @@ export function coveringPackets({
     ports: ifindexes,
     userWrites: filledByUser(report).filter((name) => !(name in before)),
     seed,
+    ...(budget === undefined ? {} : { budget }),
   });
   const contents: Record<string, MapContents[string]> = { ...before };
   for (const { map, key, value } of cover.writes)

@@ -28,6 +28,8 @@ export interface TrafficMix {
   readonly burst?: number;
   /** Flows to come back to. Default 20. */
   readonly flows?: number;
+  /** How unevenly the flows come back: the i-th as often as 1 / i^skew. Default 0. */
+  readonly skew?: number;
   /** The share of flows that begin on port 0; default 0.7. */
   readonly fromFirst?: number;
   readonly clients?: readonly number[];
@@ -98,6 +100,7 @@ class Maker {
   readonly cover: readonly PacketInput[];
   time: bigint;
   #flows: Flow[] = [];
+  #sums: readonly number[] | undefined;
   readonly #names: readonly PartName[];
   readonly #steps: readonly number[];
   readonly #all: number;
@@ -183,9 +186,20 @@ class Maker {
 
   /** A flow of the pool, which grows and forgets. */
   known(): Flow {
-    const most = this.mix.flows ?? 20;
-    const at = this.random.below(most);
+    const { flows: most = 20, skew } = this.mix;
+    const at =
+      skew === undefined ? this.random.below(most) : this.#skewed(most, skew);
     return this.#flows[at] ?? this.remember(this.fresh());
+  }
+  #skewed(most: number, skew: number): number {
+    this.#sums ??= Array.from({ length: most }, () => 0).map(
+      (
+        (sum) => (_: number, at: number) =>
+          (sum += (at + 1) ** -skew)
+      )(0),
+    );
+    const mark = this.random.unit() * (this.#sums.at(-1) ?? 1);
+    return this.#sums.findIndex((sum) => mark < sum);
   }
   remember(flow: Flow): Flow {
     const most = this.mix.flows ?? 20;
