@@ -17,7 +17,7 @@ import {
   type Kernel,
 } from "./engine/index.ts";
 import { createState, type Outcome, type PacketInput } from "./interp/index.ts";
-import { decide, lift } from "./ir/index.ts";
+import { lift } from "./ir/index.ts";
 import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
 import type { Btf } from "./object/index.ts";
 import {
@@ -39,6 +39,7 @@ import {
   type SteeringMutant,
   type Tested,
 } from "./proof/index.ts";
+import { decideLookups } from "./certain-lookups.ts";
 import { emittedStates, partitionOf } from "./parting.ts";
 import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
@@ -105,7 +106,7 @@ export function check(given: CheckOptions): Tested {
   const way = wayOf(options);
   const { episodes, contents } = episodesOf(options, way);
   const { steering } = way;
-  const { program: ir, infeasible } = decide(lift(sequential));
+  const { program: ir, infeasible } = decideLookups(lift(sequential), report);
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
   const runnerOf = runnerFor(engine);

@@ -33,9 +33,10 @@ const table: Readonly<Record<string, string>> = {
 const all = Object.keys(table).join(" ");
 const verbs = {
   "compile.ts": all,
+  "certain-lookups.ts": all,
   "parting.ts": all,
   "dispatched.ts": all,
-  "trial.ts": `${all} dispatched.ts parting.ts`,
+  "trial.ts": `${all} certain-lookups.ts dispatched.ts parting.ts`,
   "pipeline.ts": `${all} dispatched.ts trial.ts`,
   "index.ts": `${all} compile.ts dispatched.ts pipeline.ts trial.ts`,
 };

@@ -121,8 +121,10 @@ class Search {
       environment: options.environment ?? {},
     });
     const given = options.seeds ?? [];
+    const words = constantsOf(program.functions);
+    const common = defaultSeeds(options.ports?.[0] ?? 1);
     const seeds =
-      given.length > 0 ? given : defaultSeeds(options.ports?.[0] ?? 1);
+      given.length > 0 ? [...given, ...missing(given, common, words)] : common;
     this.#packets = seeds.map((input) => ({
       kind: "packet",
       input,
@@ -132,7 +134,7 @@ class Search {
     this.#source = {
       random: this.#random,
       ports: options.ports ?? [...new Set(seeds.map(({ ifindex }) => ifindex))],
-      words: constantsOf(program.functions),
+      words,
       packets: this.#packets,
       shortest: options.shortest ?? 0,
       longest: options.longest ?? 1514,
@@ -382,6 +384,25 @@ class Search {
         this.#try({ node, steps: [withData(step, filled(data, at, value))] });
     }
   }
+}
+
+/** Common frames of EtherTypes that the program names and no given packet has. */
+function missing(
+  given: readonly PacketInput[],
+  common: readonly PacketInput[],
+  words: readonly bigint[],
+): readonly PacketInput[] {
+  const typeOf = ({ data }: PacketInput): number =>
+    ((data[12] ?? 0) << 8) | (data[13] ?? 0);
+  const had = new Set(given.map(typeOf));
+  const named = new Set(words);
+  return common.filter((packet) => {
+    const type = typeOf(packet);
+    const swapped = ((type & 0xff) << 8) | (type >> 8);
+    return (
+      !had.has(type) && (named.has(BigInt(type)) || named.has(BigInt(swapped)))
+    );
+  });
 }
 
 function filled(data: Uint8Array, at: number, value: number): Uint8Array {
