@@ -8,7 +8,7 @@ import { dispatcherName, queueSize } from "../dispatched.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import type { Analysed, Artifact } from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
-import { analyzeJson, printPlan } from "../strategy/index.ts";
+import { printPlan } from "../strategy/index.ts";
 import { columns, wrapped as wrapLines } from "./wrap.ts";
 
 const mostLines = 30;
@@ -18,8 +18,8 @@ export interface SplitSummary {
   readonly program: ProgramSpec;
   readonly artifact: Artifact;
   readonly certificate: Certificate;
-  /** Given: say for each object why each strategy was taken or not. */
-  readonly explain?: Analysed;
+  /** Say for each object why other strategies were not taken. */
+  readonly explain: boolean;
   /** Why the answer is no; empty: yes. */
   readonly no: readonly string[];
   readonly files: readonly string[];
@@ -27,7 +27,7 @@ export interface SplitSummary {
 
 export function splitText(summary: SplitSummary): string {
   const { artifact, certificate, explain, no, directory } = summary;
-  const plan = printPlan(artifact.plan).trimEnd().split("\n");
+  const plan = printPlan(artifact.plan, { explain }).trimEnd().split("\n");
   const checked = [
     ...no.flatMap((reason) => wrapped("no", reason)),
     ...testedLines(certificate.tested, no.length > 0),
@@ -41,44 +41,13 @@ export function splitText(summary: SplitSummary): string {
   ];
   const room = mostLines - checked.length - 1;
   const shown =
-    explain !== undefined || plan.length <= room
+    explain || plan.length <= room
       ? plan
       : [
           ...plan.slice(0, room - 1),
           `… ${plan.length - room + 1} more lines with --explain`,
         ];
-  const rejected = explain === undefined ? [] : explanation(explain, artifact);
-  return [...shown, ...rejected, "", ...checked].join("\n");
-}
-
-/** Per object every strategy with its answer, then what was rejected as a whole. */
-function explanation(
-  { report, program, ports }: Analysed,
-  { plan }: Artifact,
-): string[] {
-  const { objects } = analyzeJson(report, { type: program.type, ports, ms: 0 });
-  return [
-    "",
-    ...objects.flatMap(({ name, strategies }) =>
-      strategies.flatMap((strategy) => {
-        const [reason] = strategy.reasons;
-        const code =
-          reason === undefined || reason.code === "fits"
-            ? ""
-            : ` [${reason.code}]`;
-        return wrapped(
-          "explain",
-          `${name} ${strategy.name}: ${strategy.verdict}: ${reason?.text ?? ""}${code}`,
-        );
-      }),
-    ),
-    ...plan.rejected.flatMap(({ strategy, object, reason }) =>
-      wrapped(
-        "instead",
-        `${object === undefined ? "" : `${object} `}${strategy}: ${reason}`,
-      ),
-    ),
-  ];
+  return [...shown, "", ...checked].join("\n");
 }
 
 /**

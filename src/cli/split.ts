@@ -10,6 +10,7 @@ import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
   grades,
   planJson,
+  printPlan,
   portOfTrace,
   weaker,
   type Grade,
@@ -140,7 +141,7 @@ export async function split(
       program: analysed.program,
       artifact,
       certificate,
-      ...(isSet(words, "explain") ? { explain: analysed } : {}),
+      explain: isSet(words, "explain"),
       no,
       files: list.map((file) => file.path),
     }),
@@ -227,15 +228,23 @@ function refusedAnswer(
   return {
     exit: 1,
     json: { schema: "divisi.split/1", ...planJson(plan), reasons, files: [] },
-    text: [
-      ...reasons.filter((reason) => !refused.has(reason)),
-      ...plan.refusals.flatMap(({ code, text, at, edit }) => [
-        `no: ${at === undefined ? "" : `${printPlace(at)}: `}${text} [${code}]`,
-        `  ${edit}`,
-      ]),
-    ]
-      .map(printable)
-      .join("\n"),
+    text: isSet(words, "explain")
+      ? [
+          ...reasons.map((reason) => `no: ${reason}`),
+          "",
+          printPlan(plan, { explain: true }).trimEnd(),
+        ].join("\n")
+      : [
+          ...reasons.filter((reason) => !refused.has(reason)),
+          ...plan.refusals
+            .filter(({ code }) => code !== "R-family")
+            .flatMap(({ code, text, at, edit }) => [
+              `no: ${at === undefined ? "" : `${printPlace(at)}: `}${text} [${code}]`,
+              `  ${edit}`,
+            ]),
+        ]
+          .map(printable)
+          .join("\n"),
   };
 }
 

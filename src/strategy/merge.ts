@@ -26,9 +26,19 @@ export function merge(object: StateObject): ObjectPart | Refusal {
     obligation,
   } as const;
   const culprit = object.accesses.find(isNoAddition);
+  const addition = object.accesses.find(({ op }) => op === "add");
   if (culprit !== undefined)
     return refuse("R-old-value-used", {
       ...common,
+      accesses: (addition === undefined ? [culprit] : [addition, culprit]).map(
+        ({ op, key, guard, at }) => ({
+          object: object.name,
+          op,
+          key: key.text,
+          guard: guard.text,
+          at,
+        }),
+      ),
       text: `${object.name}: ${verb(culprit)}`,
       at: culprit.at,
       slice: [culprit.at],

@@ -2,7 +2,7 @@
 import type { CoreNumber, StateObject } from "../analysis/index.ts";
 import { isGuarded } from "./candidates.ts";
 import type { Attempt } from "./attempt.ts";
-import { assumedWriting, type Estimate } from "./cost.ts";
+import type { Estimate } from "./cost.ts";
 import type {
   Deviation,
   ObjectPart,
@@ -56,11 +56,14 @@ export function rejectedOf(other: Priced, chosen: Priced): Rejected {
     other.attempt === undefined ? "sequential" : overall(other.parts);
   const what =
     other.attempt === undefined ? "one core" : wordsFor(other.attempt);
-  const dearer =
-    other.total > chosen.total
-      ? `takes ${other.total} ns a packet, not ${chosen.total}`
-      : `takes ${other.total} ns a packet, little less than ${chosen.total}, and changes more`;
-  return { strategy, reason: `${what} ${dearer}`, cost: other.total };
+  const more =
+    other.total >= chosen.total
+      ? ""
+      : strategy === "transaction"
+        ? ", and may run packets again"
+        : ", and makes more packets wait";
+  const takes = `takes ${other.total} ns a packet, this plan ${chosen.total}${more}`;
+  return { strategy, reason: `${what} ${takes}`, cost: other.total };
 }
 
 /** `a lock around stations and stations_chain`. */
@@ -87,8 +90,8 @@ export function costOf(
     writing: Math.round(writing * 10_000) / 10_000,
     from:
       traffic === undefined
-        ? `assumed: ${assumedWriting * 100} % of the packets write what is guarded`
-        : `${traffic.packets} packets of the trace`,
+        ? "assumed, without a trace"
+        : `from ${traffic.packets} packets of the trace`,
   };
 }
 

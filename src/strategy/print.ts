@@ -4,12 +4,22 @@
  * fit is counted, and the JSON has it all.
  */
 import { printable, printPlace } from "../base/index.ts";
-import type { ObjectPart, Plan } from "./plan.ts";
+import { explained } from "./explain.ts";
+import type { ObjectPart, Plan, Rejected } from "./plan.ts";
+import type { Refusal } from "./refusal.ts";
 
 const WIDTH = 80;
 const MOST_LINES = 30;
 
-export function printPlan(plan: Plan): string {
+export interface PrintOptions {
+  /** Every refusal with its accesses, the estimate and what else was possible. */
+  readonly explain?: boolean;
+}
+
+export function printPlan(
+  plan: Plan,
+  { explain = false }: PrintOptions = {},
+): string {
   const lines = [
     ...headline(plan),
     "",
@@ -21,23 +31,20 @@ export function printPlan(plan: Plan): string {
       "differs",
       plan.deviations.map(({ text }) => text),
     ),
-    ...section(
-      "refused",
-      plan.refusals.map(
-        ({ object, strategy, code, text, at, edit }) =>
-          `${object} ${strategy}: ${text.replace(`${object}: `, "")} [${code}]${at === undefined ? "" : ` at ${printPlace(at)}`}; ${edit}`,
-      ),
-    ),
-    ...section(
-      "instead",
-      plan.alternatives.map(({ text }) => text),
-    ),
+    ...(explain
+      ? ["", ...section("why", whyLines(plan)), ""]
+      : section("refused", plan.refusals.flatMap(refusalLine))),
+    ...(explain ? section("estimate", [estimateLine(plan)]) : []),
+    ...section("instead", [
+      ...plan.alternatives.map(({ text }) => text),
+      ...(explain ? plan.rejected.map(rejectedLine) : []),
+    ]),
     ...section(
       "notes",
       plan.notes.map(({ message }) => message),
     ),
   ].flatMap(wrap);
-  if (lines.length <= MOST_LINES) return `${lines.join("\n")}\n`;
+  if (explain || lines.length <= MOST_LINES) return `${lines.join("\n")}\n`;
   const kept = lines.slice(0, MOST_LINES - 1);
   return `${[...kept, `… ${lines.length - kept.length} more lines (--json has all)`].join("\n")}\n`;
 }
@@ -46,13 +53,33 @@ function headline(plan: Plan): readonly string[] {
   const { program, strategy, cores, grade, fallback } = plan;
   const on = cores === 1 ? "one core" : `${cores} cores`;
   const title = `${printable(program)}: ${strategy} on ${on}, grade ${grade}`;
-  return fallback === undefined
-    ? [title]
-    : [
-        `${printable(program)} stays on one core: ${printable(fallback)}`,
-        title,
-      ];
+  if (fallback === undefined) return [title];
+  const said = cores === 1 ? "stays on one core" : "is not sharded as a whole";
+  return [`${printable(program)} ${said}: ${printable(fallback)}`, title];
 }
+
+function refusalLine(refusal: Refusal): readonly string[] {
+  const { object, strategy, code, text, at, edit } = refusal;
+  if (code === "R-family") return [];
+  const place = at === undefined ? "" : ` at ${printPlace(at)}`;
+  return [
+    `${object} ${strategy}: ${text.replace(`${object}: `, "")} [${code}]${place}; ${edit}`,
+  ];
+}
+
+const whyLines = (plan: Plan): readonly string[] =>
+  explained(plan).flatMap((paragraph) => paragraph);
+
+function estimateLine({ cost }: Plan): string {
+  const writing =
+    cost.writing === 0
+      ? ""
+      : `, of 100 packets ${Math.round(cost.writing * 1000) / 10} write what is guarded`;
+  return `${cost.nsPerPacket} ns a packet over all cores, the busiest has ${cost.busiest.toFixed(2)} times the mean${writing} (${cost.from})`;
+}
+
+const rejectedLine = ({ strategy, object, reason }: Rejected): string =>
+  object === undefined ? reason : `${object} ${strategy}: ${reason}`;
 
 function objectLine(part: ObjectPart): string {
   const { object, strategy, rule, reason, forcedAt } = part;

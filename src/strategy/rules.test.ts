@@ -449,7 +449,7 @@ test("where most packets write what is locked, one core is cheaper", () => {
   equal(all.fallback, "total: every packet uses the same cell");
   match(
     all.rejected.map(({ reason }) => reason).join("\n"),
-    /a lock around total takes [\d.]+ ns a packet, not [\d.]+/,
+    /a lock around total takes [\d.]+ ns a packet, this plan [\d.]+/,
   );
 });
 

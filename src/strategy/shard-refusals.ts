@@ -51,6 +51,14 @@ function stuckBy(
 ): Refusal {
   const { conjunct, pair } = demand;
   const [left, right] = pair;
+  const family = context.familyOf(object);
+  if (family.allocator !== undefined && pair.some(isNumbered)) {
+    const all = { ...demand, conjunct: { ...conjunct, equations: [] } };
+    return refused(iterated.code, [object, all], {
+      text: `${left.object}: ${iterated.text}`,
+      edit: iterated.edit,
+    });
+  }
   if (conjunct.equations.length === 0) {
     const found = opaque(left) ?? opaque(right) ?? constant;
     return refused(found.code, [object, demand], {
@@ -244,6 +252,12 @@ const iterated: Why = {
   text: "the program walks over its cells, so that a packet may touch any",
   edit: "walk over the map in user space, and leave the answer in a cell",
 };
+
+/** A cell by its number: a turn of a loop over all of them. */
+const isNumbered = ({ kind, key: { bits } }: Claim): boolean =>
+  kind === "key" &&
+  bits.length > 0 &&
+  bits.every((bit) => bit.kind === "linear" && bit.bits.length === 0);
 
 /** Why the key of an access gives no equation. */
 function opaque({ access }: Claim): Why | undefined {
