@@ -113,6 +113,16 @@ export {
   type PortableSubjectOptions,
 } from "./wasm/measure-rounds.ts";
 export type { ParallelOptions } from "./wasm/parallel-options.ts";
+export { rebalanceOnThreads } from "./wasm/rebalance/threaded-rebalance.ts";
+export { rebalanceVirtually } from "./wasm/rebalance/virtual-rebalance.ts";
+export {
+  orderOf,
+  type RebalanceOptions,
+  type RebalanceRun,
+} from "./wasm/rebalance/rebalance-run.ts";
+export type { Tick } from "./wasm/rebalance/table-dispatcher.ts";
+export type { RebalanceMutant } from "./wasm/rebalance/lane.ts";
+export type { RecordMap } from "./wasm/rebalance/records.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
 export {
   runOnWires,

@@ -72,6 +72,39 @@ export function balanceTable(
   };
 }
 
+export interface EntryMove {
+  readonly entry: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * A few moves that lower the busiest core's load, the best first; none while the load
+ * is within `bearable` times the mean. Entries that are `fixed` stay.
+ */
+export function greedyMoves(
+  counts: ArrayLike<number>,
+  options: {
+    readonly entries: readonly number[];
+    readonly cores: number;
+    readonly fixed?: (entry: number) => boolean;
+    /** Default 1.08. */
+    readonly bearable?: number;
+    /** Default 16. */
+    readonly most?: number;
+  },
+): readonly EntryMove[] {
+  const { entries, cores, fixed = () => false } = options;
+  const { bearable = 1.08, most = 16 } = options;
+  if (imbalanceOfCounts(counts, entries, cores) <= bearable) return [];
+  const plan = new Spreading(counts, entries, cores, fixed);
+  for (let turn = 0; turn < most && plan.refineOnce(); turn++);
+  return plan.entries.flatMap((to, entry) => {
+    const from = entries[entry] ?? 0;
+    return from === to ? [] : [{ entry, from, to }];
+  });
+}
+
 /** Packets per core. */
 export function coreLoads(
   counts: ArrayLike<number>,
@@ -119,12 +152,15 @@ class Spreading {
   readonly #counts: ArrayLike<number>;
   readonly #loads: Float64Array;
   readonly #goal: number;
+  readonly #fixed: (entry: number) => boolean;
 
   constructor(
     counts: ArrayLike<number>,
     entries: readonly number[],
     cores: number,
+    fixed: (entry: number) => boolean = () => false,
   ) {
+    this.#fixed = fixed;
     this.entries = [...entries];
     this.#counts = counts;
     this.#loads = coreLoads(counts, entries, cores);
@@ -185,11 +221,11 @@ class Spreading {
 
   refine(): void {
     for (let turn = 0; turn < 4 * this.entries.length; turn++)
-      if (!this.#refineOnce()) return;
+      if (!this.refineOnce()) return;
   }
 
   /** The busiest core gives the least busy one what halves their difference best. */
-  #refineOnce(): boolean {
+  refineOnce(): boolean {
     const cores = [...this.#loads.keys()].sort(
       (left, right) => this.#load(left) - this.#load(right),
     );
@@ -221,7 +257,12 @@ class Spreading {
   #of(core: number): number[] {
     const own: number[] = [];
     for (const [entry, queue] of this.entries.entries())
-      if (queue === core && entry !== 0 && this.#count(entry) > 0)
+      if (
+        queue === core &&
+        entry !== 0 &&
+        this.#count(entry) > 0 &&
+        !this.#fixed(entry)
+      )
         own.push(entry);
     return own.sort((left, right) => this.#count(left) - this.#count(right));
   }

@@ -1,9 +1,11 @@
 export {
   balanceTable,
   coreLoads,
+  greedyMoves,
   imbalanceOfCounts,
   type Balance,
   type BalanceOptions,
+  type EntryMove,
 } from "./balance.ts";
 export { reachableEntries, withTables } from "./with-tables.ts";
 export { candidates, fieldsOf, inputsOf } from "./assignment.ts";
@@ -13,6 +15,7 @@ export type { FieldChoices, NicProfile } from "./nic-profile.ts";
 export {
   canonicalField,
   classOf,
+  hashInput,
   isHashFields,
   isPacketClass,
   packetClasses,

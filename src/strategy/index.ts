@@ -4,6 +4,11 @@ export { choosePlan, type PlanOptions } from "./choose.ts";
 export { portsOf, type Claim } from "./claims.ts";
 export { demandsOf, type Demand } from "./conjuncts.ts";
 export { familiesOf, type Family } from "./families.ts";
+export {
+  recordEntries,
+  type Immovable,
+  type RecordEntries,
+} from "./record-entries.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
 export type {
   ObjectTouches,
