@@ -62,6 +62,8 @@ complete -c divisi -n '__fish_seen_subcommand_from run' -l maps -r -d 'initial c
 complete -c divisi -n '__fish_seen_subcommand_from run' -l port -r -d 'bind a port\'s name to an interface index'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l out -r -d 'write the packets as they leave, verdict as comment; `-` to stdout'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l engine -r -a 'wasm interp kernel' -d 'what runs it (default wasm)'
+complete -c divisi -n '__fish_seen_subcommand_from run' -l rebalance -d 'move table entries and their state while it runs; compare with one core'
+complete -c divisi -n '__fish_seen_subcommand_from run' -l virtual -d 'with --rebalance: cores interleaved by the seed in one thread'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l iface -r -d 'in the kernel, at these interfaces: one for each port, in order, or PORT=IF'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l namespace -d 'make the interfaces: veth pairs in a namespace of their own, gone at exit'
 complete -c divisi -n '__fish_seen_subcommand_from run' -l duration -r -d 'serve so long, e.g. 10s (default: until ^C)'

@@ -22,7 +22,7 @@ _divisi() {
     "analyze") words="--entry --type --set --map-size --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "doctor") words="--iface --json --quiet --verbose" ;;
     "inspect") words="--entry --type --set --map-size --asm --ir --dot --json --quiet --verbose" ;;
-    "run") words="--entry --type --set --map-size --trace --inside --maps --port --out --engine --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
+    "run") words="--entry --type --set --map-size --trace --inside --maps --port --out --engine --rebalance --virtual --iface --namespace --duration --mode --apply-nic --replace --pin-root --seed --json --quiet --verbose" ;;
     "new") words="--force --json --quiet --verbose" ;;
     "build") words="--output --set --map-size --json --quiet --verbose" ;;
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;

@@ -218,6 +218,14 @@ export const commands: readonly Command[] = [
         choices: ["wasm", "interp", "kernel"],
       },
       {
+        name: "rebalance",
+        text: "move table entries and their state while it runs; compare with one core",
+      },
+      {
+        name: "virtual",
+        text: "with --rebalance: cores interleaved by the seed in one thread",
+      },
+      {
         name: "iface",
         value: "IF[,IF…]",
         repeatable: true,
@@ -236,6 +244,10 @@ export const commands: readonly Command[] = [
       [
         "divisi run out --trace gen:zipf --out leaving.pcapng",
         "one worker per core, private state",
+      ],
+      [
+        "divisi run out --rebalance --trace gen:moving-zipf,packets=1m",
+        "entries of the table follow the load; 0 lost, 0 out of order",
       ],
       [
         "divisi run out --iface v0 --namespace --trace monday.pcap",

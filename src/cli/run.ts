@@ -36,6 +36,7 @@ import { readSplitDirectory } from "./directory.ts";
 import { namespace, serving } from "./flags.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
+import { runRebalanced } from "./run-rebalance.ts";
 import { runIface } from "./run-iface.ts";
 import { misdirected } from "./misdirected.ts";
 import { runAnswer, type Ran } from "./run-answer.ts";
@@ -57,6 +58,11 @@ export async function run(words: Words, rendering: Rendering): Promise<Answer> {
   if (!isSet(words, "iface"))
     for (const { name } of [namespace, ...serving])
       if (isSet(words, name)) throw usage(`--${name} is for --iface`);
+  if (isSet(words, "virtual") && !isSet(words, "rebalance"))
+    throw usage("--virtual is for --rebalance");
+  if (isSet(words, "rebalance"))
+    for (const name of ["iface", "out"])
+      if (isSet(words, name)) throw usage(`--rebalance goes without --${name}`);
   const isStream = valueOf(words, "out") === "-";
   if (isStream && rendering.json)
     throw usage("--json and `--out -` both want standard output");
@@ -72,6 +78,8 @@ export async function run(words: Words, rendering: Rendering): Promise<Answer> {
 }
 
 async function runProgram(path: string, words: Words): Promise<Answer> {
+  if (isSet(words, "rebalance"))
+    throw usage("--rebalance is for what split wrote, not for a program");
   const file = await objectFile(path, words);
   const { program, report, ports, object } = loadAnalysed(file, words);
   const names = ports.map(({ name }) => name);
@@ -221,6 +229,18 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     seed: seedOf(words),
     ...(before === undefined ? {} : { contents: before }),
   });
+  if (isSet(words, "rebalance")) {
+    if (engine === "kernel")
+      throw usage("--rebalance is for the portable engine");
+    return runRebalanced({
+      directory,
+      trace,
+      inputs,
+      contents,
+      seed: seedOf(words),
+      isVirtual: isSet(words, "virtual"),
+    });
+  }
   const seen = new SteeringInputs();
   const numbers = trace.map((packet, index) =>
     seen.intern(

@@ -14,6 +14,11 @@ export {
   type AttachmentRecord,
   type MapRecord,
 } from "./attachment.ts";
+export {
+  rebalanceParts,
+  type RebalanceParts,
+  type RebalancePlan,
+} from "./rebalance.ts";
 export { detach } from "./detach.ts";
 export { examine, type DoctorOptions } from "./doctor.ts";
 export type { Finding } from "./finding.ts";

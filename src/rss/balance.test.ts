@@ -104,13 +104,19 @@ test(`few entries against every table (seed ${seed})`, () => {
     }
     const options = { entries: even(size, cores), cores };
     const cut = imbalanceOfCounts(counts, cutEntries(counts, options), cores);
-    ok(cut <= rising + 1e-3, `cut ${cut}, best rising ${rising}: ${counts}`);
+    ok(
+      cut <= rising + 1e-3,
+      `cut ${cut}, best rising ${rising}: ${counts.join(" ")}`,
+    );
     const spread = imbalanceOfCounts(
       counts,
       spreadEntries(counts, options),
       cores,
     );
-    ok(spread <= 1.15 * best, `spread ${spread}, best ${best}: ${counts}`);
+    ok(
+      spread <= 1.15 * best,
+      `spread ${spread}, best ${best}: ${counts.join(" ")}`,
+    );
   }
 });
 

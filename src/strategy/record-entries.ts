@@ -12,8 +12,8 @@ import type { FieldBit } from "../packet/index.ts";
 import {
   hashInput,
   hashView,
-  type KeySolution,
   type PacketClass,
+  type PortKey,
 } from "../rss/index.ts";
 import { fromHex } from "../base/index.ts";
 import { portsOf } from "./claims.ts";
@@ -26,6 +26,15 @@ export interface RecordEntries {
   readonly kind: "hash" | "array";
   readonly masks: readonly number[];
   readonly constant: number;
+  /** Whose table the entry is of; ports of one key group agree. */
+  readonly port: string;
+}
+
+/** What the NIC hashes at each port. */
+export interface NicHash {
+  readonly ports: readonly Port[];
+  readonly nic: readonly Pick<PortKey, "name" | "key" | "fields">[];
+  readonly tableBits: number;
 }
 
 /** Why records of an object cannot move. */
@@ -38,10 +47,7 @@ export interface Immovable {
 export function recordEntries(
   report: StateReport,
   sharded: ReadonlySet<string>,
-  nic: {
-    readonly ports: readonly Port[];
-    readonly rss: Pick<KeySolution, "ports" | "tableBits">;
-  },
+  nic: NicHash,
 ): {
   readonly records: readonly RecordEntries[];
   readonly immovable: readonly Immovable[];
@@ -78,22 +84,22 @@ function kindOf({ type }: StateObject): "hash" | "array" | undefined {
 
 function entriesOf(
   object: StateObject,
-  { ports, rss }: Parameters<typeof recordEntries>[2],
-): Pick<RecordEntries, "masks" | "constant"> | undefined {
+  { ports, nic, tableBits }: NicHash,
+): Pick<RecordEntries, "masks" | "constant" | "port"> | undefined {
   for (const { key, guard } of object.accesses)
     for (const { name } of portsOf({ guard }, ports)) {
-      const nic = rss.ports.find((each) => each.name === name);
-      if (nic === undefined) continue;
+      const port = nic.find((each) => each.name === name);
+      if (port === undefined) continue;
       for (const packets of packetClassesOf(guard)) {
-        const fields = nic.fields[packets];
+        const fields = port.fields[packets];
         if (fields === null || fields === "") continue;
-        const view = hashView(fromHex(nic.key), packets, fields, rss.tableBits);
+        const view = hashView(fromHex(port.key), packets, fields, tableBits);
         const found = solved(key, hashInput(packets, fields), {
           windows: view.windows,
-          tableBits: rss.tableBits,
+          tableBits,
           packets,
         });
-        if (found !== undefined) return found;
+        if (found !== undefined) return { ...found, port: name };
       }
     }
   return undefined;
