@@ -114,3 +114,9 @@ export {
   headOf,
   type ChainFacts,
 } from "./bpf/shards/chain-layout.ts";
+export {
+  withLocks,
+  type Locked,
+  type LockRefusal,
+  type TypedCode,
+} from "./bpf/locks/with-locks.ts";
