@@ -20,6 +20,13 @@ export {
   type CompileOptions,
   type RefusedNf,
 } from "./compile.ts";
+export {
+  dispatchContents,
+  dispatcherOf,
+  Dispatching,
+  evenTable,
+  queueSize,
+} from "./dispatched.ts";
 export { loadPortable, runParallel } from "./engine/index.ts";
 export {
   BytecodeMachine,

@@ -31,6 +31,12 @@ export {
 } from "./kernel/links/link.ts";
 export type { InterfaceXdp, XdpMode } from "./kernel/system/netlink.ts";
 export {
+  runThroughCpumap,
+  type CpumapFate,
+  type CpumapRunOptions,
+  type CpumapRunResult,
+} from "./kernel/wires/cpumap-run.ts";
+export {
   asKernelShows,
   type EventReader,
 } from "./kernel/packets/event-reader.ts";
