@@ -3,7 +3,6 @@
  * them writing, and where one exists a schedule of two cores that no order of the two
  * explains (race-schedule.ts).
  */
-import type { Race } from "../analysis/index.ts";
 import {
   BytecodeMachine,
   createState,
@@ -14,9 +13,13 @@ import type { ProgramSpec } from "../isa/index.ts";
 import type { MapContents } from "./record.ts";
 import { RaceLab, type RaceSchedule } from "./race-schedule.ts";
 
-export interface Witness {
+/** What may happen to an object: which gap of a run another core can fall into. */
+export interface ClaimedRace {
   readonly object: string;
-  readonly kind: Race["kind"];
+  readonly kind: "lost-update" | "check-then-act" | "unlocked-write";
+}
+
+export interface Witness extends ClaimedRace {
   /** Key bytes as hex. */
   readonly cell: string;
   /** Indices into the packets that were run; one packet may meet its own copy. */
@@ -35,7 +38,7 @@ const mostOfCell = 4;
 export function raceWitnesses(
   program: ProgramSpec,
   packets: readonly PacketInput[],
-  races: readonly Race[],
+  races: readonly ClaimedRace[],
   contents: MapContents,
 ): Witness[] {
   const meetings = meetingsOf(
@@ -74,7 +77,9 @@ export function raceWitnesses(
 }
 
 /** Behind which touches a race of each kind has its gap. */
-const holds: Readonly<Record<Race["kind"], (touch: CellTouch) => boolean>> = {
+const holds: Readonly<
+  Record<ClaimedRace["kind"], (touch: CellTouch) => boolean>
+> = {
   "lost-update": ({ op }) => op === "load",
   "check-then-act": ({ op, result }) => op === "lookup" && result === "miss",
   "unlocked-write": () => true,
