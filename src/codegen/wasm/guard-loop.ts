@@ -26,7 +26,6 @@ import { guardGlobal, writeNote, writeUndoNotes } from "./guard.ts";
 import {
   countersOf,
   guardCounter,
-  savedOf,
   stampsOf,
   tokenOf,
   undoOf,
@@ -34,8 +33,16 @@ import {
   type GuardWriters,
 } from "./guard-layout.ts";
 import { descriptor, type Layout } from "./layout.ts";
+import { writeSave, writeUndoRun, type UndoneRun } from "./guard-undo.ts";
+import {
+  writeAcquire,
+  writeAwaitEven,
+  writeGive,
+  writePause,
+  writeQueue,
+  writeTake,
+} from "./guard-waiting.ts";
 import { writeEntry, writePlace, writeStart } from "./packet-loop.ts";
-import { faultNumber, type ProgramContext } from "./program-context.ts";
 
 /** What the packet in hand holds: the word in the core's `guard` cell. */
 export const guardMode = {
@@ -46,21 +53,11 @@ export const guardMode = {
   serial: 4,
 } as const;
 
-const spins = 100;
-/** Looks at a busy mutex before a reader queues; at an odd version before it sleeps. */
-const patience = 200;
-/** Sleeps of a millisecond until waiting is a fault. */
-const sleeps = 10_000;
-const pause = 50_000;
 /** What the mutant's given-up run "decided": XDP_PASS. */
 const firstVerdict = 2;
 
-export interface GuardedLoop {
-  readonly about: ProgramContext;
-  readonly guard: GuardLayout;
+export interface GuardedLoop extends UndoneRun {
   readonly budget: number;
-  /** Whether frames have room that the program sees, which must be saved too. */
-  readonly headRoom: boolean;
 }
 
 /** The functions by name. */
@@ -302,17 +299,6 @@ function writeGiveAll(
   code.i32Const(guard.mutex).callByName("giveWord");
 }
 
-/** Makes the version odd, waiting for who writes. */
-function writeAcquire(code: Code, guard: GuardLayout, seen: number): void {
-  const { version } = guard;
-  code.loop();
-  code.i32Const(version).atomic(atomic.i32Load, 2, 0).tee(seen);
-  code.i32Const(1).byte(op.i32And).if();
-  code.i32Const(version).get(seen).callByName("pauseOn").br(1).end();
-  code.i32Const(version).get(seen).get(seen).i32Const(1).byte(op.i32Add);
-  code.atomic(atomic.i32Cmpxchg, 2, 0).get(seen).ops(op.i32Ne).brIf(0).end();
-}
-
 /** Behind a fault. */
 function writeRelease(loop: GuardedLoop): FunctionBody {
   const { about, guard } = loop;
@@ -347,109 +333,6 @@ function writeRelease(loop: GuardedLoop): FunctionBody {
 
 function isAttempt({ kind }: GuardLayout): number {
   return kind === "lock" ? guardMode.token : guardMode.optimistic;
-}
-
-/** Behind a writer that has the mutex, or waits for tokens with it. */
-function writeQueue(code: Code, { mutex }: GuardLayout, tries: number): void {
-  code.block().loop();
-  code.i32Const(mutex).atomic(atomic.i32Load, 2, 0).byte(op.i32Eqz).brIf(1);
-  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
-  code.i32Const(patience).byte(op.i32LtU).brIf(0);
-  code.i32Const(mutex).callByName("takeWord");
-  code.i32Const(mutex).callByName("giveWord");
-  code.end().end();
-}
-
-/** The global `version` is what it was while nobody wrote. */
-function writeAwaitEven(code: Code, guard: GuardLayout, tries: number): void {
-  const { version } = guard;
-  code.loop();
-  code.i32Const(version).atomic(atomic.i32Load, 2, 0);
-  code.globalSet(guardGlobal.version);
-  if (guard.mutant !== "no-lock") {
-    code.globalGet(guardGlobal.version).i32Const(1).byte(op.i32And).if();
-    code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
-    code.i32Const(patience).byte(op.i32LtU).brIf(1);
-    code.i32Const(version).globalGet(guardGlobal.version);
-    code.callByName("pauseOn").br(1).end();
-  }
-  code.end();
-}
-
-/** takeWord(address): 0 free, 1 held, 2 held and waited for; as locks.ts. */
-function writeTake({ cell }: Layout): FunctionBody {
-  const code = new Code();
-  const [address, tries] = [0, 1];
-  code.loop();
-  code.get(address).i32Const(0).i32Const(1).atomic(atomic.i32Cmpxchg, 2, 0);
-  code.byte(op.i32Eqz).if().byte(op.return).end();
-  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
-  code.i32Const(spins).byte(op.i32LtU).brIf(0).end();
-  code.i32Const(0).set(tries);
-  code.loop();
-  code.get(address).i32Const(2).atomic(atomic.i32Xchg, 2, 0);
-  code.byte(op.i32Eqz).if().byte(op.return).end();
-  code.get(address).callByName("sleepOn");
-  code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
-  code.i32Const(sleeps).byte(op.i32LtU).brIf(0).end();
-  code.i32Const(0).memory(op.i32Load, cell.site);
-  code.i32Const(faultNumber.lockStuck).callByName("fault");
-  return { type: { parameters: [i32], results: [] }, locals: [i32], code };
-}
-
-function writeGive(): FunctionBody {
-  const code = new Code();
-  const address = 0;
-  code.get(address).i32Const(0).atomic(atomic.i32Xchg, 2, 0);
-  code.i32Const(2).byte(op.i32Eq).if();
-  code.get(address).i32Const(1).atomic(atomic.notify, 2, 0).byte(op.drop);
-  code.end();
-  return { type: { parameters: [i32], results: [] }, locals: [], code };
-}
-
-/** pauseOn(address, value): a moment, while it is that. */
-function writePause(): FunctionBody {
-  const code = new Code();
-  code.get(0).get(1).i64Const(pause).atomic(atomic.wait32, 2, 0);
-  code.byte(op.drop);
-  return { type: { parameters: [i32, i32], results: [] }, locals: [], code };
-}
-
-/** From where the packet or its visible room begins to its end. */
-function writeSave(code: Code, loop: GuardedLoop): void {
-  const { about, guard } = loop;
-  code.i32Const(1).globalSet(guardGlobal.saved);
-  code.i32Const(savedOf(guard, about.layout.core));
-  writeExtent(code, loop);
-  code.ops(...op.memoryCopy);
-}
-
-/** Leaves first address and length, as the descriptor has them. */
-function writeExtent(code: Code, { about, headRoom }: GuardedLoop): void {
-  const { cell } = about.layout;
-  const field = (at: number): Code =>
-    code.i32Const(0).memory(op.i32Load, cell.current).memory(op.i32Load, at);
-  const from = headRoom ? descriptor.hardStart : descriptor.data;
-  field(from);
-  field(descriptor.data);
-  field(descriptor.length).byte(op.i32Add);
-  field(from).byte(op.i32Sub);
-}
-
-/** undoRun(): what an attempt did outside its own memory. */
-function writeUndoRun(code: Code, loop: GuardedLoop): void {
-  const { about, guard } = loop;
-  const { cell } = about.layout;
-  const local = 0;
-  code.callByName("undoNotes");
-  code.globalGet(guardGlobal.saved).if();
-  writeExtent(code, loop);
-  // memory.copy takes (to, from, length).
-  code.set(local).i32Const(savedOf(guard, about.layout.core)).get(local);
-  code.ops(...op.memoryCopy).end();
-  code.i32Const(0).memory(op.i32Load, cell.current);
-  code.i32Const(0).memory(op.i32Store, descriptor.redirectKind);
-  code.callByName("restart");
 }
 
 function setMode(code: Code, { cell }: Layout, mode: number): void {
