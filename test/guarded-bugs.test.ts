@@ -123,7 +123,7 @@ test("an entry that any core keeps alive is not given away", async () => {
   // On threads, with an expiry as short as the way from one packet to the next: it ends.
   const random = new Random(seed);
   let time = 0n;
-  const many = Array.from({ length: 20_000 }, (): Row => {
+  const many = Array.from({ length: 8_000 }, (): Row => {
     time += BigInt(1 + random.below(60));
     const [dst, src] = [1 + random.below(6), 1 + random.below(6)];
     return [random.below(2), 1 + random.below(2), time, station(dst, src)];
@@ -172,6 +172,30 @@ for (const kind of ["lock", "transaction"] as const)
     }
   });
 
+test("packets that surely write start as writers", async () => {
+  const { variants } = caseOf("policer");
+  const [variant] = variants;
+  if (variant === undefined) throw new RangeError("policer");
+  const program = programOf("policer", variant);
+  const packets = apart(
+    nfTraffic(mixOf(caseOf("policer"), variant), { seed, count: 3000 }),
+  );
+  const steer = Uint8Array.from(packets, (_, at) => at % 2);
+  const trial = { program, packets, steer, cores: 2 };
+  const restarts: number[] = [];
+  for (const writers of [[], [{ ifindex: [wan], certain: true }]]) {
+    const guard = { ...guardAll(program, "lock"), writers };
+    const { differences, run } = await tryGuarded({ ...trial, guard });
+    deepEqual(differences, []);
+    const counts = run.cores.flatMap((core) => core.guard ?? []);
+    restarts.push(counts.reduce((sum, each) => sum + each.restarts, 0));
+    // Those of the other port never write.
+    ok(counts.every(({ reads }) => reads > 0));
+  }
+  ok((restarts[0] ?? 0) > 0);
+  equal(restarts[1], 0);
+});
+
 test("an attempt that was given up leaves nothing behind", () => {
   // The frame is rewritten and a counter of the core raised before the mutation.
   const program = givenUp();
@@ -201,7 +225,7 @@ test("an attempt that was given up leaves nothing behind", () => {
 for (const kind of ["lock", "transaction"] as const)
   test(`without the ${kind} updates are lost`, async () => {
     const frame = buildFrame({ ipv4: { src: "10.0.0.1", dst: "10.0.0.2" } });
-    const rows = Array.from({ length: 60_000 }, (_, at): Row => [
+    const rows = Array.from({ length: 20_000 }, (_, at): Row => [
       at % 2,
       lan,
       BigInt(at),

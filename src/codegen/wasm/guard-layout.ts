@@ -12,6 +12,7 @@
  *             stores of an attempt to objects that are not guarded
  *   stamps    per core: a count, then (address of the cell, address of its `stamped`):
  *             refreshes of an attempt, done when it commits
+ *   hints     per core: by interface, how many packets in a row had to be run again
  *   chains    see ageing.ts
  */
 import { InputError } from "../../base/index.ts";
@@ -104,6 +105,7 @@ export interface GuardLayout {
   readonly savedSize: number;
   readonly undo: number;
   readonly stamps: number;
+  readonly hints: number;
   readonly chains: readonly ChainLayout[];
 }
 
@@ -149,6 +151,7 @@ export function guardLayout(
     saved: take(cores * savedSize, linePair),
     savedSize,
     undo: take(cores * undoSize, linePair),
+    hints: take(cores * linePair, linePair),
     stamps: take(ages.length === 0 ? 0 : cores * stampSize, linePair),
     chains: ages.map(({ chain, capacity, expiry, functions }) => {
       const map = numberOf(chain);
@@ -189,4 +192,11 @@ export function undoOf({ undo }: GuardLayout, core: number): number {
 
 export function stampsOf({ stamps }: GuardLayout, core: number): number {
   return stamps + core * stampSize;
+}
+
+/** Interfaces are told apart by as many low bits of their numbers. */
+export const hintBits = 4;
+
+export function hintsOf({ hints }: GuardLayout, core: number): number {
+  return hints + core * linePair;
 }

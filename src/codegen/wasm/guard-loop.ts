@@ -25,6 +25,8 @@ import { writeApplyStamps } from "./ageing.ts";
 import { guardGlobal, writeNote, writeUndoNotes } from "./guard.ts";
 import {
   countersOf,
+  hintBits,
+  hintsOf,
   guardCounter,
   stampsOf,
   tokenOf,
@@ -98,7 +100,7 @@ export function guardedLoop(loop: GuardedLoop): Map<string, FunctionBody> {
   ]);
 }
 
-function writeRun({ guard }: GuardedLoop): FunctionBody {
+function writeRun({ about: { layout }, guard }: GuardedLoop): FunctionBody {
   const code = new Code();
   const [at, count] = [0, 1];
   code.block().loop();
@@ -109,9 +111,10 @@ function writeRun({ guard }: GuardedLoop): FunctionBody {
       writeIsOf(code, writers, at);
       code.if().get(at).callByName("exclusive").br(1).end();
     }
-  code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
-  if (guard.kind === "transaction")
-    code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
+  if (guard.kind === "lock") writeHinted(code, hintsOf(guard, layout.core));
+  else
+    for (let attempts = 0; attempts < 2; attempts++)
+      code.get(at).callByName("attempt").byte(op.i32Eqz).brIf(0);
   code.get(at).callByName("exclusive");
   code.end();
   code.get(at).i32Const(descriptor.size).byte(op.i32Add).set(at);
@@ -119,9 +122,46 @@ function writeRun({ guard }: GuardedLoop): FunctionBody {
   code.br(0).end().end();
   return {
     type: { parameters: [i32, i32], results: [] },
-    locals: [],
+    locals: [i32, i32],
     code,
   };
+}
+
+/** Attempts in vain after which packets of an interface start as writers, and for how many. */
+const inVain = 4;
+const asWriters = 16;
+
+/**
+ * The attempt, and out if it counts. Where the last four of the packet's interface were
+ * in vain it is left out, but for one in seventeen: being a writer is always right.
+ */
+function writeHinted(code: Code, hints: number): void {
+  const [at, slot, hint] = [0, 2, 3];
+  const put = (value: () => unknown): void => {
+    code.get(slot);
+    value();
+    code.memory(op.i32Store, hints);
+  };
+  const next = (): Code => code.get(hint).i32Const(1).byte(op.i32Add);
+  code.get(at).memory(op.i32Load, descriptor.ifindex);
+  code.i32Const((1 << hintBits) - 1).byte(op.i32And);
+  code.i32Const(2).byte(op.i32Shl).tee(slot).memory(op.i32Load, hints);
+  code.tee(hint).i32Const(inVain).byte(op.i32LtU).if();
+  code.get(at).callByName("attempt").byte(op.i32Eqz).if();
+  put(() => code.i32Const(0));
+  code.br(2).end();
+  put(next);
+  code.byte(op.else);
+  put(() => {
+    code.i32Const(inVain - 1);
+    next();
+    code
+      .get(hint)
+      .i32Const(inVain + asWriters - 1)
+      .byte(op.i32Eq);
+    code.byte(op.select);
+  });
+  code.end();
 }
 
 /** Leaves whether the packet came in where these come in. */
