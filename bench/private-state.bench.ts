@@ -55,7 +55,7 @@ import { generate, parseGenerator } from "#traffic";
 
 const seed = 1;
 const frameSize = 64;
-const samples = Number(process.env["SAMPLES"] ?? 16);
+const samples = Number(process.env["SAMPLES"] ?? 12);
 const say = (text: string): void => console.error(`  ${text}`);
 const rounded = (value: number): number => Math.round(value * 10) / 10;
 
@@ -95,6 +95,7 @@ function counting(
   ways: {
     readonly find: string;
     readonly insert: string;
+    readonly add?: string;
     readonly functions?: readonly ProgramSpec["functions"][number][];
   },
 ): ProgramSpec {
@@ -111,9 +112,7 @@ function counting(
     *(u64 *)(r10 - 8) = r4
     ${ways.find}
     if r0 == 0 goto insert
-    r1 = *(u64 *)(r0 + 0)
-    r1 += 1
-    *(u64 *)(r0 + 0) = r1
+    ${ways.add ?? plainAdd}
     r0 = 1
     exit
   insert:
@@ -135,14 +134,66 @@ function counting(
   };
 }
 
+/** int, long, bpf_spin_lock, the value { lock, pad, count } and the key. */
+const lockTypes: Btf = {
+  types: [
+    { kind: "void" },
+    ...[4, 8].map(
+      (size) =>
+        ({
+          kind: "int",
+          name: size === 4 ? "unsigned int" : "unsigned long",
+          size,
+          bits: 8 * size,
+          offset: 0,
+          encoding: 0,
+        }) as const,
+    ),
+    {
+      kind: "struct",
+      name: "bpf_spin_lock",
+      size: 4,
+      bitFields: false,
+      members: [{ name: "val", type: 1, bitOffset: 0, bitSize: 0 }],
+    },
+    {
+      kind: "struct",
+      name: "value",
+      size: valueSize,
+      bitFields: false,
+      members: [
+        { name: "lock", type: 3, bitOffset: 0, bitSize: 0 },
+        { name: "pad", type: 1, bitOffset: 32, bitSize: 0 },
+        { name: "count", type: 2, bitOffset: 64, bitSize: 0 },
+      ],
+    },
+    { kind: "array", type: 1, index: 1, count: keySize / 4 },
+  ],
+};
+
+const plainAdd = `
+    r1 = *(u64 *)(r0 + 0)
+    r1 += 1
+    *(u64 *)(r0 + 0) = r1`;
+const lockedAdd = `
+    r7 = r0
+    r1 = r7
+    call spin_lock
+    r1 = *(u64 *)(r7 + 8)
+    r1 += 1
+    *(u64 *)(r7 + 8) = r1
+    r1 = r7
+    call spin_unlock`;
+
 const key = "r2 = r10\n r2 += -16";
 const update = `${key}
     r3 = r10
     r3 += -32
     r4 = 0`;
 
-function inOneMap(name: string, map: MapSpec): ProgramSpec {
+function inOneMap(name: string, map: MapSpec, add = plainAdd): ProgramSpec {
   return counting(name, [map], {
+    add,
     find: `${key}\n r1 = map cells ll\n call map_lookup_elem`,
     insert: `${update}\n r1 = map cells ll\n call map_update_elem`,
   });
@@ -211,6 +262,7 @@ interface Candidate {
   readonly program: (cores: number, entries: number) => ProgramSpec;
   /** `private`: a copy of the program and of its maps for each core, without dispatch. */
   readonly state?: "private";
+  readonly btf?: Btf;
 }
 
 const candidates: readonly Candidate[] = [
@@ -218,6 +270,25 @@ const candidates: readonly Candidate[] = [
     name: "shared hash",
     program: (_, entries) =>
       inOneMap("hash", { ...hash, maxEntries: 2 * entries }),
+  },
+  {
+    name: "shared hash, a lock per entry",
+    btf: lockTypes,
+    program: (_, entries) =>
+      inOneMap(
+        "locked",
+        {
+          ...hash,
+          maxEntries: 2 * entries,
+          btfKey: 5,
+          btfValue: 4,
+          valueFields: [
+            { path: "lock", bitOffset: 0, bits: 32, kind: "spin-lock" },
+            { path: "count", bitOffset: 64, bits: 64, kind: "int" },
+          ],
+        },
+        lockedAdd,
+      ),
   },
   {
     name: "per-CPU hash",
@@ -391,7 +462,7 @@ async function measured(
   return measureInterleaved(
     kernel,
     rows.map(({ subject }) => subject),
-    { samples, burst: 30 },
+    { samples, burst: 25 },
   );
 }
 
@@ -430,10 +501,11 @@ async function candidateTable(kernel: Kernel) {
       const packets = keyedPackets(cores, entries);
       const options = { packets, frameSize };
       const empty = prepareSubject(kernel, emptyProgram, options);
-      const subjects = candidates.map(({ program, state }) =>
+      const subjects = candidates.map(({ program, state, btf }) =>
         prepareSubject(kernel, program(cores, entries), {
           ...options,
           ...(state === undefined ? {} : { state }),
+          ...(btf === undefined ? {} : { btf }),
         }),
       );
       try {

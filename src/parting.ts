@@ -43,10 +43,9 @@ export interface PartedPlan {
 /** Undefined where every object is as exact as in the sequential program, or merged. */
 export function partitionOf(plan: PartedPlan): Partition | undefined {
   const { parts, report, program, cores } = plan;
-  if (cores === 1) return undefined;
-  const parted = parts.filter(({ layout }) =>
-    ["allocator", "sliced", "table"].includes(layout),
-  );
+  // On one core only a table is written otherwise.
+  const own = cores === 1 ? ["table"] : ["allocator", "sliced", "table"];
+  const parted = parts.filter(({ layout }) => own.includes(layout));
   if (parted.length === 0) return undefined;
   const objectOf = (name: string): StateObject | undefined =>
     report.objects.find((object) => object.name === name);

@@ -3,7 +3,7 @@
  * is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
 import { analyse, type StateReport } from "./analysis/index.ts";
-import { splitLayouts, type LayoutPart } from "./codegen/index.ts";
+import { splitLayouts, tableUsers, type LayoutPart } from "./codegen/index.ts";
 import {
   Bug,
   InputError,
@@ -49,6 +49,7 @@ import {
   balancePlan,
   choosePlan,
   portsFor,
+  withPrivateTables,
   type PortFrame,
   type SteeringDemand,
   type Plan,
@@ -227,14 +228,23 @@ function planAndEdit(
   report: StateReport,
   options: PlanOptions,
 ): { plan: Plan; edited: ObjectSpec } {
-  const plan = choosePlan(report, options);
+  const chosen = (more: PlanOptions): Plan =>
+    withPrivateTables(choosePlan(report, more), report, {
+      choice: more.layout ?? "shared",
+      sizeOf: (map) =>
+        program.maps.find(({ name }) => name === map)?.maxEntries ?? 0,
+      filled: new Set(options.filled ?? []),
+      obstacle: (map, capacities) => tableObstacle(object, map, capacities),
+    });
+  const plan = chosen(options);
   try {
     return { plan, edited: withLayouts(object, program, plan, report) };
   } catch (error) {
     if (!(error instanceof UnsupportedError) || layoutsOf(plan).length === 0)
       throw error;
-    const again = choosePlan(report, {
+    const again = chosen({
       ...options,
+      layout: "shared",
       withoutLayouts: error.message,
     });
     return {
@@ -244,12 +254,27 @@ function planAndEdit(
   }
 }
 
+/** Why the program's calls with a map cannot become those of a table. */
+function tableObstacle(
+  object: ObjectSpec,
+  map: string,
+  capacities: readonly number[],
+): string | undefined {
+  try {
+    tableUsers(object, { object: map, layout: "table", capacities });
+    return undefined;
+  } catch (error) {
+    if (error instanceof UnsupportedError) return error.message;
+    throw error;
+  }
+}
+
 const layoutsOf = ({ objects, cores }: Plan): Plan["objects"] =>
-  cores === 1
-    ? []
-    : objects.filter(
-        ({ layout }) => layout === "sliced" || layout === "allocator",
-      );
+  objects.filter(
+    ({ layout }) =>
+      layout === "table" ||
+      (cores > 1 && (layout === "sliced" || layout === "allocator")),
+  );
 
 /** The object with its maps and look-ups as the plan has them. */
 function withLayouts(
@@ -272,7 +297,9 @@ function withLayouts(
         fix: "compile it for this kernel's types",
       },
     );
-  const parts = changed.map(({ object: name, layout }): LayoutPart => {
+  const parts = changed.map((part): LayoutPart => {
+    const { object: name, layout, capacities = [] } = part;
+    if (layout === "table") return { object: name, layout, capacities };
     if (layout === "sliced") return { object: name, layout };
     const found = objects.find((one) => one.name === name)?.allocator;
     if (found === undefined) throw new Bug(`${name} is no allocator`);

@@ -59,6 +59,12 @@ export const commands: readonly Command[] = [
         choices: ["nic", "software"],
       },
       {
+        name: "layout",
+        value: "L",
+        text: "hash maps of one core's keys: shared by all cores (default), private tables, or tables where that weakens no grade (auto)",
+        choices: ["shared", "auto", "private"],
+      },
+      {
         name: "no-fallback",
         text: "exit 1 instead of falling back to sequential",
       },

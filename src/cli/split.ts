@@ -9,6 +9,7 @@ import { readObject } from "../object/index.ts";
 import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
   grades,
+  tableLayouts,
   planJson,
   printPlan,
   portOfTrace,
@@ -63,6 +64,7 @@ export async function split(
   const contents = contentsOf(words, analysed.program, file.contents);
   const accepted = choiceOf(words, "grade", grades);
   const dispatch = choiceOf(words, "dispatch", ["nic", "software"] as const);
+  const layout = choiceOf(words, "layout", tableLayouts);
   const options: PlanOptions = {
     cores,
     profile,
@@ -71,6 +73,8 @@ export async function split(
     ...forced(words, analysed.program),
     ...(accepted === undefined ? {} : { grade: accepted }),
     ...(dispatch === undefined ? {} : { dispatch }),
+    ...(layout === undefined ? {} : { layout }),
+    filled: Object.keys(contents?.contents ?? {}),
   };
   const generated = generate(analysed, profile, options);
   const refusal = refusedAnswer(generated, words, accepted);

@@ -50,7 +50,7 @@ export {
   tableMap,
   type TableLayout,
 } from "./bpf/tables/table-layout.ts";
-export type { TablePart } from "./bpf/tables/table-patch.ts";
+export { tableUsers, type TablePart } from "./bpf/tables/table-patch.ts";
 export {
   compile,
   placeOfSite,

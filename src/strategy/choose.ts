@@ -47,6 +47,7 @@ import {
   type Rejected,
   type SoftwareDispatch,
 } from "./plan.ts";
+import type { TableChoice } from "./private-tables.ts";
 import { refuse, type Refusal } from "./refusal.ts";
 import { sequential } from "./sequential.ts";
 import { softwareDispatch } from "./software-dispatch.ts";
@@ -76,6 +77,10 @@ export interface PlanOptions {
   readonly samples?: number;
   /** Who brings packets to their cores; default nic. */
   readonly dispatch?: "nic" | "software";
+  /** Tables of each core's own in place of hash maps; default shared (none). */
+  readonly layout?: TableChoice;
+  /** Maps that have contents from outside. */
+  readonly filled?: readonly string[];
 }
 
 export function choosePlan(

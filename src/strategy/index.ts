@@ -42,6 +42,7 @@ export {
   type SoftwareDispatch,
   type StrategyName,
 } from "./plan.ts";
+export { tableLayouts, withPrivateTables } from "./private-tables.ts";
 export type { Refusal } from "./refusal.ts";
 export { strategies } from "./strategies.ts";
 export { analyzeJson, planJson, type AnalyzeFacts } from "./json.ts";
