@@ -5,14 +5,14 @@
  * written, with types for the new functions.
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { UnsupportedError } from "#base";
 import { openKernel, type Kernel } from "#engine";
 import { BytecodeMachine, createState } from "#interp";
 import { programSpec, readObject, writeObject } from "#object";
-import { root } from "./support/cli.ts";
+import { divisi, root, temporaryFolder } from "./support/cli.ts";
 import { asHashes, asTables, tableParts } from "./support/as-tables.ts";
 import {
   compared,
@@ -154,3 +154,50 @@ for (const name of ["policer", "conntrack", "flow-counter", "source-counter"])
       before,
     );
   });
+
+void test("split --layout: private tables, checked; shared unless asked for", () => {
+  const folders = temporaryFolder("layout");
+  const path = join(folder, "source-counter.o");
+  const objectOf = (out: string) => {
+    const plan = JSON.parse(readFileSync(join(out, "plan.json"), "utf8")) as {
+      grade: string;
+      objects: { name: string; layout: string; capacities?: number[] }[];
+    };
+    const part = plan.objects.find(({ name }) => name === "sources");
+    const core = readObject(readFileSync(join(out, "core.o")), "core.o");
+    const map = core.maps.find(({ name }) => name === "sources");
+    return [plan.grade, part?.layout, part?.capacities, map?.type];
+  };
+  const split = (name: string, ...words: readonly string[]) => {
+    const out = join(folders, name);
+    // prettier-ignore
+    const { status, stderr, stdout } = divisi(["split", path, "-o", out, "--trace", "gen:uniform,packets=200", ...words]);
+    equal(status, 0, stderr + stdout);
+    return objectOf(out);
+  };
+  try {
+    deepEqual(split("own", "--cores", "2", "--layout", "private"), [
+      "partitioned",
+      "table",
+      [32768, 32768],
+      "array",
+    ]);
+    // prettier-ignore
+    const again = divisi(["check", join(folders, "own"), "--trace", "gen:uniform,packets=200"]);
+    equal(again.status, 0, again.stdout);
+    // Where it costs a grade, auto leaves the map as it is; one core loses nothing.
+    const shared = ["exact", "as-is", undefined, "hash"];
+    deepEqual(split("auto", "--cores", "2", "--layout", "auto"), shared);
+    deepEqual(split("one", "--cores", "1", "--layout", "auto"), [
+      "exact",
+      "table",
+      [65536],
+      "array",
+    ]);
+    // prettier-ignore
+    deepEqual(split("written", "--cores", "1", "--layout", "private", "--user-writes", "sources"), shared);
+    deepEqual(split("default", "--cores", "1"), shared);
+  } finally {
+    rmSync(folders, { recursive: true, force: true });
+  }
+});

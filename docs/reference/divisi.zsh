@@ -7,6 +7,7 @@ _divisi() {
   case "$previous" in
     --type) COMPREPLY=($(compgen -W "xdp sched_cls tracepoint socket_filter" -- "$current")); return ;;
     --dispatch) COMPREPLY=($(compgen -W "nic software" -- "$current")); return ;;
+    --layout) COMPREPLY=($(compgen -W "shared auto private" -- "$current")); return ;;
     --grade) COMPREPLY=($(compgen -W "exact reordered merged partitioned" -- "$current")); return ;;
     --engine) COMPREPLY=($(compgen -W "wasm kernel" -- "$current")); return ;;
     --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;
@@ -17,7 +18,7 @@ _divisi() {
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
-    "split") words="--output --entry --type --set --map-size --cores --nic --trace --inside --maps --port --user-writes --strategy --dispatch --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
+    "split") words="--output --entry --type --set --map-size --cores --nic --trace --inside --maps --port --user-writes --strategy --dispatch --layout --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
     "analyze") words="--entry --type --set --map-size --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "doctor") words="--iface --json --quiet --verbose" ;;

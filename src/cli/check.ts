@@ -8,7 +8,9 @@ import { readObject } from "../object/index.ts";
 import type { Tested } from "../proof/index.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
+import type { PlanFile } from "./plan-file.ts";
 import { nicProfile } from "../rss/index.ts";
+import type { ObjectPart } from "../strategy/index.ts";
 import { contentsOf } from "./input.ts";
 import { Progress, type Answer, type Rendering } from "./render.ts";
 import { readTrace, reasonsAgainst } from "./split.ts";
@@ -68,7 +70,7 @@ export async function check(
     strategies: new Map(
       plan.objects.map(({ name, strategy }) => [name, strategy]),
     ),
-    parts: again.plan.objects,
+    parts: again.plan.objects.map((part) => asWritten(part, plan)),
     ports: plan.ports,
     cores: plan.cores,
     setup: plan.setup,
@@ -119,6 +121,14 @@ export async function check(
         : []),
     ].join("\n"),
   };
+}
+
+/** Tables are what split was asked for, not what a plan needs. */
+function asWritten(part: ObjectPart, { objects }: PlanFile): ObjectPart {
+  const written = objects.find(({ name }) => name === part.object);
+  return written?.layout === "table" && written.capacities !== undefined
+    ? { ...part, layout: "table", capacities: written.capacities }
+    : part;
 }
 
 /** What ran in the kernel, and what of it was not the program's own. */
