@@ -51,6 +51,7 @@ export class Symbols {
   readonly #reasons: Reason[] = [];
   readonly #reasonForms = new Map<string, Form>();
   readonly #functions = new Map<string, Map<number, Form>>();
+  readonly #unknowns = new Map<string, Form>();
   readonly #words = new Map<string, readonly Form[]>();
   /** What opaque bits are made of. */
   readonly sources = new Sources((form) => this.reasonOf(form));
@@ -96,7 +97,10 @@ export class Symbols {
     return form;
   }
   unknown(text: string): Form {
-    return this.opaque({ kind: "unknown", text });
+    let form = this.#unknowns.get(text);
+    if (form === undefined)
+      this.#unknowns.set(text, (form = this.opaque({ kind: "unknown", text })));
+    return form;
   }
   reason(form: Form): Reason {
     return this.#reasons[-form - 1] ?? { kind: "unknown", text: "no reason" };
