@@ -141,7 +141,10 @@ char _license[] SEC("license") = "GPL";
 `;
 
 /** The program above over a header in which texts were exchanged. */
-function changed(changes: readonly (readonly [string, string])[]): ProgramSpec {
+function changed(
+  changes: readonly (readonly [string, string])[],
+  program = source,
+): ProgramSpec {
   const scratch = temporaryFolder("allocators");
   let header = readFileSync(join(folder, "nf_chain.h"), "utf8");
   for (const [from, to] of changes) {
@@ -151,7 +154,7 @@ function changed(changes: readonly (readonly [string, string])[]): ProgramSpec {
   writeFileSync(join(scratch, "chain.h"), header);
   const file = join(scratch, "chains.c");
   const object = join(scratch, "chains.o");
-  writeFileSync(file, source);
+  writeFileSync(file, program);
   const asm = ["x86_64", "aarch64"]
     .map((machine) => `/usr/include/${machine}-linux-gnu`)
     .filter((path) => existsSync(path));
@@ -274,4 +277,115 @@ test("a change of any instruction of the allocator is seen", () => {
   }
   ok(count > 150, `${count} mutants`);
   deepEqual(survivors, []);
+});
+
+const family = `
+#include "chain.h"
+
+struct key { __be32 source; __be32 destination; };
+struct value { __u32 number; __u32 index; };
+NF_EXPIRING_MAP(flows, struct key, struct value, 16, 9, 100);
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(".maps");
+
+SEC("xdp")
+int chains(struct xdp_md *ctx)
+{
+	struct iphdr *ip = parse_l3(ctx);
+	__u64 now = bpf_ktime_get_ns(), *count;
+	struct value *value, first = {};
+	struct key key = {};
+
+	if (!ip)
+		return XDP_DROP;
+	key.source = ip->saddr;
+	value = flows_get(&key, now);
+	if (!value)
+		return flows_insert(&key, &first, now) ? XDP_PASS : XDP_DROP;
+	flows_refresh(value, now);
+	count = bpf_map_lookup_elem(&counts, &value->index);
+	if (count)
+		*count += 1;
+	return XDP_PASS;
+}
+
+char _license[] SEC("license") = "GPL";
+`;
+
+/** `counts follow the indices`, or why nothing belongs to the allocator. */
+function familyText(
+  change: readonly [string, string],
+  userWrites: readonly string[] = [],
+): string {
+  equal(family.split(change[0]).length > 1, true, change[0]);
+  const program = family.replace(...change);
+  const { objects, notes } = analyse(changed([], program), { userWrites });
+  const note = notes.find(({ code }) => code === "allocator-otherwise");
+  const owned = objects.flatMap(({ accesses }) =>
+    accesses.filter(({ own, through }) => own ?? through),
+  );
+  const follows = objects.find(({ name }) => name === "counts")?.indexedBy;
+  if (note === undefined)
+    return `${follows} is followed, ${owned.length > 20} belong`;
+  equal(owned.length, 0);
+  equal(follows, undefined);
+  return note.message.replace(/ \([^()]*\)$/, "");
+}
+
+const otherwise = "flows_chain is used otherwise than as an allocator's: ";
+
+// What the program does besides, and what follows.
+// prettier-ignore
+const uses: readonly (readonly [string, readonly [string, string], string])[] = [
+  ["nothing", ["", ""], "flows_chain is followed, true belong"],
+  ["clamps the index", ["&value->index);", "&(__u32){value->index < 8 ? value->index : 8});"], "flows_chain is followed, true belong"],
+  ["counts by the next index", ["&value->index);", "&(__u32){value->index + 1});"], "undefined is followed, true belong"],
+  ["counts by another word of the entry", ["&value->index);", "&value->number);"], "undefined is followed, true belong"],
+  ["changes an entry's index", ["*count += 1;", "value->index ^= 1;"], `${otherwise}the index of an entry is changed`],
+  ["changes a cell", ["*count += 1;", "*(volatile __u32 *)((struct nf_cell *)bpf_map_lookup_elem(&flows_chain, &value->index) ?: 0) = 1;"], `${otherwise}its cells are written`],
+  ["refreshes a neighbour", ["flows_refresh(value, now);", "flows_chain_refresh(value->index + 1, now);"], `${otherwise}flows_chain_refresh is handed an index from elsewhere`],
+  ["frees what it read elsewhere", ["flows_refresh(value, now);", "flows_chain_free(value->number);"], `${otherwise}flows_chain_free is handed an index from elsewhere`],
+  ["makes an entry of its own", ["*count += 1;", "bpf_map_update_elem(&flows, &key, &first, BPF_ANY);"], `${otherwise}an entry has another index than a fresh one`],
+  ["makes an entry under another key", ["\t\treturn flows_insert(&key, &first, now) ? XDP_PASS : XDP_DROP;", `{
+		__u32 number = flows_chain_allocate(now);
+		struct flows_cell *cell = bpf_map_lookup_elem(&flows_chain, &number);
+
+		if (!number || !cell)
+			return XDP_DROP;
+		cell->key = key;
+		key.destination = ip->daddr;
+		first.index = number - 1;
+		bpf_map_update_elem(&flows, &key, &first, BPF_ANY);
+		return XDP_PASS;
+	}`], `${otherwise}the cell of an entry does not hold its key`],
+];
+
+for (const [what, change, want] of uses)
+  test(`a program that ${what}`, { skip: noClang }, () => {
+    equal(familyText(change), want);
+  });
+
+test("entries that user space writes", { skip: noClang }, () => {
+  equal(familyText(["", ""], ["flows"]), `${otherwise}user space writes flows`);
+});
+
+test("a hash is a function of what was hashed, in order", () => {
+  const { objects } = analyse(committed("connection-limiter"));
+  const clients = objects.find(({ name }) => name === "clients");
+  ok(clients !== undefined && clients.accesses.length > 0);
+  for (const { key } of clients.accesses) {
+    const all = key.bits.flatMap((bit) => {
+      if (bit.kind === "linear") return [];
+      ok(bit.why.kind === "nonlinear");
+      return bit.why.of ?? [];
+    });
+    const names = all.map(({ field, bit }) => `${field}.${bit}`);
+    equal(new Set(names).size, 64);
+    const fields = new Set(all.map(({ field }) => field));
+    deepEqual([...fields], ["ipv4.src", "ipv4.dst"]);
+  }
 });

@@ -210,12 +210,17 @@ class Trial {
 
   #tryFree(model: ChainModel, index: number): string | undefined {
     const { free } = this.#candidate.functions;
-    if (free === undefined || this.#isLeaked(model, index)) return undefined;
-    const called = this.#machine.call(free, BigInt(index));
+    if (this.#isLeaked(model, index)) return undefined;
+    const { previous, next } = model.cell(index + 1);
     model.free(index);
-    const wrong =
-      this.#compare(model, called, free) ??
-      this.#compareEntries(called, undefined);
+    let wrong: string | undefined;
+    if (free === undefined) this.#put(model, [0, index + 1, previous, next]);
+    else {
+      const called = this.#machine.call(free, BigInt(index));
+      wrong =
+        this.#compare(model, called, free) ??
+        this.#compareEntries(called, undefined);
+    }
     // As the library does: the entry goes with its index.
     const key = this.#keys.get(index + 1);
     const { entries } = this.#candidate;
@@ -224,6 +229,18 @@ class Trial {
       this.#keys.delete(index + 1);
     }
     return wrong;
+  }
+
+  /** Where no function frees: as if one had. */
+  #put(model: ChainModel, numbers: readonly number[]): void {
+    const { array } = this.#candidate;
+    for (const number of numbers)
+      if (number <= this.#candidate.array.maxEntries)
+        this.#machine.state.update(
+          array.name,
+          keyOf(number),
+          this.#bytesOf(model, number),
+        );
   }
 
   /** Counts as used at the start and is in no list: no chain is ever so. */
