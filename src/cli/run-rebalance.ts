@@ -3,6 +3,7 @@
  * rewritten, compared packet by packet with the sequential program.
  */
 import {
+  chainState,
   orderOf,
   loadPortable,
   rebalanceOnThreads,
@@ -11,7 +12,7 @@ import {
   type RebalanceRun,
 } from "../engine/index.ts";
 import { rebalanceParts } from "../control/index.ts";
-import { UnsupportedError } from "../base/index.ts";
+import { UnsupportedError, printable } from "../base/index.ts";
 import type { PacketInput } from "../interp/index.ts";
 import { generate } from "../pipeline.ts";
 import { mergedDigest, type MapContents } from "../proof/index.ts";
@@ -54,6 +55,15 @@ export async function runRebalanced(
       file.objects.map(({ name, strategy }) => [name, strategyNamed(strategy)]),
     ),
   });
+  const shown = plan.objects.find(({ rule }) => rule === "R5");
+  if (shown !== undefined)
+    throw new UnsupportedError(
+      `${printable(shown.object)} hands out numbers that packets carry: a trace cannot answer what a run on several cores gave out`,
+      {
+        feature: "rebalancing over a trace where packets carry indices",
+        fix: "balance at the start only: divisi split … --trace TRACE",
+      },
+    );
   const portOf = portOfTrace(file.ports);
   const parts = rebalanceParts(
     { plan, setup, report: analysed.report },
@@ -75,14 +85,30 @@ export async function runRebalanced(
   const reference = sequentially(request);
   const order = orderOf(run, keys);
   const mismatches = differences(run, reference);
-  const maps = program.maps.filter(({ name }) =>
-    plan.objects.some(
-      ({ object, strategy }) =>
-        object === name && (strategy === "shard" || strategy === "copy"),
-    ),
+  const numbered = new Set(
+    parts.chains.flatMap(({ array, entries, following }) => [
+      array,
+      entries,
+      ...following,
+    ]),
+  );
+  const maps = program.maps.filter(
+    ({ name }) =>
+      !numbered.has(name) &&
+      plan.objects.some(
+        ({ object, strategy }) =>
+          object === name && (strategy === "shard" || strategy === "copy"),
+      ),
   );
   const stateDigest = mergedDigest(maps, run.contents);
-  const isEqualState = stateDigest === mergedDigest(maps, [reference.contents]);
+  const isEqualState =
+    stateDigest === mergedDigest(maps, [reference.contents]) &&
+    parts.chains.every((chain) =>
+      isEqualChain(
+        chainState(chain, run.contents),
+        chainState(chain, [reference.contents]),
+      ),
+    );
   const isEqual =
     order.lost + order.repeated + order.reordered + mismatches === 0 &&
     isEqualState;
@@ -159,6 +185,17 @@ function sequentially({
     loaded.digestInto(slot, digests, 2 * next++);
   });
   return { verdicts, digests, contents: loaded.contents() };
+}
+
+/** The same entries, whatever their indices. */
+function isEqualChain(
+  have: ReturnType<typeof chainState>,
+  want: ReturnType<typeof chainState>,
+): boolean {
+  return (
+    have.size === want.size &&
+    [...have].every(([key, { text }]) => want.get(key)?.text === text)
+  );
 }
 
 function differences(run: RebalanceRun, reference: Reference): number {

@@ -8,7 +8,7 @@
  * promised of a move is said in src/engine/wasm/rebalance/lane.ts.
  */
 import { UnsupportedError, printable } from "../base/index.ts";
-import type { RebalanceOptions } from "../engine/index.ts";
+import type { RebalanceOptions, RecordChain } from "../engine/index.ts";
 import {
   greedyMoves,
   keyGroups,
@@ -17,8 +17,10 @@ import {
 } from "../rss/index.ts";
 import {
   SteeringInputs,
+  capacitySplit,
   keysOf,
   recordEntries,
+  type Family,
   type Plan,
   type PortFrame,
 } from "../strategy/index.ts";
@@ -31,7 +33,10 @@ export interface RebalancePlan {
 
 /** What the engine is asked for, and the key of each packet. */
 export interface RebalanceParts extends Required<
-  Pick<RebalanceOptions, "entries" | "ports" | "table" | "records" | "decide">
+  Pick<
+    RebalanceOptions,
+    "entries" | "ports" | "table" | "records" | "chains" | "decide"
+  >
 > {
   readonly keys: Uint32Array;
 }
@@ -53,13 +58,18 @@ export function rebalanceParts(
         object,
         `it is under a ${strategy}, which all cores share`,
       );
-  const { records, immovable: stuck } = recordEntries(report, sharded, {
+  const {
+    records,
+    immovable: stuck,
+    chains,
+  } = recordEntries(report, sharded, {
     ports: plan.ports,
     nic: setup.ports,
     tableBits: Math.log2(size),
   });
   const [first] = stuck;
   if (first !== undefined) throw immovable(first.object, first.text);
+  const numbered = chains.map((family) => chainOf(family, plan.cores));
   const offsets = plan.requirement.ports.map(offsetOf);
   const seen = new SteeringInputs();
   const numbers = packets.map(({ frame, port }) => seen.intern(frame, port));
@@ -82,6 +92,7 @@ export function rebalanceParts(
       ...record,
       constant: record.constant + offsetOf(port),
     })),
+    chains: numbered,
     decide: (counts, entries, isMoving) =>
       greedyMoves(counts, {
         entries,
@@ -89,6 +100,38 @@ export function rebalanceParts(
         // Frames without a hash land on entry 0, whose queue stays.
         fixed: (entry) => entry % size === 0 || isMoving(entry),
       }),
+  };
+}
+
+/** The indices are split as the emitted program has them. */
+function chainOf(
+  { head, members, allocator }: Family,
+  cores: number,
+): RecordChain {
+  const facts = allocator?.allocator;
+  const cells = allocator?.maxEntries ?? 0;
+  const keyOffset = facts?.keyOffset;
+  if (
+    allocator === undefined ||
+    facts === undefined ||
+    keyOffset === undefined ||
+    cells === 0
+  )
+    throw immovable(head.name, "the allocator of its indices is not known");
+  const following = members.filter(
+    (member) => member !== head && member !== allocator,
+  );
+  for (const { name, maxEntries } of following)
+    if (maxEntries !== cells - 1)
+      throw immovable(name, "it has not one cell for each index");
+  return {
+    array: allocator.name,
+    entries: head.name,
+    cells,
+    cellSize: facts.cellSize,
+    keyOffset,
+    shares: capacitySplit(facts.capacity, cores),
+    following: following.map(({ name }) => name),
   };
 }
 

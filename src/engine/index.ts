@@ -128,6 +128,10 @@ export {
 } from "./wasm/rebalance/rebalance-run.ts";
 export type { Tick } from "./wasm/rebalance/table-dispatcher.ts";
 export type { RebalanceMutant } from "./wasm/rebalance/lane.ts";
+export {
+  chainState,
+  type RecordChain,
+} from "./wasm/rebalance/chain-records.ts";
 export type { RecordMap } from "./wasm/rebalance/records.ts";
 export { portableRunner, type RunnerOptions } from "./wasm/runner.ts";
 export {

@@ -16,6 +16,7 @@ import {
   type PortKey,
 } from "../rss/index.ts";
 import { fromHex } from "../base/index.ts";
+import { familiesOf, type Family } from "./families.ts";
 import { portsOf } from "./claims.ts";
 import { packetClassesOf } from "./packet-classes.ts";
 import type { Port } from "./plan.ts";
@@ -51,11 +52,22 @@ export function recordEntries(
 ): {
   readonly records: readonly RecordEntries[];
   readonly immovable: readonly Immovable[];
+  /** Entries that an allocator numbers, with it and what follows its indices. */
+  readonly chains: readonly Family[];
 } {
   const records: RecordEntries[] = [];
   const immovable: Immovable[] = [];
+  const chains = familiesOf(report.objects).filter(
+    ({ head, allocator }) =>
+      allocator !== undefined && head !== allocator && sharded.has(head.name),
+  );
+  // Cells, and what has a place by index, go with the entry that has the index.
+  const following = new Set(
+    chains.flatMap(({ members }) => members.slice(1).map(({ name }) => name)),
+  );
   for (const object of report.objects) {
     if (!sharded.has(object.name) || !isWritten(object)) continue;
+    if (following.has(object.name)) continue;
     const kind = kindOf(object);
     if (kind === undefined) {
       immovable.push({
@@ -72,7 +84,7 @@ export function recordEntries(
       });
     else records.push({ map: object.name, kind, ...found });
   }
-  return { records, immovable };
+  return { records, immovable, chains };
 }
 
 const isWritten = ({ access }: StateObject): boolean =>

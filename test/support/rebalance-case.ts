@@ -5,6 +5,7 @@ import { analyseLoaded, generate, load } from "divisi";
 import { rebalanceParts } from "#control";
 import {
   PackedPackets,
+  chainState,
   loadPortable,
   orderOf,
   type RebalanceOptions,
@@ -32,12 +33,23 @@ const ports = [
 export function rebalanceCase(
   nf: string,
   trace: string,
-  { cores, seed }: { readonly cores: number; readonly seed: number },
+  {
+    cores,
+    seed,
+    showsIndex = false,
+    set = [],
+  }: {
+    readonly cores: number;
+    readonly seed: number;
+    /** Frames are compared by verdict only. */
+    readonly showsIndex?: boolean;
+    readonly set?: readonly (readonly [string, string])[];
+  },
 ): RebalanceCase {
   const file = `${nf}.o`;
   const given = {
     file,
-    set: [],
+    set,
     ports,
     userWrites: [],
     kernelBtf: () => undefined,
@@ -78,7 +90,24 @@ export function rebalanceCase(
     verdicts[next] = sequential.verdict(slot);
     sequential.digestInto(slot, digests, 2 * next++);
   });
-  const state = mergedDigest(program.maps, [sequential.contents()]);
+  const chains = parts.chains;
+  const numbered = new Set(
+    chains.flatMap(({ array, entries, following }) => [
+      array,
+      entries,
+      ...following,
+    ]),
+  );
+  const maps = program.maps.filter(({ name }) => !numbered.has(name));
+  const before = sequential.contents();
+  const state = mergedDigest(maps, [before]);
+  const numberedState = (contents: Parameters<typeof chainState>[1]): string =>
+    chains
+      .flatMap((chain) => [...chainState(chain, contents)])
+      .map(([key, { text }]) => `${key} ${text}`)
+      .sort()
+      .join("\n");
+  const entriesBefore = numberedState([before]);
   return {
     options: {
       ...parts,
@@ -95,8 +124,9 @@ export function rebalanceCase(
       for (const [packet, verdict] of run.verdicts.entries())
         if (
           verdict !== verdicts[packet] ||
-          run.digests[2 * packet] !== digests[2 * packet] ||
-          run.digests[2 * packet + 1] !== digests[2 * packet + 1]
+          (!showsIndex &&
+            (run.digests[2 * packet] !== digests[2 * packet] ||
+              run.digests[2 * packet + 1] !== digests[2 * packet + 1]))
         )
           mismatches++;
       const counts = { lost, repeated, reordered, mismatches };
@@ -104,7 +134,8 @@ export function rebalanceCase(
         ...Object.entries(counts).flatMap(([what, count]) =>
           count === 0 ? [] : [`${what} ${count}`],
         ),
-        ...(mergedDigest(program.maps, run.contents) === state
+        ...(mergedDigest(maps, run.contents) === state &&
+        numberedState(run.contents) === entriesBefore
           ? []
           : ["state differs"]),
       ];

@@ -11,7 +11,7 @@ import {
   installRecords,
   withoutFirst,
   type MovedRecords,
-  type RecordMap,
+  type RecordPlan,
 } from "./records.ts";
 
 /** By packet; shared between threads. */
@@ -42,7 +42,7 @@ export class CoreRun implements LaneWork<MovedRecords> {
   readonly #core: number;
   readonly #program: PortableProgram;
   readonly #packets: PackedPackets;
-  readonly #maps: readonly RecordMap[];
+  readonly #plan: RecordPlan;
   readonly #mutant: RebalanceMutant | undefined;
   readonly #verdicts: Int32Array;
   readonly #digests: Uint32Array;
@@ -56,7 +56,7 @@ export class CoreRun implements LaneWork<MovedRecords> {
     parts: {
       readonly program: PortableProgram;
       readonly packets: PackedPackets;
-      readonly maps: readonly RecordMap[];
+      readonly plan: RecordPlan;
       readonly notes: PacketNotes;
       readonly mutant?: RebalanceMutant | undefined;
     },
@@ -65,7 +65,7 @@ export class CoreRun implements LaneWork<MovedRecords> {
     this.#core = core;
     this.#program = parts.program;
     this.#packets = parts.packets;
-    this.#maps = parts.maps;
+    this.#plan = parts.plan;
     this.#mutant = parts.mutant;
     this.#verdicts = new Int32Array(notes.verdicts);
     this.#digests = new Uint32Array(notes.digests);
@@ -93,14 +93,14 @@ export class CoreRun implements LaneWork<MovedRecords> {
   }
 
   extract(entries: ReadonlySet<number>): MovedRecords {
-    const records = extractRecords(this.#program.maps, this.#maps, entries);
+    const records = extractRecords(this.#program.maps, this.#plan, entries);
     return this.#mutant === "forgotten-record"
       ? withoutFirst(records)
       : records;
   }
 
   install(records: MovedRecords): void {
-    installRecords(this.#program.maps, records);
+    installRecords(this.#program.maps, this.#plan.chains, records);
   }
 
   #input(number: number): PacketInput {

@@ -6,7 +6,7 @@ import type { LoadOptions, PreparedProgram } from "../prepare.ts";
 import type { PacketNotes } from "./core-run.ts";
 import type { Handover, RebalanceMutant } from "./lane.ts";
 import type { MovingParts } from "./moving-table.ts";
-import type { MovedRecords, RecordMap } from "./records.ts";
+import type { MovedRecords, RecordPlan } from "./records.ts";
 
 /**
  * The words of one worker, on lines of their own: packets sent and taken (indices of
@@ -27,7 +27,7 @@ export interface RebalanceStart {
   readonly notes: PacketNotes;
   readonly moving: MovingParts;
   readonly entries: SharedArrayBuffer;
-  readonly records: readonly RecordMap[];
+  readonly plan: RecordPlan;
   readonly words: SharedArrayBuffer;
   readonly ring: SharedArrayBuffer;
   readonly mutant?: RebalanceMutant;

@@ -7,6 +7,7 @@ import type { LoadOptions } from "../prepare.ts";
 import type { PacketNotes } from "./core-run.ts";
 import type { RebalanceMutant } from "./lane.ts";
 import type { MovingTable } from "./moving-table.ts";
+import { chainContents, type RecordChain } from "./chain-records.ts";
 import type { RecordMap } from "./records.ts";
 import { TableDispatcher, type Decide, type Tick } from "./table-dispatcher.ts";
 
@@ -20,6 +21,8 @@ export interface RebalanceOptions {
   /** Queue of each table entry at the start. */
   readonly table: readonly number[];
   readonly records: readonly RecordMap[];
+  /** Of the maps whose entries an allocator numbers. */
+  readonly chains?: readonly RecordChain[];
   readonly decide?: Decide;
   /** Packets between decisions. Default 2,000. */
   readonly interval?: number;
@@ -52,6 +55,19 @@ export interface RebalanceRun {
   /** Per core. */
   readonly counts: readonly number[];
   readonly contents: readonly Readonly<Record<string, readonly MapEntry[]>>[];
+}
+
+/** What a core's maps begin with: the common contents, and its range of each chain. */
+export function coreContents(
+  { contents = {}, chains = [] }: RebalanceOptions,
+  core: number,
+): NonNullable<LoadOptions["contents"]> {
+  return {
+    ...contents,
+    ...Object.fromEntries(
+      chains.map((chain) => [chain.array, chainContents(chain, core)]),
+    ),
+  };
 }
 
 export function dispatcherFor(

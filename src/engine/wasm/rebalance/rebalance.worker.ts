@@ -42,7 +42,7 @@ function main(): void {
   const run = new CoreRun(core, {
     program,
     packets: new PackedPackets(start.packets),
-    maps: start.records,
+    plan: start.plan,
     notes: start.notes,
     mutant,
   });

@@ -12,6 +12,12 @@
  */
 import type { MapEntry } from "../../../interp/index.ts";
 import type { MapContents } from "../map-contents.ts";
+import {
+  extractCells,
+  installCells,
+  type MovedCell,
+  type RecordChain,
+} from "./chain-records.ts";
 
 export interface RecordMap {
   readonly map: string;
@@ -25,6 +31,8 @@ export interface MovedRecords {
   readonly maps: readonly {
     readonly map: string;
     readonly entries: readonly MapEntry[];
+    /** Where the map's entries have an allocator. */
+    readonly cells?: readonly MovedCell[];
   }[];
 }
 
@@ -39,9 +47,15 @@ export function entryOfKey(
   return entry;
 }
 
+/** What moves: maps, and the chains of those that have one. */
+export interface RecordPlan {
+  readonly maps: readonly RecordMap[];
+  readonly chains: readonly RecordChain[];
+}
+
 export function extractRecords(
   contents: MapContents,
-  maps: readonly RecordMap[],
+  { maps, chains }: RecordPlan,
   moved: ReadonlySet<number>,
 ): MovedRecords {
   return {
@@ -56,16 +70,25 @@ export function extractRecords(
       for (const { key, value } of entries)
         if (record.kind === "hash") contents.delete(record.map, key);
         else contents.update(record.map, key, new Uint8Array(value.length));
-      return { map: record.map, entries };
+      const chain = chains.find((each) => each.entries === record.map);
+      if (chain === undefined) return { map: record.map, entries };
+      const cells = extractCells(contents, chain, entries);
+      return { map: record.map, entries, cells };
     }),
   };
 }
 
 export function installRecords(
   contents: MapContents,
+  chains: readonly RecordChain[],
   { maps }: MovedRecords,
 ): void {
-  for (const { map, entries } of maps) contents.load(map, entries);
+  for (const { map, entries, cells } of maps) {
+    contents.load(map, entries);
+    const chain = chains.find((each) => each.entries === map);
+    if (chain !== undefined && cells !== undefined)
+      installCells(contents, chain, cells);
+  }
 }
 
 /** As a mutant of the protocol has it: the first record stays behind, lost. */

@@ -18,6 +18,7 @@ import {
   type ToLane,
 } from "./rebalance-messages.ts";
 import {
+  coreContents,
   dispatcherFor,
   resultOf,
   type RebalanceOptions,
@@ -31,7 +32,7 @@ const betweenTurns = 256;
 export async function rebalanceOnThreads(
   options: RebalanceOptions,
 ): Promise<RebalanceRun> {
-  const { program, packets, cores, seed = 1, contents } = options;
+  const { program, packets, cores, seed = 1, contents, chains = [] } = options;
   const moving = MovingTable.of(options.table.length);
   const notes = makeNotes(packets.count);
   const dispatcher = dispatcherFor(options, moving);
@@ -40,6 +41,13 @@ export async function rebalanceOnThreads(
     cores,
     seed,
     ...(contents === undefined ? {} : { contents }),
+    ...(chains.length === 0
+      ? {}
+      : {
+          perCore: Array.from({ length: cores }, (_, core) => ({
+            contents: coreContents(options, core),
+          })),
+        }),
   });
   const entries = new SharedArrayBuffer(2 * packets.count);
   new Uint16Array(entries).set(options.entries);
@@ -54,7 +62,7 @@ export async function rebalanceOnThreads(
         notes,
         moving: moving.parts,
         entries,
-        records: options.records,
+        plan: { maps: options.records, chains },
         words: new SharedArrayBuffer(laneBytes),
         ring: new SharedArrayBuffer(4 * ringSize),
         ...(options.mutant === undefined ? {} : { mutant: options.mutant }),

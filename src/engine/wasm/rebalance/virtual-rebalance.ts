@@ -9,6 +9,7 @@ import { CoreRun, makeNotes } from "./core-run.ts";
 import { Lane, type Handover } from "./lane.ts";
 import { MovingTable } from "./moving-table.ts";
 import {
+  coreContents,
   dispatcherFor,
   resultOf,
   type RebalanceOptions,
@@ -56,14 +57,12 @@ class VirtualCores {
       const loaded = loadPortable(program, {
         cpus: options.cores,
         seed,
-        ...(options.contents === undefined
-          ? {}
-          : { contents: options.contents }),
+        contents: coreContents(options, core),
       });
       const run = new CoreRun(core, {
         program: loaded,
         packets,
-        maps: records,
+        plan: { maps: records, chains: options.chains ?? [] },
         notes,
         mutant,
       });
