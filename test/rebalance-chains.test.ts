@@ -14,12 +14,13 @@ const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const cases: readonly (readonly [string, string, readonly (readonly [string, string])[]])[] = [
   ["nat",                "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=0", []],
   ["port-scan-detector", "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=1", []],
-  ["hhh",                "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=1", []],
+  // One level, /28: of a /8 there is one key.
+  ["hhh",                "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=1", [["levels", "0x08000000"]]],
   // Entries die of age all the time: 1 ms at a packet per microsecond.
   ["nat",                "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=0", [["expiry", "1000000"]]],
 ];
 for (const [nf, trace, set] of cases)
-  test(`${nf}${set.join(" ")} on 4 cores, virtual and real (seed ${seed})`, async () => {
+  test(`${[nf, ...set.map((one) => one.join("="))].join(" ")} on 4 cores, virtual and real (seed ${seed})`, async () => {
     const made = rebalanceCase(nf, `${trace},seed=${seed}`, {
       cores: 4,
       seed,
