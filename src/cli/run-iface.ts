@@ -149,7 +149,10 @@ async function runTrace(
           if (clock !== "an input") return bound;
           // What the verifier says of the program as it is, is said of that.
           kernel.load([bound.program], bound).close();
-          const { program } = controlEnvironment(bound.program, { cpus });
+          const { program } = controlEnvironment(bound.program, {
+            cpus,
+            atOnce: true,
+          });
           return { ...bound, program };
         },
         frames,
@@ -159,7 +162,6 @@ async function runTrace(
         })),
         interfaces: make ? "make" : "find",
         queues: subject.cores,
-        inTurn: clock === "an input",
         oneByOne: usesMetadata(own),
         onProgress: (done, total) => progress.update(done, total),
         isCancelled: stop.isAsked,

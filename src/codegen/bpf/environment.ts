@@ -85,6 +85,11 @@ export interface ControlOptions {
   readonly cpus: number;
   /** What fib_lookup finds: nothing (as interp does by itself), or what `variedEnvironment` does. */
   readonly routes?: "none" | "varied";
+  /**
+   * Packets run on several CPUs at once: the map has `cpus` values in a row, each CPU
+   * reads its own, and only clocks and routes are exchanged.
+   */
+  readonly atOnce?: boolean;
 }
 
 export function controlEnvironment(
@@ -107,7 +112,7 @@ export function controlEnvironment(
         drop: index > 0 || program.type === "xdp" ? 0 : 2,
       });
       if (text === undefined) return [];
-      const how = text.includes("call ") ? "noted" : "exchanged";
+      const how = text.includes(`call ${helper}`) ? "noted" : "exchanged";
       rewritten.push({ helper, at: placeOf(fn, at), how });
       return [{ kind: "replace", at, instructions: assembled(text) }];
     });
@@ -118,7 +123,13 @@ export function controlEnvironment(
     program: {
       ...program,
       functions,
-      maps: rewritten.length === 0 ? maps : [...maps, environmentSpec],
+      maps:
+        rewritten.length === 0
+          ? maps
+          : [
+              ...maps,
+              environmentSpec(options.atOnce === true ? options.cpus : 1),
+            ],
     },
     rewritten,
     pinned,
@@ -155,16 +166,16 @@ export function rewrittenText({ helper, at, how }: RewrittenCall): string {
 const cpuHelper = helperByName("get_smp_processor_id")?.number;
 
 const mmapable = 1 << 10;
-const environmentSpec: MapSpec = {
+const environmentSpec = (copies: number): MapSpec => ({
   name: environmentMap,
   type: "array",
   keySize: 4,
-  valueSize: environmentLayout.size,
+  valueSize: environmentLayout.size * copies,
   maxEntries: 1,
   flags: mmapable,
   section: environmentMap,
   readOnly: false,
-};
+});
 
 function isPerCpu(map: MapSpec): boolean {
   return (
@@ -192,8 +203,9 @@ const pointer = `value ${environmentMap}[0] ll`;
 /** What stands in the call's place, or undefined. */
 function replacementOf(
   helper: string,
-  { cpus, drop, routes = "none" }: Replacement,
+  { cpus, drop, routes = "none", atOnce = false }: Replacement,
 ): string | undefined {
+  if (atOnce && helper !== "fib_lookup") return ownClock(helper, cpus);
   switch (helper) {
     case "ktime_get_ns":
     case "ktime_get_boot_ns":
@@ -233,6 +245,25 @@ function replacementOf(
       return row === undefined ? undefined : noted(number + 1, row);
     }
   }
+}
+
+/** A clock of this CPU's value; nothing for other calls. */
+function ownClock(helper: string, cpus: number): string | undefined {
+  const word =
+    helper === "jiffies64"
+      ? layout.jiffies
+      : /^ktime_get_(?:|boot_|coarse_|tai_)ns$/.test(helper)
+        ? layout.time
+        : undefined;
+  if (word === undefined) return undefined;
+  return `call get_smp_processor_id
+    if r0 < ${cpus} goto known
+    r0 = 0
+    known:
+    r0 *= ${layout.size}
+    r1 = ${pointer}
+    r1 += r0
+    r0 = *(u64 *)(r1 + ${word})`;
 }
 
 function noted(

@@ -40,8 +40,6 @@ export interface TraceRunOptions {
   readonly watch: Pick<XdpWatch, "begun" | "takeRuns" | "takeCatches">;
   readonly sender: Pick<FrameSender, "capacity" | "send">;
   readonly ethtool: Ethtool;
-  /** One queue at a time instead of all at once. */
-  readonly inTurn?: boolean;
   /** A round for each frame. */
   readonly oneByOne?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
@@ -99,13 +97,7 @@ export async function runFrames(
       if (queue.length === sender.capacity || isFull) break;
       queue.push({ data: frame.data, to: frame.port });
     }
-    if (options.inTurn === true)
-      for (const [queue, own] of perQueue.entries())
-        await sender.send(
-          perQueue.map((_, other) => (other === queue ? own : [])),
-          batch,
-        );
-    else await sender.send(perQueue, batch);
+    await sender.send(perQueue, batch);
     await all.settle(first, next);
     // Signals and timers get their turn.
     await new Promise((resolve) => setImmediate(resolve));

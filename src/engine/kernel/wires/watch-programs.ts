@@ -63,15 +63,24 @@ const xdpLength = `
   r4 = *(u32 *)(r6 + 4)
   r4 -= r3`;
 
-/** A program whose clock is an input (codegen's environment) reads the recorded time. */
-const environment = `
-  r1 = value environment[0] ll
+/**
+ * A program whose clock is an input (codegen's environment) reads the recorded time: of
+ * the one value, or of its CPU's.
+ */
+const environment = (copies: number): string => `
+  r1 = value environment[0] ll${copies > 1 ? ownEnvironment(copies) : ""}
   r2 = *(u64 *)(r9 + 32)
   *(u64 *)(r1 + ${environmentLayout.time}) = r2
   r2 /= ${nanosecondsPerJiffy}
   *(u64 *)(r1 + ${environmentLayout.jiffies}) = r2
   r2 = *(u32 *)(r9 + 28)
   *(u32 *)(r1 + ${environmentLayout.cpu}) = r2`;
+
+const ownEnvironment = (copies: number): string => `
+  r3 = *(u32 *)(r9 + 28)
+  if r3 >= ${copies} goto end
+  r3 *= ${environmentLayout.size}
+  r1 += r3`;
 
 /** Into the metadata; the end of the program when there is no room. */
 const writeTag = `
@@ -92,15 +101,12 @@ export interface GateOptions {
   readonly room: number;
   /** Runs go on one by one, so that the last one is meant: the metadata is the program's. */
   readonly tagged: boolean;
-  readonly setsEnvironment: boolean;
+  /** Values that tell the program its time: none, one, or one for each CPU. */
+  readonly environments: number;
 }
 
 /** Stands before the watched program, which is entry 0 of `programs`. */
-export function gateText({
-  room,
-  tagged,
-  setsEnvironment,
-}: GateOptions): string {
+export function gateText({ room, tagged, environments }: GateOptions): string {
   return `function divisi_gate
   r6 = r1${find("next", 0)}
   r7 = 1
@@ -122,7 +128,7 @@ export function gateText({
   *(u32 *)(r9 + 28) = r0
   call ktime_get_ns
   *(u64 *)(r9 + 32) = r0${xdpLength}${copyFrame("xdp_load_bytes", room)}${tagged ? writeTag : ""}
-  *(u32 *)(r9 + 4) = 1${setsEnvironment ? environment : ""}
+  *(u32 *)(r9 + 4) = 1${environments > 0 ? environment(environments) : ""}
   r1 = r6
   r2 = map programs ll
   r3 = 0

@@ -5,7 +5,7 @@
  *   sender (CPU q) → peer ~~~~ port, queue q: gate → program → …   (watch-programs.ts)
  */
 import { InputError, UnsupportedError } from "../../../base/index.ts";
-import { environmentMap } from "../../../codegen/index.ts";
+import { environmentLayout, environmentMap } from "../../../codegen/index.ts";
 import { possibleCpus } from "../load/create-map.ts";
 import { Ethtool } from "../system/ethtool.ts";
 import { openFrameSender } from "./frame-sender.ts";
@@ -25,7 +25,7 @@ import {
   type TraceRunResult,
 } from "./trace-run.ts";
 import { createVeths, findVeths, type VethPair } from "./veth.ts";
-import { XdpWatch } from "./xdp-watch.ts";
+import { XdpWatch, type WatchOptions } from "./xdp-watch.ts";
 
 /** Beyond the longest frame of the input: what a program may put in front of it or behind. */
 const growth = 512;
@@ -34,7 +34,7 @@ const usualMtu = 1500;
 
 export interface WireRunOptions extends Pick<
   TraceRunOptions,
-  "inTurn" | "oneByOne" | "onProgress" | "isCancelled"
+  "oneByOne" | "onProgress" | "isCancelled"
 > {
   /** The program for these ports. */
   readonly bind: (ports: readonly VethPair[]) => BoundProgram;
@@ -183,7 +183,11 @@ function checkQueues(
 }
 
 /** What a program rewritten by codegen reads its clock from. */
-function environmentOf(loaded: LoadedPrograms): { environment?: number } {
-  const fd = loaded.maps.get(environmentMap)?.fd;
-  return fd === undefined ? {} : { environment: fd };
+function environmentOf(
+  loaded: LoadedPrograms,
+): Pick<WatchOptions, "environment"> {
+  const map = loaded.maps.get(environmentMap);
+  if (map === undefined) return {};
+  const copies = map.spec.valueSize / environmentLayout.size;
+  return { environment: { fd: map.fd, copies } };
 }

@@ -75,8 +75,8 @@ export interface WatchOptions {
   readonly longest: number;
   /** The program has metadata of its own: no tags, and runs must go one by one. */
   readonly untagged?: boolean;
-  /** Map that tells the program its time and CPU (codegen's environment). */
-  readonly environment?: number;
+  /** Map that tells the program its time and CPU (codegen's environment), and its copies. */
+  readonly environment?: { readonly fd: number; readonly copies: number };
 }
 
 export class XdpWatch {
@@ -95,7 +95,7 @@ export class XdpWatch {
     const texts = {
       room: stride - recordHeader,
       tagged: options.untagged !== true,
-      setsEnvironment: options.environment !== undefined,
+      environments: options.environment?.copies ?? 0,
     };
     this.#records = new Ring(syscalls, "record", recordCapacity, stride);
     this.#catches = new Ring(syscalls, "catch", catchCapacity, stride);
@@ -116,7 +116,7 @@ export class XdpWatch {
         catches: this.#catches.slots.fd,
         current,
         programs,
-        environment: options.environment ?? -1,
+        environment: options.environment?.fd ?? -1,
       };
       this.#gate = this.#keep(
         loadSmallProgram(syscalls, gateText(texts), {
