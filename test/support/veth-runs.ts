@@ -52,6 +52,8 @@ export interface VethSubject {
   readonly object: ObjectSpec;
   readonly program: ProgramSpec;
   readonly contents: MapContents;
+  /** The plan gives each core cells that no other finds. */
+  readonly hasOwnCells: boolean;
   /** The queue that the NIC would choose. */
   readonly queueOf: (port: number, data: Uint8Array) => number;
   readonly mix: TrafficMix;
@@ -63,9 +65,15 @@ export function vethSubject(name: string, folder: string): VethSubject {
   // prettier-ignore
   const made = divisi(["split", join(root, `nfs/c/${name}.o`), "-o", directory, "--cores", String(cores), "--trace", "gen:bidirectional,packets=500", "--allow-untested", "-q"]);
   if (made.status !== 0) throw new Error(made.stdout + made.stderr);
-  const { setup, ports: planned } = JSON.parse(
-    readFileSync(join(directory, "plan.json"), "utf8"),
-  ) as { setup?: NicSetup; ports: readonly { name: string }[] };
+  const {
+    setup,
+    ports: planned,
+    objects,
+  } = JSON.parse(readFileSync(join(directory, "plan.json"), "utf8")) as {
+    setup?: NicSetup;
+    ports: readonly { name: string }[];
+    objects: readonly { layout: string }[];
+  };
   if (setup === undefined) throw new Error(`${name} is not divided`);
   let object = readObject(readFileSync(join(directory, "core.o")), "core.o");
   for (const [at, { name: port }] of planned.entries())
@@ -86,6 +94,9 @@ export function vethSubject(name: string, folder: string): VethSubject {
     object,
     program,
     contents: deviceContents(program, interfaces),
+    hasOwnCells: objects.some(({ layout }) =>
+      ["allocator", "sliced", "table"].includes(layout),
+    ),
     queueOf: (port, data) => models[port]?.queueOf(data).queue ?? 0,
     mix: {
       ...mix,
