@@ -4,11 +4,9 @@
  * `scripts/veth-agree.mjs` does the same with a million packets.
  */
 import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
-import { rmSync } from "node:fs";
 import { after, test } from "node:test";
 import { UnsupportedError } from "#base";
 import { openKernel, possibleCpus } from "#engine";
-import { temporaryFolder } from "./support/cli.ts";
 import { networkAbsence } from "./support/network.ts";
 import {
   misdirected,
@@ -19,14 +17,12 @@ import {
 } from "./support/veth-runs.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
-const folder = temporaryFolder("veth");
 const absence = (await networkAbsence()) ?? cpuAbsence();
 const kernel = await openKernel().catch((error: unknown) => {
   if (error instanceof UnsupportedError) return error;
   throw error;
 });
 after(() => {
-  rmSync(folder, { recursive: true, force: true });
   if (!(kernel instanceof UnsupportedError)) kernel.close();
 });
 
@@ -40,7 +36,7 @@ for (const name of vethNames)
       t.skip(absence ?? "no kernel");
       return;
     }
-    const subject = vethSubject(name, folder);
+    const subject = vethSubject(name);
     const frames = vethFrames(subject, { packets: 2500, seed });
     const found = await runVeth(kernel, subject, frames);
     deepEqual(

@@ -19,16 +19,11 @@ import {
 } from "#engine";
 import type { PacketInput } from "#interp";
 import type { ProgramSpec } from "#isa";
-import {
-  hasVariable,
-  programSpec,
-  readObject,
-  setVariable,
-  type ObjectSpec,
-} from "#object";
+import { programSpec, readObject, type ObjectSpec } from "#object";
 import { deviceContents, type MapContents } from "#proof";
-import { NicModel, portConfig, type NicSetup } from "#rss";
-import { divisi, root } from "./cli.ts";
+import { NicModel, nicProfile, portConfig } from "#rss";
+import { analyseLoaded, generate, load } from "divisi";
+import { root } from "./cli.ts";
 import { caseOf } from "./nf-mixes.ts";
 import { nfTraffic, type TrafficMix } from "./nf-traffic.ts";
 
@@ -59,42 +54,42 @@ export interface VethSubject {
   readonly mix: TrafficMix;
 }
 
-/** What `split` makes of the C source's object, for two cores. */
-export function vethSubject(name: string, folder: string): VethSubject {
-  const directory = join(folder, name);
-  // prettier-ignore
-  const made = divisi(["split", join(root, `nfs/c/${name}.o`), "-o", directory, "--cores", String(cores), "--trace", "gen:bidirectional,packets=500", "--allow-untested", "-q"]);
-  if (made.status !== 0) throw new Error(made.stdout + made.stderr);
-  const {
-    setup,
-    ports: planned,
-    objects,
-  } = JSON.parse(readFileSync(join(directory, "plan.json"), "utf8")) as {
-    setup?: NicSetup;
-    ports: readonly { name: string }[];
-    objects: readonly { layout: string }[];
+/** What `split` writes of the C source's object for two cores, without its check. */
+export function vethSubject(name: string): VethSubject {
+  const file = `nfs/c/${name}.o`;
+  const options = {
+    file,
+    set: [],
+    ports: ports.map(({ ifindex }, at) => ({
+      name: at === 0 ? "lan" : "wan",
+      ifindex,
+    })),
+    userWrites: [],
+    kernelBtf: () => undefined,
+    mapSizes: [],
   };
+  const bytes = readFileSync(join(root, file));
+  const analysed = analyseLoaded(load(bytes, options), options);
+  const profile = nicProfile("generic");
+  const { plan, setup, ...artifact } = generate(analysed, profile, {
+    cores,
+    profile,
+    ports: analysed.ports,
+    samples: 10,
+  });
   if (setup === undefined) throw new Error(`${name} is not divided`);
-  let object = readObject(readFileSync(join(directory, "core.o")), "core.o");
-  for (const [at, { name: port }] of planned.entries())
-    if (hasVariable(object, `${port}_ifindex`))
-      object = setVariable(
-        object,
-        `${port}_ifindex`,
-        String(interfaces[at] ?? 0),
-      );
+  const object = readObject(artifact.bytes, "core.o");
   const program = programSpec(object);
   const models = setup.ports.map(
     ({ name: port }) => new NicModel(portConfig(setup, port)),
   );
-  // The traffic's port 0 is the lan; a plan may name its ports in another order.
   const { mix } = caseOf(name);
   return {
     name,
     object,
     program,
     contents: deviceContents(program, interfaces),
-    hasOwnCells: objects.some(({ layout }) =>
+    hasOwnCells: plan.objects.some(({ layout }) =>
       ["allocator", "sliced", "table"].includes(layout),
     ),
     queueOf: (port, data) => models[port]?.queueOf(data).queue ?? 0,
