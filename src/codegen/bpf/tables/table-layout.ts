@@ -29,8 +29,8 @@
  * random; it is not promised to withstand who can measure chains.
  *
  * A chain has at most `longestChain` entries: an insertion behind it answers as if the
- * table were full. There are at least 3 buckets for 2 entries, so with a random seed it
- * does not happen: a 17th entry in one bucket of 131,072 has a probability of 10^-11.
+ * table were full. There are at least 3 buckets for 2 entries; if the hash spreads keys
+ * as chance does, a full table of 65,536 has such a chain once in 10^11. Not proved.
  *
  * Source: kernel/bpf/hashtab.c (results), kernel/bpf/arraymap.c (values of mmapable
  * arrays are page-aligned).
