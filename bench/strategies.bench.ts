@@ -21,7 +21,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { analyse, recogniseAllocators } from "#analysis";
 import { Random } from "#base";
-import type { GuardOptions } from "#codegen";
+import { refreshFields, type GuardOptions } from "#codegen";
 import { median, runParallel, type ParallelOptions } from "#engine";
 import type { MapEntry, PacketInput } from "#interp";
 import { lift } from "#ir";
@@ -144,6 +144,7 @@ function subjectOf(file: string): Subject {
     guard: {
       objects: state.map(({ name }) => name).filter((name) => names.has(name)),
       ages,
+      refreshes: refreshFields(program),
     },
     ...(merges
       ? { merged: { ...program, maps: program.maps.map(perCpu) } }

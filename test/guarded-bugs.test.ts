@@ -73,6 +73,12 @@ const flow = (sport: number): Uint8Array =>
     udp: { sport, dport: 80 },
   });
 
+const reply = (dport: number): Uint8Array =>
+  buildFrame({
+    ipv4: { src: "192.168.0.9", dst: "10.0.0.1" },
+    udp: { sport: 80, dport },
+  });
+
 /** Verdicts of the rows one after the other, once they hold against the sequential run. */
 function verdicts(trial: GuardedTrial): readonly number[] {
   const { differences, verdicts: found } = interleave(trial, inTurn);
@@ -135,6 +141,23 @@ test("an entry that any core keeps alive is not given away", async () => {
   ok(run.cores.every(({ guard }) => (guard?.reads ?? 0) > 0));
 });
 
+test("a field that says when its entry was used last is refreshed by readers", () => {
+  const rows = [lan, wan, lan, wan].map((port, at): Row => [
+    at % 2,
+    port,
+    BigInt(1 + at) * 400n,
+    port === lan ? flow(1024) : reply(1024),
+  ]);
+  // A silence of 400 is none, though the first use is 1200 ago.
+  const set = { expiry: "500" };
+  const trial = trialOf("firewall", rows, { set });
+  deepEqual(trial.guard.refreshes, [
+    { object: "flows", offset: 0, expiry: 500n },
+  ]);
+  deepEqual(verdicts(trial), [redirect, redirect, redirect, redirect]);
+  expectCaught(trialOf("firewall", rows, { set, mutant: "no-stamp" }));
+});
+
 // Bug 4.
 test("what expired is a miss on every core", () => {
   const rows: Row[] = [
@@ -154,7 +177,7 @@ test("what expired is a miss on every core", () => {
 
 for (const kind of ["lock", "transaction"] as const)
   test(`steps of ${kind} in any order (seed ${seed})`, () => {
-    for (const name of ["dynamic-bridge", "nat", "load-balancer", "r3"]) {
+    for (const name of ["dynamic-bridge", "nat", "load-balancer", "firewall"]) {
       const [variant] = caseOf(name).variants;
       if (variant === undefined) throw new RangeError(name);
       const random = new Random(seed);

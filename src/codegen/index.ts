@@ -70,7 +70,9 @@ export {
   type GuardMutant,
   type GuardOptions,
   type GuardWriters,
+  type RefreshField,
 } from "./wasm/guard-layout.ts";
+export { refreshFields } from "./wasm/refresh-fields.ts";
 export { isReducible } from "./wasm/flow-graph.ts";
 export { portableHelpers } from "./wasm/helper-calls.ts";
 export {

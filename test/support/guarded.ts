@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { recogniseAllocators } from "#analysis";
-import type { AgeingChain, GuardOptions } from "#codegen";
+import { refreshFields, type AgeingChain, type GuardOptions } from "#codegen";
 import {
   commitOrder,
   loadPortable,
@@ -44,7 +44,8 @@ export function guardAll(
   more: Partial<GuardOptions> = {},
 ): GuardOptions {
   const objects = stateMaps(program).map(({ name }) => name);
-  return { kind, objects, ages: agesOf(program), ...more };
+  const refreshes = refreshFields(program);
+  return { kind, objects, ages: agesOf(program), refreshes, ...more };
 }
 
 export function agesOf(program: ProgramSpec): readonly AgeingChain[] {

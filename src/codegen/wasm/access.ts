@@ -64,6 +64,8 @@ export interface Access {
   readonly write: boolean;
   /** A write that reads first, as atomic operations do. */
   readonly reads?: true;
+  /** A write that guarded code makes later, by itself. */
+  readonly stamps?: boolean;
   readonly site: number;
 }
 
@@ -99,7 +101,7 @@ export class AccessWriter {
   /** Emits the check; nothing of the access is on the stack yet. */
   reach(know: Knowledge, access: Access): Address {
     const fact = factOf(know, access.base);
-    if (access.write) this.#guardStore(fact, access);
+    if (access.write && access.stamps !== true) this.#guardStore(fact, access);
     switch (fact.kind) {
       case "stack":
         if (fact.offset !== undefined) {

@@ -30,7 +30,7 @@
  * list. Times on one core must not run backwards within an epoch.
  */
 import { atomic, Code, i32, i64, op, type FunctionBody } from "./encoder.ts";
-import { guardGlobal } from "./guard.ts";
+import { guardGlobal, type Guard } from "./guard.ts";
 import {
   stampEntries,
   stampsOf,
@@ -43,6 +43,29 @@ import type { MapLayout } from "./map-layout.ts";
 /** Bytes of a cell; the key of an entry is behind. */
 export const chainCell = { last: 0, next: 8, previous: 12, size: 16 } as const;
 const free = -1;
+
+/** One more stamp to be made; `push` leaves its address. */
+export function writeStamp(
+  code: Code,
+  layout: Layout,
+  guard: Guard,
+  push: () => void,
+): void {
+  const log = stampsOf(guard.layout, layout.core);
+  const count = (): Code => code.i32Const(0).memory(op.i32Load, log);
+  if (guard.layout.mutant === "no-stamp") return;
+  count().i32Const(stampEntries).byte(op.i32GeU).if();
+  guard.leave(code);
+  code.end();
+  count().i32Const(3).byte(op.i32Shl);
+  push();
+  code.memory(op.i32Store, log + 8);
+  // No list, and so no mark for it.
+  count().i32Const(3).byte(op.i32Shl).i32Const(0);
+  code.memory(op.i32Store, log + 12);
+  code.i32Const(0);
+  count().i32Const(1).byte(op.i32Add).memory(op.i32Store, log);
+}
 
 /** refresh:N (index, now), of an attempt. */
 export function writeRefresh(
@@ -130,10 +153,11 @@ export function writeApplyStamps(
   code
     .get(slot)
     .memory(op.i32Load, log + 4)
-    .tee(at);
-  code.atomic(atomic.i32Load, 2, 0);
+    .tee(at)
+    .if();
+  code.get(at).atomic(atomic.i32Load, 2, 0);
   epoch().byte(op.i32Ne).if().get(at);
-  epoch().atomic(atomic.i32Store, 2, 0).end();
+  epoch().atomic(atomic.i32Store, 2, 0).end().end();
   code.get(slot).i32Const(8).byte(op.i32Sub).set(slot);
   code.br(0).end().end();
   return {

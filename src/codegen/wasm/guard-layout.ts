@@ -34,6 +34,22 @@ export interface AgeingChain {
   };
 }
 
+/** A field of values that only says when they were used last (refresh-fields.ts). */
+export interface RefreshField {
+  /** The map's name. */
+  readonly object: string;
+  /** Byte of the field, which has eight. */
+  readonly offset: number;
+  /** Nanoseconds. */
+  readonly expiry: bigint;
+}
+
+export interface FieldLayout {
+  readonly map: number;
+  readonly offset: number;
+  readonly expiry: bigint;
+}
+
 /** Packets that write, by where they came in. */
 export interface GuardWriters {
   readonly ifindex?: readonly number[];
@@ -62,6 +78,8 @@ export interface GuardOptions {
   readonly writers?: readonly GuardWriters[];
   /** Chains whose refreshes need not be writes (lock only; ageing.ts). */
   readonly ages?: readonly AgeingChain[];
+  /** Fields of which the same is true. */
+  readonly refreshes?: readonly RefreshField[];
   readonly mutant?: GuardMutant;
 }
 
@@ -107,6 +125,7 @@ export interface GuardLayout {
   readonly stamps: number;
   readonly hints: number;
   readonly chains: readonly ChainLayout[];
+  readonly fields: readonly FieldLayout[];
 }
 
 /** Entries of a core's undo log. */
@@ -152,7 +171,14 @@ export function guardLayout(
     savedSize,
     undo: take(cores * undoSize, linePair),
     hints: take(cores * linePair, linePair),
-    stamps: take(ages.length === 0 ? 0 : cores * stampSize, linePair),
+    stamps: take(cores * stampSize, linePair),
+    fields: (options.kind === "lock" ? (options.refreshes ?? []) : []).map(
+      ({ object, offset, expiry }) => ({
+        map: numberOf(object),
+        offset,
+        expiry,
+      }),
+    ),
     chains: ages.map(({ chain, capacity, expiry, functions }) => {
       const map = numberOf(chain);
       const cells = maps[map]?.capacity ?? 0;

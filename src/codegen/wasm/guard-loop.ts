@@ -200,7 +200,7 @@ function writeAttempt(loop: GuardedLoop): FunctionBody {
   for (const each of ["left", "saved", "acquired"] as const)
     code.i32Const(0).globalSet(guardGlobal[each]);
   code.i32Const(0).i32Const(0).memory(op.i32Store, undoOf(guard, layout.core));
-  if (guard.chains.length > 0)
+  if (hasStamps(guard))
     code
       .i32Const(0)
       .i32Const(0)
@@ -256,7 +256,7 @@ function writeCommit(
     count(code, layout, guard, "reads");
   };
   if (guard.kind === "lock") {
-    if (guard.chains.length > 0) code.callByName("applyStamps");
+    if (hasStamps(guard)) code.callByName("applyStamps");
     read();
     if (!isFree)
       code.i32Const(tokenOf(guard, layout.core)).callByName("giveWord");
@@ -388,4 +388,8 @@ function count(
   const at = countersOf(guard, layout.core) + guardCounter[which];
   code.i32Const(0).i32Const(0).memory(op.i32Load, at);
   code.i32Const(1).byte(op.i32Add).memory(op.i32Store, at);
+}
+
+function hasStamps({ chains, fields }: GuardLayout): boolean {
+  return chains.length > 0 || fields.length > 0;
 }

@@ -26,6 +26,7 @@ import {
   undoEntries,
   undoOf,
   type ChainLayout,
+  type FieldLayout,
   type GuardLayout,
 } from "./guard-layout.ts";
 import type { Layout } from "./layout.ts";
@@ -59,6 +60,12 @@ export class Guard {
 
   guards(map: number): boolean {
     return this.#objects.has(map);
+  }
+
+  fieldAt(map: number, offset: number): FieldLayout | undefined {
+    return this.layout.fields.find(
+      (field) => field.map === map && field.offset === offset,
+    );
   }
 
   chainOf(map: number): ChainLayout | undefined {

@@ -35,6 +35,7 @@ import { flowGraph } from "./flow-graph.ts";
 import { frameTop } from "./layout.ts";
 import { mapHandle } from "./map-layout.ts";
 import { writeChainLoad } from "./chain-load.ts";
+import { fieldOf, writeFieldLoad, writeFieldStore } from "./field-refresh.ts";
 import { writePacketLoad } from "./packet-load.ts";
 import { faultNumber, type ProgramContext } from "./program-context.ts";
 import { solve, transfer } from "./transfer.ts";
@@ -267,6 +268,15 @@ class Translator {
       address.push();
       this.#code.memory(loadOp(load.size, signed), address.offset);
     };
+    const field = fieldOf(
+      this.#about.guard,
+      factOf(this.#know, load.base),
+      load,
+    );
+    if (field !== undefined) {
+      plain();
+      return writeFieldLoad(this.#code, this.#about, field);
+    }
     if (this.#about.guard === undefined) return plain();
     writeChainLoad(this.#code, this.#about, {
       load,
@@ -279,11 +289,29 @@ class Translator {
   }
 
   #store(
-    store: Pick<Access, "base" | "offset" | "size">,
+    store: Instruction & { readonly kind: "store" },
     index: number,
     pushValue: () => void,
   ): void {
-    const address = this.#access64(store, true, index);
+    const { guard } = this.#about;
+    const { src } = store;
+    const fact = factOf(this.#know, store.base);
+    const field =
+      src.kind === "register" ? fieldOf(guard, fact, store) : undefined;
+    const { base, offset, size } = store;
+    const address = this.#access.reach(this.#know, {
+      base,
+      offset,
+      size,
+      write: true,
+      stamps: field !== undefined,
+      site: this.#site(index),
+    });
+    if (field !== undefined && src.kind === "register")
+      return writeFieldStore(this.#code, this.#about, this.#access, {
+        address,
+        src: src.register,
+      });
     address.push();
     pushValue();
     this.#code.memory(storeOp(store.size), address.offset);
