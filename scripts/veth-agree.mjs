@@ -85,8 +85,6 @@ try {
       seed: Number(values.seed),
     });
     const mutant = await runVeth(kernel, subject, misdirected(frames, 3));
-    const seen =
-      mutant.misdirected > 0 && mutant.mismatches + mutant.stateDifferences;
     if (sums.mismatches + sums.cells + sums.misdirected + sums.lost > 0) bad++;
     if (mutant.misdirected === 0) bad++;
     if (subject.hasOwnCells && differences === 0) bad++;

@@ -34,6 +34,7 @@ import {
   indexToMake,
   type IfaceSubject,
 } from "./iface-subject.ts";
+import { interfacesGiven, namesInOrder } from "./iface-words.ts";
 import { Progress, writeData, type Answer, type Rendering } from "./render.ts";
 import { serve } from "./run-serve.ts";
 import { Stop } from "./stop.ts";
@@ -49,7 +50,7 @@ export async function runIface(
   if (isSet(words, "engine"))
     throw usage("--engine is not for --iface: there the kernel runs it");
   const subject = await ifaceSubject(words, given.length);
-  const names = inOrder(given, subject);
+  const names = namesInOrder(given, subject);
   const supervisor = process.env["DIVISI_SUPERVISOR"];
   await dieWithParent(
     supervisor === undefined ? undefined : Number(supervisor),
@@ -63,48 +64,6 @@ export async function runIface(
   for (const flag of ["namespace", "out"])
     if (isSet(words, flag)) throw usage(`--${flag} wants a --trace`);
   return serve(subject, { names, words, rendering });
-}
-
-interface GivenInterface {
-  readonly port: string | undefined;
-  readonly name: string;
-}
-
-/** `v0`, or `lan=v0`. */
-function interfacesGiven(words: Words): readonly GivenInterface[] {
-  const given = valuesOf(words, "iface").flatMap((word) => word.split(","));
-  const names: string[] = [];
-  return given.map((word) => {
-    const at = word.indexOf("=");
-    const name = word.slice(at + 1);
-    if (!/^[\w.@-]{1,15}$/.test(name) || /^\.+$/.test(name))
-      throw usage(
-        `--iface: ${JSON.stringify(name)} is no name of an interface`,
-      );
-    if (names.includes(name)) throw usage(`--iface ${name} is given twice`);
-    names.push(name);
-    return { port: at < 0 ? undefined : word.slice(0, at), name };
-  });
-}
-
-/** Names in the order of the ports. */
-function inOrder(
-  given: readonly GivenInterface[],
-  { ports }: IfaceSubject,
-): readonly string[] {
-  const left = given.filter(({ port }) => port === undefined);
-  const names = ports.map((port) => port.name);
-  for (const { port } of given)
-    if (port !== undefined && !names.includes(port))
-      throw usage(
-        `--iface: no port is called ${port}`,
-        `ports: ${names.join(", ")}`,
-      );
-  return names.map((name) => {
-    const found = given.find(({ port }) => port === name) ?? left.shift();
-    if (found === undefined) throw usage(`--iface names none for port ${name}`);
-    return found.name;
-  });
 }
 
 interface TraceContext {
