@@ -3,7 +3,7 @@
  * what must be equal. Covering packets and their neighbours come first, then the
  * user's trace; the differential run itself is `proof`'s.
  */
-import { returnedConstants, type StateReport } from "./analysis/index.ts";
+import type { StateReport } from "./analysis/index.ts";
 import { UnsupportedError } from "./base/index.ts";
 import { controlEnvironment, rewrittenText } from "./codegen/index.ts";
 import { DispatchInputs } from "./dispatched.ts";
@@ -16,17 +16,13 @@ import {
   testRunTakes,
   type Kernel,
 } from "./engine/index.ts";
-import { createState, type Outcome, type PacketInput } from "./interp/index.ts";
-import { lift } from "./ir/index.ts";
-import { programTypeRow, type ProgramSpec } from "./isa/index.ts";
+import type { Outcome, PacketInput } from "./interp/index.ts";
+import type { ProgramSpec } from "./isa/index.ts";
 import type { Btf } from "./object/index.ts";
 import {
   coreCapacities,
-  coverProgram,
-  deviceContents,
   interpRunner,
   lanesOf,
-  edgeName,
   runDifferential,
   sharedCapacities,
   widened,
@@ -39,12 +35,12 @@ import {
   type SteeringMutant,
   type Tested,
 } from "./proof/index.ts";
-import { decideLookups } from "./certain-lookups.ts";
+import { coveringPackets, type Cover } from "./covering.ts";
 import { emittedStates, partitionOf } from "./parting.ts";
+import { reachable } from "./reachable.ts";
 import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
   SteeringInputs,
-  filledByUser,
   onlyPort,
   portOfTrace,
   steeringMutants,
@@ -106,7 +102,6 @@ export function check(given: CheckOptions): Tested {
   const way = wayOf(options);
   const { episodes, contents } = episodesOf(options, way);
   const { steering } = way;
-  const { program: ir, infeasible } = decideLookups(lift(sequential), report);
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
   const runnerOf = runnerFor(engine);
@@ -116,7 +111,6 @@ export function check(given: CheckOptions): Tested {
     ),
   );
   const shares = sharedCapacities(emitted, sharded, cores);
-  const names = programTypeRow(sequential.type).verdicts;
   const partition =
     options.parts === undefined
       ? undefined
@@ -164,26 +158,9 @@ export function check(given: CheckOptions): Tested {
         capacities: coreCapacities(shares, core, contents),
       }),
     steeringMutants: way.mutants,
-    accesses: report.objects.flatMap((object) =>
-      // What a call does stands in the function that it calls.
-      object.accesses
-        .filter(({ callee }) => callee === undefined)
-        .map(({ at, op }) => ({
-          at,
-          object: object.name,
-          writes:
-            object.access !== "read-only" &&
-            ["write", "add", "update", "delete"].includes(op),
-        })),
-    ),
-    verdicts: [...returnedConstants(ir)].flatMap((value) => {
-      // Behind a cpumap a frame goes back by a redirect.
-      const isSentBack = options.dispatcher !== undefined && value === TX;
-      const name = names[isSentBack ? REDIRECT : value];
-      return name === undefined ? [] : [name];
-    }),
-    infeasible: new Set(
-      infeasible.map(({ taken, ...at }) => edgeName(at, taken)),
+    // Behind a cpumap a frame goes back by a redirect.
+    ...reachable(sequential, report, (value) =>
+      options.dispatcher !== undefined && value === TX ? REDIRECT : value,
     ),
     seed,
     ...(options.onProgress === undefined
@@ -238,54 +215,6 @@ function shownBy(
   };
 }
 
-export interface CoverRequest {
-  readonly program: ProgramSpec;
-  readonly report: StateReport;
-  readonly ports: readonly Port[];
-  readonly cpus: number;
-  readonly seeds: readonly PacketInput[];
-  readonly seed: number;
-  readonly contents?: MapContents;
-  /** Runs that the search may spend. */
-  readonly budget?: number;
-}
-
-export interface Cover {
-  readonly packets: readonly PacketInput[];
-  readonly contents: MapContents;
-}
-
-/**
- * Packets that reach the program's branches, and first contents: what the user
- * gave, else the ports in device maps and, in maps that only user space fills,
- * what the search wrote there.
- */
-export function coveringPackets({
-  program,
-  report,
-  ports,
-  cpus,
-  seeds,
-  seed,
-  contents: given,
-  budget,
-}: CoverRequest): Cover {
-  const ifindexes = ports.map(({ ifindex }) => ifindex);
-  const before = { ...deviceContents(program, ifindexes), ...given };
-  const cover = coverProgram(program, {
-    state: createState(program.maps, { cpus, contents: before }),
-    seeds,
-    ports: ifindexes,
-    userWrites: filledByUser(report).filter((name) => !(name in before)),
-    seed,
-    ...(budget === undefined ? {} : { budget }),
-  });
-  const contents: Record<string, MapContents[string]> = { ...before };
-  for (const { map, key, value } of cover.writes)
-    contents[map] = [...(contents[map] ?? []), { key, value }];
-  return { packets: cover.packets, contents };
-}
-
 /** An input as a packet of a trace; its port is the index in `ports`. */
 export function asTracePacket(
   { data, time, ifindex }: PacketInput,
@@ -294,6 +223,8 @@ export function asTracePacket(
   const port = ports.findIndex((candidate) => candidate.ifindex === ifindex);
   return { data, wireLength: data.length, time, port: Math.max(port, 0) };
 }
+
+export { coveringPackets, type Cover, type CoverRequest } from "./covering.ts";
 
 /** Covering packets whose neighbours are tried: about a hundred each. */
 const probedPackets = 48;

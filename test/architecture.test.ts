@@ -33,10 +33,11 @@ const table: Readonly<Record<string, string>> = {
 const all = Object.keys(table).join(" ");
 const verbs = {
   "compile.ts": all,
-  "certain-lookups.ts": all,
+  "covering.ts": all,
+  "reachable.ts": all,
   "parting.ts": all,
   "dispatched.ts": all,
-  "trial.ts": `${all} certain-lookups.ts dispatched.ts parting.ts`,
+  "trial.ts": `${all} covering.ts dispatched.ts parting.ts reachable.ts`,
   "pipeline.ts": `${all} dispatched.ts trial.ts`,
   "index.ts": `${all} compile.ts dispatched.ts pipeline.ts trial.ts`,
 };

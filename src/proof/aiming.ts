@@ -32,16 +32,18 @@ export class Aiming {
     this.#states = run.states;
   }
 
-  /** The packet as it must be sent here. */
-  aimed(packet: PacketInput, whole: WholeRun): PacketInput {
+  /**
+   * The packet as it must be sent here; undefined: it names no index. What pass 1 was
+   * sent counts, also where it answers what pass 1 sent out: since then the number may
+   * have become another's.
+   */
+  aimed({ input: packet, ...whole }: WholeRun): PacketInput | undefined {
     const port = this.#port;
     const { capacity, expiry } = this.#allocator;
     this.missed = false;
-    // An answer that this run built for itself is aimed already.
-    if (port === undefined || packet.data !== whole.input.data) return packet;
-    if (!this.#aim.isAimed(packet)) return packet;
+    if (port === undefined || !this.#aim.isAimed(packet)) return undefined;
     const words = this.#aim.words(packet.data);
-    if (words === undefined) return packet;
+    if (words === undefined) return undefined;
     const before = wordAt(packet.data, words.destination);
     const index = (before - port) & 0xffff;
     if (index >= capacity) return packet;

@@ -130,8 +130,8 @@ export class SecondPass {
   packet(index: number, given: PacketInput, whole: WholeRun): void {
     const { shown } = this.#options;
     if (given.time > this.#now) this.#now = given.time;
-    const answered = this.#answering.packet(index, given);
-    const renamed = this.#aiming?.aimed(answered, whole) ?? answered;
+    const renamed =
+      this.#aiming?.aimed(whole) ?? this.#answering.packet(index, given);
     const core = this.#coreOf(index, renamed);
     const input = { ...renamed, cpu: core, rxQueue: core };
     this.#packets.push(input);

@@ -1,16 +1,73 @@
 /**
+ * What a run of a program should reach: accesses, edges, verdicts. Left out is what no
+ * packet can do, and what the analysis has tried by itself: the functions of allocators,
+ * which it runs against a model of them (StateReport, Allocator.tried).
+ *
  * Look-ups in arrays that always find something: every bit of the index that may be set
  * makes a number below the array's size. Compilers and verifiers want the test for null
  * all the same; the way that null would take is no packet's.
  *
  * One-way sound: a bit that the analysis cannot tell may be set.
  */
-import type { Access, StateReport } from "./analysis/index.ts";
-import { decide, type Block, type IrProgram } from "./ir/index.ts";
-import { mapTypeRow, type MapSpec } from "./isa/index.ts";
+import {
+  returnedConstants,
+  type Access,
+  type StateReport,
+} from "./analysis/index.ts";
+import { decide, lift, type Block, type IrProgram } from "./ir/index.ts";
+import {
+  mapTypeRow,
+  programTypeRow,
+  type MapSpec,
+  type ProgramSpec,
+} from "./isa/index.ts";
+import { edgeName, type DifferentialOptions } from "./proof/index.ts";
+
+export function reachable(
+  program: ProgramSpec,
+  report: StateReport,
+  shown: (verdict: number) => number = (verdict) => verdict,
+): Pick<DifferentialOptions, "accesses" | "verdicts" | "infeasible"> {
+  const { program: ir, infeasible } = decideLookups(lift(program), report);
+  const names = programTypeRow(program.type).verdicts;
+  const tried = new Set(
+    report.objects.flatMap(({ allocator }) =>
+      allocator === undefined ? [] : Object.values(allocator.functions),
+    ),
+  );
+  const edges = new Set(
+    infeasible.map(({ taken, ...at }) => edgeName(at, taken)),
+  );
+  for (const fn of program.functions)
+    if (tried.has(fn.name))
+      for (const instruction of fn.instructions.keys())
+        for (const taken of [true, false])
+          edges.add(edgeName({ function: fn.name, instruction }, taken));
+  return {
+    accesses: report.objects.flatMap((object) =>
+      // What a call does stands in the function that it calls.
+      object.accesses
+        .filter(
+          ({ callee, at }) => callee === undefined && !tried.has(at.function),
+        )
+        .map(({ at, op }) => ({
+          at,
+          object: object.name,
+          writes:
+            object.access !== "read-only" &&
+            ["write", "add", "update", "delete"].includes(op),
+        })),
+    ),
+    verdicts: [...returnedConstants(ir)].flatMap((value) => {
+      const name = names[shown(value)];
+      return name === undefined ? [] : [name];
+    }),
+    infeasible: edges,
+  };
+}
 
 /** The program without those ways, and the edges that go with them. */
-export function decideLookups(
+function decideLookups(
   program: IrProgram,
   report: StateReport,
 ): ReturnType<typeof decide> {
@@ -57,12 +114,13 @@ function certainLookups(
   for (const { name, accesses } of objects) {
     const map = maps.find((each) => each.name === name);
     if (map === undefined || mapTypeRow(map.type).indexed !== true) continue;
-    if (!/^(percpu_)?array$/.test(map.type)) continue;
     const lookups = accesses.filter(({ op }) => op === "lookup");
     const every = new Map<string, boolean>();
     for (const access of lookups) {
       const place = `${access.at.function}+${access.at.instruction}`;
-      const isBelow = mostOf(access) < BigInt(map.maxEntries);
+      // What an allocator's own links and entries name are cells of its array.
+      const isNamed = access.through !== undefined || access.own !== undefined;
+      const isBelow = isNamed || mostOf(access) < BigInt(map.maxEntries);
       every.set(place, (every.get(place) ?? true) && isBelow);
     }
     for (const [place, isCertain] of every) if (isCertain) certain.add(place);
