@@ -139,16 +139,22 @@ function bitsOf({ key }: Access): readonly FieldBit[] {
 
 /** Packets that name an index by their destination port, where R5 lets them. */
 function aimOf({ objects }: StateReport): Aim | undefined {
-  for (const { name, allocator, interchanges = [], accesses } of objects) {
-    if (allocator === undefined) continue;
-    const used = interchanges
+  const used = objects.flatMap(({ interchanges = [], accesses }) =>
+    interchanges
       .filter(({ holds }) => holds)
-      .flatMap(({ access }) => accesses.find(({ id }) => id === access) ?? []);
-    if (used.length === 0) continue;
+      .flatMap(({ access }) => accesses.find(({ id }) => id === access) ?? []),
+  );
+  for (const { name, allocator, interchanges = [] } of objects) {
+    if (allocator === undefined) continue;
+    if (!interchanges.some(({ holds }) => holds)) continue;
     const ports = new Set(used.flatMap(({ guard }) => guard.ifindex ?? []));
+    const places = new Set(
+      used.map(({ at }) => `${at.function}+${at.instruction}`),
+    );
     return {
       chain: name,
       isAimed: ({ ifindex }) => ports.size === 0 || ports.has(ifindex),
+      isDischarged: (at) => places.has(`${at.function}+${at.instruction}`),
       words: portWords,
     };
   }

@@ -66,7 +66,13 @@ export class OwnedCells {
       if (index >= 0) this.#pending.push({ touch, allocator, index });
       return;
     }
-    const { sketches, sketchKey } = this.#partition ?? {};
+    const { sketches, sketchKey, aim } = this.#partition ?? {};
+    if (
+      aim?.isDischarged?.(touch.at) === true &&
+      this.#input !== undefined &&
+      aim.isAimed(this.#input)
+    )
+      return;
     if (sketches?.has(map) === true && this.#input !== undefined) {
       const key = sketchKey?.(map, this.#input) ?? "";
       this.plain({ ...touch, cell: `${cell} of ${key}` });

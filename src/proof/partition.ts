@@ -2,6 +2,7 @@
  * How an emitted object parts its state over cores, as the check is told it, and what a
  * run on the parts came to. Which core owns what is not here: cores come from frames.
  */
+import type { Place } from "../base/index.ts";
 import type { Outcome, PacketInput, State } from "../interp/index.ts";
 import type { AllocatorCheck } from "./chain-view.ts";
 import type { Lane, Mismatch } from "./compare.ts";
@@ -26,6 +27,8 @@ export interface Partition {
 export interface Aim {
   readonly chain: string;
   readonly isAimed: (packet: PacketInput) => boolean;
+  /** May such a packet touch there what is another's, since it learns nothing? Default: no. */
+  readonly isDischarged?: (at: Place) => boolean;
   /** Byte offsets of the ports and of the checksum over them. */
   readonly words: (frame: Uint8Array) =>
     | {

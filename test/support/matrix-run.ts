@@ -1,5 +1,5 @@
 /** Runs cells of the matrix, and says which are not as they should be. */
-import type { StrategyName } from "#strategy";
+import { grades, type StrategyName } from "#strategy";
 import { expectedPlans } from "./expected-strategies.ts";
 import {
   artifactOf,
@@ -123,16 +123,26 @@ export function planDifferences(subject: MatrixSubject): string[] {
   if (expected === undefined) return ["the table has no row"];
   const { plan } = artifactOf(subject, 4);
   const have = planTexts(plan);
+  const { objects, refused } = expected;
   const texts: string[] = [];
-  const wanted = Object.entries(expected.objects);
-  for (const [object, text] of wanted)
+  if (grades.indexOf(plan.grade) > grades.indexOf(expected.grade))
+    texts.push(`grade ${plan.grade}, the table says ${expected.grade}`);
+  for (const [names, code] of Object.entries(refused ?? {})) {
+    const any = names.split("|");
+    const isRefused = plan.refusals.some(
+      (refusal) => any.includes(refusal.object) && refusal.code === code,
+    );
+    if (!isRefused) texts.push(`${names} is not refused with ${code}`);
+    if (any.every((name) => (have[name] ?? "").startsWith("shard")))
+      texts.push(`${names} is sharded`);
+  }
+  for (const [object, text] of Object.entries(objects))
     if (object in have && have[object] !== text)
       texts.push(`${object} is ${have[object]}, the table says ${text}`);
+  if (refused !== undefined) return texts;
   for (const [object, text] of Object.entries(have))
-    if (!(object in expected.objects) && !text.startsWith("copy"))
+    if (!(object in objects) && !text.startsWith("copy"))
       texts.push(`${object} is ${text}, and the table does not know it`);
-  if (plan.grade !== expected.grade)
-    texts.push(`grade ${plan.grade}, the table says ${expected.grade}`);
   return texts;
 }
 

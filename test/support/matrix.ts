@@ -307,7 +307,7 @@ export function guardCell(
   };
 }
 
-/** `shard R1 wan:ipv4.dst`: fields of a port sorted, ports as the plan has them. */
+/** `shard R1 wan:ipv4.dst`: ports and their fields sorted. */
 export function partText({
   strategy,
   rule,
@@ -315,7 +315,8 @@ export function partText({
 }: Pick<ObjectPart, "strategy" | "rule" | "fields">): string {
   const told = fields
     .filter((each) => each.fields.length > 0)
-    .map((each) => `${each.port}:${each.fields.toSorted().join()}`);
+    .map((each) => `${each.port}:${each.fields.toSorted().join()}`)
+    .toSorted();
   return [strategy, rule, ...told]
     .filter((word) => word !== undefined)
     .join(" ");
