@@ -19,12 +19,24 @@ const cases: readonly (readonly [string, string, readonly (readonly [string, str
   // Entries die of age all the time: 1 ms at a packet per microsecond.
   ["nat",                "gen:moving-zipf,packets=20000,flows=300,epochs=5,port=0", [["expiry", "1000000"]]],
 ];
+/** Small maps: every core has all of them. */
+const capacity = 2048;
+function sizesOf(nf: string): readonly (readonly [string, number])[] {
+  const map = nf === "nat" ? "flows" : "sources";
+  return [
+    [map, capacity],
+    [`${map}_chain`, capacity + 1],
+    ...(nf === "port-scan-detector" ? [["touched", capacity] as const] : []),
+  ];
+}
+
 for (const [nf, trace, set] of cases)
   test(`${[nf, ...set.map((one) => one.join("="))].join(" ")} on 4 cores, virtual and real (seed ${seed})`, async () => {
     const made = rebalanceCase(nf, `${trace},seed=${seed}`, {
       cores: 4,
       seed,
-      set,
+      set: [...set, ["capacity", `${capacity}`]],
+      sizes: sizesOf(nf),
       showsIndex: nf === "nat",
     });
     const options = { ...made.options, interval: 300, delay: 250 };
@@ -37,7 +49,9 @@ for (const [nf, trace, set] of cases)
       const run = rebalanceVirtually({ ...options, seed: seed + draw });
       deepEqual(made.wrong(run), []);
       ok(run.records > 0);
-      const entries = [...chainState(chain, run.contents).values()];
+      const entries: readonly { readonly index: number }[] = [
+        ...chainState(chain, run.contents).values(),
+      ];
       const indices = new Set(entries.map(({ index }) => index));
       equal(indices.size, entries.length, "an index belongs to one entry");
       // Some entry lives on a core that did not hand its index out.

@@ -38,18 +38,22 @@ export function rebalanceCase(
     seed,
     showsIndex = false,
     set = [],
+    sizes = [],
   }: {
     readonly cores: number;
     readonly seed: number;
     /** Frames are compared by verdict only. */
     readonly showsIndex?: boolean;
     readonly set?: readonly (readonly [string, string])[];
+    /** Entries of maps. */
+    readonly sizes?: readonly (readonly [string, number])[];
   },
 ): RebalanceCase {
   const file = `${nf}.o`;
   const given = {
     file,
     set,
+    mapSizes: sizes,
     ports,
     userWrites: [],
     kernelBtf: () => undefined,
