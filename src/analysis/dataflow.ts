@@ -3,7 +3,7 @@
  * where edges meet (state.ts), narrowed by branches (facts.ts) and widened at
  * loop heads. Touches are reported in one last sweep, when states are final.
  *
- * Bounds: a block is executed for at most six states, and again only when what
+ * Bounds: a block is executed for at most eight states, and again only when what
  * flows into it has changed; a loop head gives up at once what changes there.
  */
 import {

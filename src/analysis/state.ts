@@ -58,7 +58,7 @@ export interface State {
   readonly entered: ReadonlyMap<string, Byte>;
 }
 
-const MOST_STATES = 6;
+const MOST_STATES = 8;
 
 export const untouchedFrame: FrameState = {
   written: new Map(),
@@ -108,7 +108,8 @@ export function widenStates(
     let best = -1;
     let least = Infinity;
     for (const [index, other] of out.entries()) {
-      const distance = difference(other, state);
+      const apart = samePort(other, state, symbols) ? 0 : PORTS;
+      const distance = apart + difference(other, state);
       if (distance < least) [best, least] = [index, distance];
     }
     const known = out[best];
