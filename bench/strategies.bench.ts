@@ -68,7 +68,17 @@ function flowFrames(
       ipv4: { src: server, dst: inside },
       udp: { sport: 80, dport: sport },
     }),
-  ].map((data) => [data, hash(data.subarray(26, 38))]);
+  ].map((data, direction) => {
+    // Stations are as many as hosts.
+    const ends = [inside, server].map(macOf);
+    data.set(ends[1 - direction] ?? [], 0);
+    data.set(ends[direction] ?? [], 6);
+    return [data, hash(data.subarray(26, 38))];
+  });
+}
+
+function macOf(address: string): number[] {
+  return [2, 0, ...address.split(".").map(Number)];
 }
 
 function hash(bytes: Uint8Array): number {
