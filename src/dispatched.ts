@@ -11,7 +11,12 @@ import {
   dispatchTable,
   type DataWord,
 } from "./codegen/index.ts";
-import { BytecodeMachine, createState } from "./interp/index.ts";
+import type { BoundDispatcher } from "./engine/index.ts";
+import {
+  BytecodeMachine,
+  createState,
+  type PacketInput,
+} from "./interp/index.ts";
 import type { Instruction, ProgramSpec } from "./isa/index.ts";
 import {
   addMap,
@@ -135,6 +140,20 @@ export function dispatchContents(
 /** Packets that may wait for a CPU. */
 export const queueSize = 2048;
 
+/** What loading an object with a dispatcher needs besides; undefined: it has none. */
+export function boundDispatcher(
+  object: ObjectSpec,
+  cores: number,
+): BoundDispatcher | undefined {
+  const program = dispatcherOf(object);
+  if (program === undefined) return undefined;
+  const { [dispatchCpus]: _, ...contents } = dispatchContents(
+    program,
+    evenTable(cores),
+  );
+  return { program, cpumap: dispatchCpus, cpus: cores, queueSize, contents };
+}
+
 /** Where a dispatcher sends packets, asked packet by packet. */
 export class Dispatching {
   readonly #machine: BytecodeMachine;
@@ -189,6 +208,27 @@ export class Dispatching {
       throw new Bug(`the dispatcher redirects nothing: ${fault?.text ?? ""}`);
     return { entry: this.#entry, cpu: redirect.key };
   }
+}
+
+/** CPU of each packet; undefined: the object has no dispatcher. */
+export function dispatchedCpus(
+  object: ObjectSpec,
+  packets: readonly Pick<PacketInput, "data" | "ifindex">[],
+  { cores, ports }: { readonly cores: number; readonly ports: readonly Port[] },
+): readonly number[] | undefined {
+  const program = dispatcherOf(object);
+  if (program === undefined) return undefined;
+  const dispatching = new Dispatching(program, {
+    table: evenTable(cores),
+    ports,
+  });
+  return packets.map(
+    ({ data, ifindex }) =>
+      dispatching.of(
+        data,
+        ports.findIndex((port) => port.ifindex === ifindex),
+      ).cpu,
+  );
 }
 
 /** Wrong dispatchers tried per kind. */

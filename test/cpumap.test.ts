@@ -8,6 +8,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { openKernel, type Kernel } from "#engine";
 import { generate, parseGenerator, type TracePacket } from "#traffic";
+import { dispatchTraffic } from "./support/dispatch-traffic.ts";
 import { tryCpumap, type CpumapTrial } from "./support/cpumap.ts";
 import {
   anyEntry,
@@ -53,6 +54,9 @@ const rows: readonly (readonly [Row, readonly string[]])[] = [
   [{ object: "nfs/c/connection-limiter.o", trace: both }, ["wire 0", "wire 1"]],
   // Sent back by XDP_TX in the sequential program.
   [mac, ["", "wire 0"]],
+  [{ object: "testdata/dispatch/vlan-meter.o", trace: dispatchTraffic("tagged", `zipf,packets=1500,flows=200,seed=${seed}`) }, ["wire 0"]],
+  [{ object: "testdata/dispatch/gtp-meter.o", trace: dispatchTraffic("gtp", `zipf,packets=1500,flows=200,seed=${seed}`) }, ["", "stack 0"]],
+  [{ object: "testdata/dispatch/vxlan-firewall.o", trace: dispatchTraffic("vxlan", `bidirectional,packets=1500,flows=200,tcp=1,seed=${seed}`) }, ["", "stack 0", "stack 1"]],
 ];
 
 for (const [row, places] of rows)

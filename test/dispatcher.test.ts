@@ -175,8 +175,8 @@ function isThere(
     return false;
   if (layer === "inner-eth") return true;
   if (inner.vlans.length > 0) return false;
-  if (inner.l3 === "ipv4" && (inner.ihl ?? 0) < 5) return false;
   if (layer !== "inner-l4") return true;
+  if (inner.l3 === "ipv4" && (inner.ihl ?? 0) < 5) return false;
   if (inner.l3 === "ipv6" && inner.l4Offset !== (inner.l3Offset ?? 0) + 40)
     return false;
   return inner.fragment === "none" && ["tcp", "udp"].includes(inner.l4 ?? "");

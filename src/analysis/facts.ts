@@ -29,7 +29,7 @@ const MOST_FACTS = 40;
 /** Values that a set may grow to at a loop head. */
 const MOST_WIDENED = 4;
 /** Frame bytes beyond these are never asked about. */
-const LAYOUT_BYTES = 64;
+const LAYOUT_BYTES = 128;
 
 /** Values that the group may have, if the facts bound them. */
 export function valuesOf(

@@ -9,6 +9,7 @@
  *          behind a header whose IHL is known to be 5
  *   0x86dd, and the next header is TCP or UDP
  *       -> ipv6.*, and the ports behind its 40 bytes
+ *   and behind them a tunnel -> what is in it (tunnel-layout.ts)
  *
  * Assumed, and said in every plan: a frame whose EtherType says IPv4 has a whole
  * header of version 4 with IHL >= 5 (NICs hash other frames as not IP).
@@ -23,6 +24,7 @@ import {
 import { excludedOf, valuesOf, type Facts } from "./facts.ts";
 import type { OpaqueReason } from "./report.ts";
 import type { AtomId, Form, Symbols } from "./symbols.ts";
+import { tunnelLayout, type TunnelLayout } from "./tunnel-layout.ts";
 
 export interface Layout {
   /** Where the network header starts, and what it is; undefined: not known. */
@@ -38,6 +40,10 @@ export interface Layout {
   readonly wellFormed: boolean;
   readonly ifindex: readonly number[] | undefined;
   readonly notIfindex: readonly number[];
+  /** VLAN tags that are known to be there. */
+  readonly tags: number;
+  /** Behind the transport, where a tunnel is known to be. */
+  readonly tunnel: TunnelLayout | undefined;
 }
 
 const IPV4 = 0x0800;
@@ -71,6 +77,7 @@ function freshLayout(facts: Facts, symbols: Symbols): Layout {
   if (etherTypes?.some((type) => TAGS.includes(type)) === true)
     etherTypes = undefined;
   const start = at + 2;
+  const tags = (at - 12) / 4;
   const only = etherTypes?.length === 1 ? etherTypes[0] : undefined;
   const l3 =
     only === IPV4
@@ -83,16 +90,23 @@ function freshLayout(facts: Facts, symbols: Symbols): Layout {
   const ihl = ask(start, [0x0f]);
   const fragment = ask(start + 6, [0x3f, 0xff]);
   const port = inputValues(facts, "ifindex", symbols);
+  const plainHeader =
+    l3?.kind === "ipv4" && ihl?.every((value) => value === 5) === true;
+  const isWhole = fragment?.every((value) => value === 0) === true;
+  const protocol = protocols?.length === 1 ? protocols[0] : undefined;
+  const isReached = l3?.kind === "ipv6" || (plainHeader && isWhole);
   return {
+    tags,
+    tunnel:
+      protocol === undefined || !isReached
+        ? undefined
+        : tunnelLayout(protocol, start + (l3?.kind === "ipv6" ? 40 : 20), ask),
     l3,
     etherTypes,
     protocols,
     unfragmented:
-      l3?.kind === "ipv4"
-        ? fragment?.every((value) => value === 0) === true
-        : l3?.kind === "ipv6" && isPorts(protocols),
-    plainHeader:
-      l3?.kind === "ipv4" && ihl?.every((value) => value === 5) === true,
+      l3?.kind === "ipv4" ? isWhole : l3?.kind === "ipv6" && isPorts(protocols),
+    plainHeader,
     wellFormed: ihl?.every((value) => value >= 5) === true,
     ifindex: port.in,
     notIfindex: port.not,
@@ -111,6 +125,11 @@ export function fieldOf(
   const hasPorts = layout.unfragmented && isPorts(layout.protocols);
   if (atom.base !== 0) {
     const text = `byte ${atom.byte} behind the header at byte ${atom.base}`;
+    const inner =
+      layout.tunnel?.base === atom.base
+        ? find("inner-l4", 8 * atom.byte + atom.bit)
+        : undefined;
+    if (inner !== undefined) return inner;
     if (l3?.kind !== "ipv4" || l3.at !== atom.base)
       return payload(`${text}, which is not known to be IPv4`);
     if (!hasPorts) return payload(`${text}, ${lacking(layout)}`);
@@ -123,7 +142,9 @@ export function fieldOf(
     return layout.etherTypes === undefined
       ? payload(text)
       : (find("eth", 8 * atom.byte + atom.bit) ?? payload(text));
-  const start = l3?.at ?? 14;
+  const tunnelled = tunnelField(atom, layout);
+  if (tunnelled !== undefined) return tunnelled;
+  const start = l3?.at ?? 14 + 4 * layout.tags;
   if (atom.byte < start) {
     const bit = 8 * (atom.byte - 14) + atom.bit;
     return (
@@ -138,6 +159,19 @@ export function fieldOf(
     return payload(`${text}, which are options if the IPv4 header has any`);
   if (!hasPorts) return payload(`${text}, ${lacking(layout)}`);
   return l4Field(layout, bit - length) ?? payload(text);
+}
+
+/** The bit of a tunnel's header, or of one inside. */
+function tunnelField(
+  { byte, bit }: { readonly byte: number; readonly bit: number },
+  { tunnel }: Layout,
+): FieldBit | undefined {
+  const header = tunnel?.headers.find(
+    ({ at, bytes }) => byte >= at && byte < at + bytes,
+  );
+  return header === undefined
+    ? undefined
+    : find(header.layer, 8 * (byte - header.at) + bit);
 }
 
 export const isFieldBit = (found: FieldBit | OpaqueReason): found is FieldBit =>

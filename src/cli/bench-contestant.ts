@@ -7,6 +7,7 @@
  * With shared state that shows what contention costs (races included), with private
  * state what a perfect split could reach; neither is a parallel version of the program.
  */
+import { dispatchedCpus } from "../dispatched.ts";
 import { existsSync, statSync } from "node:fs";
 import { InputError } from "../base/index.ts";
 import type { PacketInput } from "../interp/index.ts";
@@ -128,6 +129,11 @@ async function splitContestant(
       ports.findIndex((port) => port.ifindex === ifindex),
     ),
   );
+  const cpus = dispatchedCpus(
+    readObject(directory.core, `${path}/core.o`),
+    inputs,
+    plan,
+  );
   const queueOf =
     setup === undefined
       ? (input: number) => input
@@ -143,7 +149,10 @@ async function splitContestant(
     trace: traffic.words,
     // Queues of one core stay together on fewer cores.
     steer: (cores) =>
-      Uint8Array.from(numbers, (number) => queueOf(number) % cores),
+      Uint8Array.from(
+        cpus ?? numbers.map((number) => queueOf(number)),
+        (queue) => queue % cores,
+      ),
     mostCores: setup === undefined ? 256 : planned,
   };
 }

@@ -5,7 +5,13 @@
 import { join, resolve } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
 import type { MapRecord, NicWish } from "../control/index.ts";
-import type { Kernel, KernelMap, LoadedPrograms } from "../engine/index.ts";
+import { boundDispatcher } from "../dispatched.ts";
+import {
+  loadFilled,
+  type Kernel,
+  type KernelMap,
+  type LoadedPrograms,
+} from "../engine/index.ts";
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import { hasVariable } from "../object/index.ts";
 import { load, type Loaded } from "../pipeline.ts";
@@ -26,6 +32,8 @@ export interface BoundDirectory {
   readonly loaded: Loaded;
   readonly maps: readonly MapRecord[];
   readonly nic: NicWish;
+  /** Name of the program that interfaces get. */
+  readonly program: string;
   /** What user space has still to do. */
   readonly notes: readonly string[];
   /**
@@ -96,6 +104,7 @@ export function bindDirectory(
     ...runningKernel,
   });
   const { program } = loaded;
+  const dispatcher = boundDispatcher(loaded.object, plan.cores);
   const devices = deviceMaps(
     program.maps,
     interfaces.map(({ ifindex }) => ifindex),
@@ -118,22 +127,24 @@ export function bindDirectory(
       ports: interfaces.map(({ port, name }) => ({ port, iface: name })),
       cores: plan.cores,
       setup: plan.setup,
+      ...(dispatcher === undefined ? {} : { anyQueues: true }),
     },
+    program: dispatcher?.program.name ?? program.name,
     notes: toInitialise(program)
       .filter((name) => !(name in contents))
       .map((name) => `map ${name} is empty: it is yours to fill`),
     loadInto: (kernel, standing = new Map()) => {
       const { btf } = loaded.object;
-      const counted = counting(program, plan.setup, interfaces);
-      const made = kernel.load([counted], {
-        maps: standing,
-        ...(btf === undefined ? {} : { btf }),
-      });
-      for (const [name, entries] of Object.entries(contents)) {
-        const map = made.map(name);
-        if (!standing.has(name))
-          for (const { key, value } of entries) map.updateAll(key, [value]);
-      }
+      const made = loadFilled(
+        kernel,
+        {
+          program: counting(program, plan.setup, interfaces),
+          contents,
+          ...(btf === undefined ? {} : { btf }),
+          ...(dispatcher === undefined ? {} : { dispatcher }),
+        },
+        standing,
+      );
       setReady(program.maps, made);
       return made;
     },
@@ -142,17 +153,18 @@ export function bindDirectory(
 
 /** What the record of an attachment says of where it came from. */
 export function originOf(
-  { directory, maps, loaded }: BoundDirectory,
+  { directory, maps, program, nic }: BoundDirectory,
   command: readonly string[],
 ) {
   const { plan, path } = directory;
   return {
     directory: resolve(path),
     command: ["divisi", ...command],
-    program: loaded.program.name,
+    program,
     strategy: plan.strategy,
     grade: plan.grade,
     cores: plan.cores,
+    ...(nic.anyQueues === true ? { anyQueues: true } : {}),
     sha256: directory.sha256,
     maps,
   };

@@ -6,6 +6,7 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { InputError, UnsupportedError } from "../base/index.ts";
+import { boundDispatcher } from "../dispatched.ts";
 import type { BoundProgram } from "../engine/index.ts";
 import { hasVariable, type ObjectSpec } from "../object/index.ts";
 import { load, reread, type Analysed } from "../pipeline.ts";
@@ -26,6 +27,8 @@ export interface IfaceSubject {
   readonly fixed: readonly (number | undefined)[];
   readonly cores: number;
   readonly setup: NicSetup | undefined;
+  /** A program of its own brings packets to their cores. */
+  readonly isDispatched: boolean;
   /** `ifindexes`: of the ports' interfaces; `cpus`: copies of per-CPU values. */
   readonly bind: (ifindexes: readonly number[], cpus: number) => BoundProgram;
 }
@@ -67,6 +70,7 @@ function directorySubject(path: string, words: Words): IfaceSubject {
     ...common(path, analysed, plan.ports),
     cores: plan.cores,
     setup: plan.setup,
+    isDispatched: plan.dispatch === "software",
     bind: (ifindexes, cpus) => {
       const options = {
         file: "core.o",
@@ -84,13 +88,17 @@ function directorySubject(path: string, words: Words): IfaceSubject {
       const source = load(analysed.source, options).program;
       // CO-RE records stay in core.o for the loader: as reread does.
       const isSame = reread(core, analysed.program).functions;
-      return bound(
-        isSame === analysed.program.functions
-          ? { ...program, functions: source.functions }
-          : program,
-        object,
-        { ifindexes, cpus, given },
-      );
+      const dispatcher = boundDispatcher(object, plan.cores);
+      return {
+        ...bound(
+          isSame === analysed.program.functions
+            ? { ...program, functions: source.functions }
+            : program,
+          object,
+          { ifindexes, cpus, given },
+        ),
+        ...(dispatcher === undefined ? {} : { dispatcher }),
+      };
     },
   };
 }
@@ -117,6 +125,7 @@ async function programSubject(
     ...common(path, analysed, named),
     cores: 1,
     setup: undefined,
+    isDispatched: false,
     bind: (ifindexes, cpus) => {
       const again = new Map(words.flags);
       again.set(

@@ -6,6 +6,7 @@
  * it dies with its supervisor.
  */
 import process from "node:process";
+import { UnsupportedError } from "../base/index.ts";
 import { controlEnvironment } from "../codegen/index.ts";
 import {
   compareFates,
@@ -76,6 +77,14 @@ async function runTrace(
   subject: IfaceSubject,
   { names, words, rendering }: TraceContext,
 ): Promise<Answer> {
+  if (subject.isDispatched)
+    throw new UnsupportedError(
+      `${subject.name} has a dispatcher before it: frames of a trace are followed through one program only`,
+      {
+        feature: "--iface with --trace behind a cpumap",
+        fix: "serve the interfaces without --trace, or run the trace without --iface",
+      },
+    );
   const seed = seedOf(words);
   const make = isSet(words, "namespace");
   const { trace } = await readTrace(

@@ -145,6 +145,7 @@ async function begin(
     if (occupant.link !== undefined || !replace) throw busy(name, occupant);
   }
   const wish: NicWish = {
+    anyQueues: subject.isDispatched,
     ports: interfaces.map(({ name }, port) => ({
       port: subject.ports[port]?.name ?? "",
       iface: name,

@@ -22,6 +22,7 @@ import {
   type MapContents,
 } from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
+import { dispatchedCpus } from "../dispatched.ts";
 import { readObject } from "../object/index.ts";
 import { SteeringInputs, onlyPort, type Port } from "../strategy/index.ts";
 import type { TracePacket } from "../traffic/index.ts";
@@ -262,7 +263,10 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     ),
     plan.cores,
   );
-  const steer = Uint8Array.from(numbers, (number) => steering(number));
+  const steer = Uint8Array.from(
+    dispatchedCpus(readObject(directory.core, "core.o"), inputs, plan) ??
+      numbers.map((number) => steering(number)),
+  );
   const notSteered =
     setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer);
   if (engine === "kernel") {

@@ -83,6 +83,8 @@ export interface AttachmentRecord {
   readonly strategy: string;
   readonly grade: string;
   readonly cores: number;
+  /** A dispatcher brings packets to their cores, whatever queue they take. */
+  readonly anyQueues?: boolean;
   /** By path in the directory, as its certificate has them. */
   readonly sha256: Readonly<Record<string, string>>;
   readonly netns: string;

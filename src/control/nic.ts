@@ -28,6 +28,8 @@ export interface NicWish {
   readonly cores: number;
   /** None: the plan does not care which queue a packet takes. */
   readonly setup: NicSetup | undefined;
+  /** Packets find their cores whatever queue they take: nothing is asked of the NIC. */
+  readonly anyQueues?: boolean;
 }
 
 export interface NicState {
@@ -48,6 +50,8 @@ interface Channels {
 
 export function checkNic(wish: NicWish): NicState {
   const { ports, cores, setup } = wish;
+  if (wish.anyQueues === true)
+    return { wrong: [], notes: [], fix: undefined, isPossible: true };
   const wrong: string[] = [];
   const notes: string[] = [];
   const fixes: string[] = [];

@@ -100,7 +100,7 @@ export function attachmentStatus(
 
 /** As attach asks: has every port still a queue per core? */
 function nicProblems(
-  { netns, cores }: AttachmentRecord,
+  { netns, cores, anyQueues = false }: AttachmentRecord,
   interfaces: readonly InterfaceStatus[],
 ): readonly string[] {
   if (netns !== networkNamespace()) return [];
@@ -110,6 +110,7 @@ function nicProblems(
       .map(({ port, name }) => ({ port, iface: name })),
     cores,
     setup: undefined,
+    anyQueues,
   });
   if (wrong.length === 0) return [];
   return fix === undefined ? wrong : [...wrong, `fix: ${fix}`];

@@ -171,7 +171,11 @@ export {
   type FateMismatch,
   type ReferenceOptions,
 } from "./kernel/wires/compare-fates.ts";
-export { loadFilled, type BoundProgram } from "./kernel/load/load-filled.ts";
+export {
+  loadFilled,
+  type BoundDispatcher,
+  type BoundProgram,
+} from "./kernel/load/load-filled.ts";
 export {
   measureForwarding,
   type Forwarding,

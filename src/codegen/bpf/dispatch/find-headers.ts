@@ -315,11 +315,12 @@ function innerNetworkText(
   if (!six)
     parts.push(`
     if r0 != 0x0008 goto ${four ? anywhere : `${prefix}_six`}${within("r4", wantsPorts ? 20 : reachOf(group, "inner-ipv4"), anywhere)}
-    r0 = *(u8 *)(r4 + 0)
-    r0 &= 15
-    if r0 < 5 goto ${anywhere}`);
+`);
   if (!six && wantsPorts)
     parts.push(`
+    r0 = *(u8 *)(r4 + 0)
+    r0 &= 15
+    if r0 < 5 goto ${anywhere}
     r1 = *(u16 *)(r4 + 6)
     r1 &= 0xff3f
     if r1 != 0 goto ${anywhere}

@@ -1,31 +1,82 @@
 /** A program with first contents of its maps, loaded with these. */
+import { UnsupportedError } from "../../../base/index.ts";
 import type { ProgramSpec } from "../../../isa/index.ts";
 import type { Btf } from "../../../object/index.ts";
 import type { MapContents } from "../../../proof/index.ts";
 import { possibleCpus } from "./create-map.ts";
 import type { Kernel } from "../kernel.ts";
+import type { KernelMap } from "./kernel-map.ts";
 import type { LoadedPrograms } from "./loaded-programs.ts";
 
 export interface BoundProgram {
   readonly program: ProgramSpec;
   readonly btf?: Btf;
   readonly contents: MapContents;
+  /** What stands in front of it, where it works behind a cpumap. */
+  readonly dispatcher?: BoundDispatcher;
 }
 
-/** Device maps take interfaces of the calling thread's namespace. */
+/** A program that hands packets to CPUs. */
+export interface BoundDispatcher {
+  readonly program: ProgramSpec;
+  /** Name of its cpumap: element i is CPU i. */
+  readonly cpumap: string;
+  readonly cpus: number;
+  /** Packets that may wait for a CPU. */
+  readonly queueSize: number;
+  /** Filled last: with the word that says that all is ready. */
+  readonly contents: MapContents;
+}
+
+/**
+ * Device maps take interfaces of the calling thread's namespace. Maps that stand already
+ * are shared and keep what they hold. The dispatcher, where there is one, is the first
+ * program of what is loaded.
+ */
 export function loadFilled(
   kernel: Kernel,
-  { program, btf, contents }: BoundProgram,
+  { program, btf, contents, dispatcher }: BoundProgram,
+  standing: ReadonlyMap<string, KernelMap> = new Map(),
 ): LoadedPrograms {
-  const loaded = kernel.load([program], btf === undefined ? {} : { btf });
+  const first = dispatcher === undefined ? [] : [dispatcher.program];
+  const loaded = kernel.load([...first, program], {
+    maps: standing,
+    ...(btf === undefined ? {} : { btf }),
+  });
   try {
     for (const [name, entries] of Object.entries(contents))
+      if (!standing.has(name)) fill(loaded, name, entries);
+    if (dispatcher === undefined) return loaded;
+    fillCpumap(loaded, dispatcher, loaded.program(program.name).fd);
+    for (const [name, entries] of Object.entries(dispatcher.contents))
       fill(loaded, name, entries);
     return loaded;
   } catch (error) {
     loaded.close();
     throw error;
   }
+}
+
+function fillCpumap(
+  loaded: LoadedPrograms,
+  { cpumap, cpus, queueSize }: BoundDispatcher,
+  worker: number,
+): void {
+  const there = possibleCpus();
+  if (cpus > there)
+    throw new UnsupportedError(
+      `the plan divides over ${cpus} cores, and this machine has ${there} CPUs`,
+      {
+        feature: `${cpus} CPUs`,
+        fix: `divisi split with --cores ${there}`,
+      },
+    );
+  const map = loaded.map(cpumap);
+  for (let cpu = 0; cpu < cpus; cpu++)
+    map.update(
+      new Uint8Array(Uint32Array.of(cpu).buffer),
+      new Uint8Array(Uint32Array.of(queueSize, worker).buffer),
+    );
 }
 
 /** A value as long as all copies of a per-CPU one is one copy per CPU; a shorter one goes to all. */
