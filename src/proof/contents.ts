@@ -8,7 +8,7 @@ import type { MapContents } from "./record.ts";
 
 /** Slot i of a device map holds the i-th of `ifindexes`. */
 export function deviceContents(
-  program: ProgramSpec,
+  program: Pick<ProgramSpec, "maps">,
   ifindexes: readonly number[],
 ): MapContents {
   const word = (number: number): Uint8Array =>
