@@ -93,7 +93,7 @@ export function roomy(variant: Variant): Variant {
     set: Object.fromEntries(
       Object.entries(set).map(([name, value]) => [
         name,
-        /capacity$/.test(name) && name !== "backend_capacity"
+        name.endsWith("capacity") && name !== "backend_capacity"
           ? String(Number(value) * room)
           : value,
       ]),
