@@ -385,7 +385,7 @@ export function demandOf({ plan }: Artifact): SteeringDemand {
 export function certify(
   analysed: Analysed,
   artifact: Artifact,
-  found: Pick<Certificate, "tested" | "verifier" | "sha256">,
+  found: Pick<Certificate, "tested" | "guarded" | "verifier" | "sha256">,
 ): Certificate {
   return {
     schema: "divisi.certificate/1",

@@ -151,6 +151,9 @@ export function check(given: CheckOptions): Tested {
     runEmitted: (program = emitted) =>
       runnerOf(program, { contents: emittedContents, seed }),
     shares,
+    shared: [...options.strategies.values()].some(
+      (name) => name === "lock" || name === "transaction",
+    ),
     runPrivate: (core) =>
       runnerOf(emitted, {
         contents: emittedContents,

@@ -39,7 +39,7 @@ const verbs = {
   "dispatched.ts": all,
   "trial.ts": `${all} covering.ts dispatched.ts parting.ts reachable.ts`,
   "pipeline.ts": `${all} dispatched.ts trial.ts`,
-  "index.ts": `${all} compile.ts dispatched.ts pipeline.ts trial.ts`,
+  "index.ts": `${all} compile.ts dispatched.ts guarded.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));

@@ -5,6 +5,7 @@ import {
   type Analysed,
   type Artifact,
 } from "../pipeline.ts";
+import type { GuardedResult } from "../guarded.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
 import { planJson } from "../strategy/index.ts";
@@ -18,6 +19,8 @@ export interface ArtifactInput {
   readonly analysed: Analysed;
   readonly artifact: Artifact;
   readonly tested: Tested;
+  /** Of plans with a lock or transactions. */
+  readonly guarded?: GuardedResult;
   readonly verifier: string;
   /** Text of `--maps`. */
   readonly mapsFile?: string;
@@ -77,6 +80,7 @@ export function artifactFiles(input: ArtifactInput): {
   ];
   const certificate = certify(analysed, artifact, {
     tested: input.tested,
+    ...(input.guarded === undefined ? {} : { guarded: input.guarded }),
     verifier: input.verifier,
     sha256: Object.fromEntries(
       files.map(({ path, content }) => [path, sha256(content)]),

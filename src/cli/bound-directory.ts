@@ -22,6 +22,7 @@ import {
   type MapContents,
 } from "../proof/index.ts";
 import { readSplitDirectory, type SplitDirectory } from "./directory.ts";
+import { mustBePlain } from "./plan-file.ts";
 import { runningKernel } from "./input.ts";
 import type { BoundInterface } from "./interfaces.ts";
 import { counting } from "./misdirected.ts";
@@ -76,6 +77,7 @@ export function bindDirectory(
       `${plan.program.name} is a ${plan.program.type} program; only XDP programs can be attached`,
       { feature: `attaching ${plan.program.type}` },
     );
+  mustBePlain(plan);
   const tested = analysed.report.testedPorts ?? [];
   for (const { port, name, ifindex } of interfaces) {
     const planned = plan.ports.find((each) => each.name === port)?.ifindex;

@@ -133,6 +133,12 @@ function addCommand(parser: Parser, command: Command): void {
     const given = parser.opts<Record<string, unknown>>();
     const flags = new Map<string, readonly string[]>();
     for (const flag of [...command.flags, ...commonFlags]) {
+      // Commander reads `--no-x` as the negation of a flag `x`.
+      if (flag.name.startsWith("no-")) {
+        if (given[camelCase(flag.name.slice(3))] === false)
+          flags.set(flag.name, [""]);
+        continue;
+      }
       const value = given[camelCase(flag.name)];
       if (value === undefined || value === false) continue;
       flags.set(flag.name, Array.isArray(value) ? (value as string[]) : [""]);

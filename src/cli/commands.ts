@@ -66,7 +66,7 @@ export const commands: readonly Command[] = [
       },
       {
         name: "no-fallback",
-        text: "exit 1 instead of falling back to sequential",
+        text: "exit 1 instead of a lock, transactions or one core",
       },
       {
         name: "grade",

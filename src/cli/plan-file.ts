@@ -2,9 +2,9 @@
  * plan.json: the plan as JSON (CLI.md, split), with what `check` and `run` need
  * to do it again: input hash, command, ports, NIC set-up.
  */
-import { InputError } from "../base/index.ts";
+import { InputError, UnsupportedError } from "../base/index.ts";
 import type { NicSetup } from "../rss/index.ts";
-import type { Port } from "../strategy/index.ts";
+import type { Port, Runtime } from "../strategy/index.ts";
 
 /** The part of plan.json that is read back. */
 export interface PlanFile {
@@ -22,6 +22,8 @@ export interface PlanFile {
     readonly layout?: string;
     readonly capacities?: readonly number[];
   }[];
+  /** Absent in old files: nothing stands around a packet's run. */
+  readonly runtime?: Runtime;
   readonly setup?: NicSetup;
   /** How packets get to cores. */
   readonly dispatch?: string;
@@ -29,6 +31,18 @@ export interface PlanFile {
   readonly userWrites?: readonly string[];
   readonly seed: number;
   readonly traffic: readonly string[];
+}
+
+/** The kernel engine runs packets of several cores without a lock around them. */
+export function mustBePlain({ runtime, program }: PlanFile): void {
+  if (runtime === undefined || runtime.kind === "plain") return;
+  throw new UnsupportedError(
+    `${program.name} is divided with a ${runtime.kind} around ${runtime.objects.join(", ")}, which only the portable engine has`,
+    {
+      feature: `a ${runtime.kind} around packets in the kernel`,
+      fix: "split it with --no-fallback to see why, or with --strategy sequential for one core",
+    },
+  );
 }
 
 /** Reads plan.json; an InputError names what is wrong with it. */

@@ -6,6 +6,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../base/index.ts";
 import { loadPortable, runParallel } from "../engine/index.ts";
+import { guardOf } from "../guarded.ts";
+import { mustBePlain } from "./plan-file.ts";
 import {
   BytecodeMachine,
   createState,
@@ -270,6 +272,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
   const notSteered =
     setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer);
   if (engine === "kernel") {
+    mustBePlain(plan);
     const ran = await runOnKernel(program, queued(inputs, steer, plan.ports), {
       seed: seedOf(words),
       contents: widened(contents, program, plan.cores),
@@ -281,18 +284,28 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     return runAnswer(path, program, traffic, all, words);
   }
   const needsFrames = valueOf(words, "out") !== undefined;
+  const hasOwnCells = plan.objects.some(
+    ({ layout }) => layout !== undefined && layout !== "as-is",
+  );
+  const guard = guardOf(plan.runtime ?? { kind: "plain" }, analysed.report);
   const result = await runParallel({
     program,
     cores: plan.cores,
-    packets: inputs,
+    packets: hasOwnCells
+      ? inputs.map((input, index) => onCore(input, steer[index] ?? 0))
+      : inputs,
     steer,
     cpus: plan.cores,
     seed: seedOf(words),
     keep: needsFrames ? "outcomes" : "verdicts",
     contents: widened(contents, program, plan.cores),
-    perCore: Array.from({ length: plan.cores }, (_, core) => ({
-      capacities: coreCapacities(shares, core, contents),
-    })),
+    ...(guard === undefined
+      ? {
+          perCore: Array.from({ length: plan.cores }, (_, core) => ({
+            capacities: coreCapacities(shares, core, contents),
+          })),
+        }
+      : { guard, memory: "shared" as const }),
   });
   return runAnswer(
     path,
@@ -309,12 +322,21 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
       })),
       stateDigest: mergedDigest(
         program.maps,
-        result.cores.map((core) => core.contents),
+        // Guarded cores share one state: each shows it.
+        (guard === undefined ? result.cores : result.cores.slice(0, 1)).map(
+          (core) => core.contents,
+        ),
       ),
     },
     words,
   );
 }
+
+const onCore = (input: PacketInput, core: number): PacketInput => ({
+  ...input,
+  cpu: core,
+  rxQueue: core,
+});
 
 /** Each on its core's queue; where nobody tests the port, of an interface that has queues. */
 function queued(

@@ -31,6 +31,7 @@ export function splitText(summary: SplitSummary): string {
   const checked = [
     ...no.flatMap((reason) => wrapped("no", reason)),
     ...testedLines(certificate.tested, no.length > 0),
+    ...guardedLines(certificate),
     ...wrapped("verifier", certificate.verifier),
     ...(no.length > 0
       ? wrapped("written", "nothing")
@@ -93,6 +94,15 @@ export function testedLines(tested: Tested, isNo: boolean): string[] {
         )),
     ...wrapped("", `mutants caught: ${mutants.killed} of ${mutants.total}`),
   ];
+}
+
+function guardedLines({ guarded }: Certificate): string[] {
+  if (guarded === undefined) return [];
+  const { packets, restarts, mismatches } = guarded;
+  return wrapped(
+    "guarded",
+    `${packets.toLocaleString("en")} packets interleaved, ${restarts.toLocaleString("en")} run again; ${mismatches.toLocaleString("en")} differ from their order of commits`,
+  );
 }
 
 /** What of the packets is the user's, and what was added to reach branches. */

@@ -19,11 +19,12 @@ import {
   type StrategyName,
 } from "../strategy/index.ts";
 import type { TracePacket } from "../traffic/index.ts";
-import { check } from "../trial.ts";
+import { check, coveringPackets, toInputs } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
 import { checkTarget, writeDirectory } from "./files.ts";
 import { contentsOf, loadAnalysed, mustBeMap, profileOf } from "./input.ts";
+import { guardedPart } from "./guarded-part.ts";
 import { objectFile } from "./object-file.ts";
 import { Progress, say, type Answer, type Rendering } from "./render.ts";
 import { splitText } from "./split-text.ts";
@@ -70,6 +71,7 @@ export async function split(
     profile,
     ports: analysed.ports,
     seed,
+    guards: ["lock", "transaction"],
     ...forced(words, analysed.program),
     ...(accepted === undefined ? {} : { grade: accepted }),
     ...(dispatch === undefined ? {} : { dispatch }),
@@ -98,7 +100,18 @@ export async function split(
       `only the first ${mostPackets.toLocaleString("en")} packets of the trace are checked`,
     );
   const progress = new Progress("checking", rendering);
+  const cover = coveringPackets({
+    program: analysed.program,
+    report: analysed.report,
+    ports: analysed.ports,
+    cpus: artifact.plan.cores,
+    seeds: toInputs(trace, analysed.ports).slice(0, 32),
+    seed,
+    ...(contents === undefined ? {} : { contents: contents.contents }),
+  });
+  const guarded = guardedPart(analysed, artifact, { cover, trace, seed });
   const tested = check({
+    cover,
     sequential: analysed.program,
     emitted: artifact.emitted,
     report: analysed.report,
@@ -122,6 +135,7 @@ export async function split(
     analysed,
     artifact,
     tested,
+    ...(guarded === undefined ? {} : { guarded }),
     verifier,
     ...(contents === undefined ? {} : { mapsFile: contents.text }),
     command: process.argv.slice(2),
@@ -129,7 +143,10 @@ export async function split(
     userWrites: valuesOf(words, "user-writes"),
     seed,
   });
-  const no = reasonsAgainst(tested, isSet(words, "allow-untested"));
+  const no = [
+    ...reasonsAgainst(tested, isSet(words, "allow-untested")),
+    ...(guarded?.first ?? []).map((text) => `not equal: ${text}`),
+  ];
   if (no.length === 0) writeDirectory(directory, list);
   return {
     exit: no.length === 0 ? 0 : 1,

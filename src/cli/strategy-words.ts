@@ -4,25 +4,19 @@ import { strategyNames, type StrategyName } from "../strategy/index.ts";
 import { usage } from "./words.ts";
 
 /** In the vocabulary, and not built yet. */
-const later: readonly string[] = [
-  "replicate",
-  "lock",
-  "transaction",
-  "offload",
-];
-const built = strategyNames.filter((name) => !later.includes(name));
+const later = ["replicate", "offload"];
 
 export function strategyNamed(word: string): StrategyName {
-  const found = built.find((name) => name === word);
+  const found = strategyNames.find((name) => name === word);
   if (found !== undefined) return found;
   if (later.includes(word))
     throw new UnsupportedError(`the strategy ${word} is not built yet`, {
       feature: `strategy ${word}`,
-      fix: `there are ${built.join(", ")}`,
+      fix: `there are ${strategyNames.join(", ")}`,
     });
-  const near = nearest(word, built);
+  const near = nearest(word, strategyNames);
   throw usage(
-    `--strategy takes ${built.join(", ")}; not ${word}`,
+    `--strategy takes ${strategyNames.join(", ")}; not ${word}`,
     near === undefined ? undefined : `did you mean ${near}?`,
   );
 }

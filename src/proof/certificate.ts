@@ -91,6 +91,12 @@ export interface Certificate {
   readonly schema: "divisi.certificate/1";
   readonly proved: readonly Proved[];
   readonly tested: Tested;
+  /** Steps of several cores interleaved, against the order of their commits. */
+  readonly guarded?: {
+    readonly packets: number;
+    readonly restarts: number;
+    readonly mismatches: number;
+  };
   /** `accepted by Linux 6.18`, `not asked: …`, or the rejection's summary. */
   readonly verifier: string;
   readonly rewrittenCalls: readonly string[];

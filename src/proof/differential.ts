@@ -72,6 +72,8 @@ export interface DifferentialOptions {
   readonly entries?: Steering;
   /** Runs a program of the emitted object on fresh state. */
   readonly runEmitted: (program?: ProgramSpec) => Runner;
+  /** Cores share objects that they write: none has a state of its own. */
+  readonly shared?: boolean;
   /** Runs it on private state of one core, at that core's share of each capacity. */
   readonly runPrivate: (core: number) => Runner;
   /** Capacity per core of every sharded object. */
@@ -157,14 +159,16 @@ export function runDifferential(given: DifferentialOptions): Tested {
   }
 
   const alone =
-    given.partition === undefined
-      ? runPrivately({
-          ...options,
-          records: reference.records,
-          ownership: reference.ownership,
-          runOf: options.runPrivate,
-        })
-      : deviationsOf(reference.parted);
+    given.partition !== undefined
+      ? deviationsOf(reference.parted)
+      : options.shared === true
+        ? { mismatches: 0, first: [], capacityDeviation: 0 }
+        : runPrivately({
+            ...options,
+            records: reference.records,
+            ownership: reference.ownership,
+            runOf: options.runPrivate,
+          });
   note(alone.mismatches, alone.first, "private state");
 
   const mutants = runMutants(options, reference);

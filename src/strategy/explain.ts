@@ -65,11 +65,11 @@ function accessText({ op, object, key, at }: RefusedAccess): string {
 
 const verbs = {
   lookup: "looks up in",
-  read: "reads",
-  write: "writes",
+  read: "looks up in",
+  write: "changes",
   add: "adds to",
-  update: "makes or replaces in",
-  delete: "deletes from",
+  update: "changes",
+  delete: "changes",
   iterate: "walks over",
   other: "uses",
 } as const;
@@ -90,3 +90,16 @@ const undone: Readonly<Record<string, string>> = {
   lock: "not locked",
   transaction: "not in transactions",
 };
+
+/** The same plan with its parts in the order of their names. */
+export function inOrder(plan: Plan): Plan {
+  const byName = (a: { object?: string }, b: { object?: string }): number =>
+    (a.object ?? "").localeCompare(b.object ?? "", "en");
+  return {
+    ...plan,
+    objects: plan.objects.toSorted(byName),
+    deviations: plan.deviations.toSorted(
+      (a, b) => byName(a, b) || a.text.localeCompare(b.text, "en"),
+    ),
+  };
+}

@@ -71,7 +71,8 @@ function wordsFor({ choices, parts }: Attempt): string {
   if (!isGuarded(choices)) return "what needs no guard";
   const names = parts
     .filter(({ strategy }) => strategy === "lock" || strategy === "transaction")
-    .map(({ object }) => object);
+    .map(({ object }) => object)
+    .toSorted();
   return `a ${overall(parts)} around ${names.join(", ")}`;
 }
 

@@ -4,7 +4,7 @@
  * fit is counted, and the JSON has it all.
  */
 import { printable, printPlace } from "../base/index.ts";
-import { explained } from "./explain.ts";
+import { explained, inOrder } from "./explain.ts";
 import type { ObjectPart, Plan, Rejected } from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 
@@ -17,9 +17,10 @@ export interface PrintOptions {
 }
 
 export function printPlan(
-  plan: Plan,
+  given: Plan,
   { explain = false }: PrintOptions = {},
 ): string {
+  const plan = explain ? inOrder(given) : given;
   const lines = [
     ...headline(plan),
     "",
