@@ -38,6 +38,7 @@ const verbs = {
   "parting.ts": all,
   "dispatched.ts": all,
   "trial.ts": `${all} covering.ts dispatched.ts parting.ts reachable.ts`,
+  "guarded.ts": all,
   "pipeline.ts": `${all} dispatched.ts trial.ts`,
   "index.ts": `${all} compile.ts dispatched.ts guarded.ts pipeline.ts trial.ts`,
 };

@@ -57,7 +57,7 @@ function decided(file: string, flags: readonly string[]): readonly string[] {
       JSON.stringify([name, strategy, rule, fields, layout]),
     ),
     ...refusals.map(({ object, strategy, code }) =>
-      [object, strategy, code].join(" "),
+      [object, strategy, code.split("-")[0]].join(" "),
     ),
   ].sort();
 }

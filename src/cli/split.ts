@@ -31,6 +31,7 @@ import { splitText } from "./split-text.ts";
 import { strategyNamed } from "./strategy-words.ts";
 import { trafficInput } from "./traffic-input.ts";
 import { askVerifier } from "./verifier.ts";
+import { wrapped } from "./wrap.ts";
 import {
   choiceOf,
   countOf,
@@ -251,7 +252,7 @@ function refusedAnswer(
     json: { schema: "divisi.split/1", ...planJson(plan), reasons, files: [] },
     text: isSet(words, "explain")
       ? [
-          ...reasons.map((reason) => `no: ${reason}`),
+          ...reasons.flatMap((reason) => wrapped(`no: ${reason}`, 4)),
           "",
           printPlan(plan, { explain: true }).trimEnd(),
         ].join("\n")
