@@ -247,38 +247,52 @@ test("an attempt that was given up leaves nothing behind", () => {
 
 for (const kind of ["lock", "transaction"] as const)
   test(`without the ${kind} updates are lost`, async () => {
-    const frame = buildFrame({ ipv4: { src: "10.0.0.1", dst: "10.0.0.2" } });
-    const rows = Array.from({ length: 20_000 }, (_, at): Row => [
-      at % 2,
-      lan,
-      BigInt(at),
-      frame,
-    ]);
-    const held = await tryGuarded(trialOf("gcount", rows, { kind }));
+    const program = programFrom(slowAdd);
+    const packets = Array.from({ length: 4000 }, (_, at): PacketInput => ({
+      data: new Uint8Array(60),
+      ifindex: lan,
+      time: BigInt(at),
+      cpu: 0,
+      rxQueue: 0,
+    }));
+    const steer = Uint8Array.from(packets, (_, at) => at % 2);
+    const trial = { program, packets, steer, cores: 2 };
+    const guard: GuardOptions = { kind, objects: ["total"] };
+    const held = await tryGuarded({ ...trial, guard });
     deepEqual(held.differences, []);
     // Threads need not meet in one run; in some they do.
     let caught = 0;
     for (let run = 0; run < 20 && caught === 0; run++) {
-      const mutant = "no-lock";
-      const lost = await tryGuarded(trialOf("gcount", rows, { kind, mutant }));
+      const free = { ...guard, mutant: "no-lock" } as const;
+      const lost = await tryGuarded({ ...trial, guard: free });
       caught += lost.differences.length;
     }
     ok(caught > 0);
   });
 
+/** Adds one to the total, and takes its time between looking and writing. */
+const slowAdd = `r6 = 0
+*(u32 *)(r10 - 4) = r6
+r1 = map total ll
+r2 = r10
+r2 += -4
+call map_lookup_elem
+if r0 == 0 goto out
+r1 = *(u64 *)(r0 + 0)
+*(u64 *)(r0 + 0) = r1
+r2 = 4000
+again:
+r2 -= 1
+if r2 != 0 goto again
+r1 += 1
+*(u64 *)(r0 + 0) = r1
+out:
+r0 = 2
+exit`;
+
 /** Adds to a byte of the frame and to a cell of the core's own, then to the total. */
 function givenUp(): ProgramSpec {
-  const array = (name: string): MapSpec => ({
-    name,
-    type: "array",
-    keySize: 4,
-    valueSize: 8,
-    maxEntries: 2,
-    flags: 0,
-    section: ".maps",
-    readOnly: false,
-  });
-  const text = `r6 = *(u32 *)(r1 + 0)
+  return programFrom(`r6 = *(u32 *)(r1 + 0)
 r2 = *(u32 *)(r1 + 4)
 r7 = *(u32 *)(r1 + 16)
 r0 = 2
@@ -310,7 +324,20 @@ r1 += 1
 *(u64 *)(r0 + 0) = r1
 r0 = 2
 out:
-exit`;
+exit`);
+}
+
+function programFrom(text: string): ProgramSpec {
+  const array = (name: string): MapSpec => ({
+    name,
+    type: "array",
+    keySize: 4,
+    valueSize: 8,
+    maxEntries: 2,
+    flags: 0,
+    section: ".maps",
+    readOnly: false,
+  });
   return {
     file: "test",
     name: "main",
