@@ -52,6 +52,8 @@ export class SecondPass {
   #renamings = new Map<string, Renaming>();
   #toucher = new Map<string, Set<number>>();
   #tainted = new Map<string, "capacity" | "collision">();
+  /** Cells that belong to nobody and that such a packet touched: sums may differ. */
+  readonly #summed = new Set<string>();
   #recorder = new Recorder(0);
   #packets: PacketInput[] = [];
   #now = 0n;
@@ -110,6 +112,7 @@ export class SecondPass {
     );
     this.#toucher = new Map();
     this.#tainted = new Map();
+    this.#summed.clear();
     this.#recorder = new Recorder(packets);
     this.#packets = [];
     this.#now = 0n;
@@ -171,7 +174,9 @@ export class SecondPass {
       renamings: this.#renamings,
       sketches: partition.sketches,
       merged: partition.merged,
-      isTainted: (map, cell) => this.#tainted.has(`${map}[${cell}]`),
+      isTainted: (map, cell) =>
+        this.#tainted.has(`${map}[${cell}]`) ||
+        this.#summed.has(`${map}[${cell}]`),
       now: this.#now,
     });
     for (const text of texts) this.#miss({ kind: "state", text });
@@ -215,6 +220,7 @@ export class SecondPass {
     if (reason !== undefined)
       for (const cell of [...whole.cells, ...mine.cells])
         if (this.#isOwned(cell)) this.#tainted.set(cell, reason);
+        else this.#summed.add(cell);
     return reason;
   }
 

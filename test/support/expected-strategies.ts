@@ -43,7 +43,7 @@ export const expectedPlans: Readonly<Record<string, ExpectedPlan>> = {
   "hash-lb": { grade: "partitioned", objects: family("flows", `shard R1 wan:${four}`) },
   "dynamic-bridge": { grade: "partitioned", objects: {}, refused: { stations: "R4-mac" } },
   "load-balancer": { grade: "partitioned", objects: {}, refused: { slots: "R4-iterate" } },
-  "ctrnat": { grade: "partitioned", objects: {}, refused: { allocated: "R4-constant-key", tuples: "R4-state-derived" } },
+  "ctrnat": { grade: "partitioned", objects: {}, refused: { allocated: "R4-constant-key" } },
   "gcount": { grade: "partitioned", objects: {}, refused: { total: "R4-constant-key" } },
   "r3": { grade: "partitioned", objects: {}, refused: { "sources|destinations": "R3-disjoint" } },
   "wan-dedup": { grade: "partitioned", objects: { ...family("payloads", `shard R1 ${bothWays}`), dropped: "merge" } },
