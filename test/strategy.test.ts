@@ -166,7 +166,7 @@ test(
     // veth has no hash at all: the key of port-knock has to be hashed in software.
     const veth = planOf(networkFunction("port-knock"), "veth");
     equal(veth.refusals[0]?.code, "rss-no-rss");
-    match(veth.alternatives[0]?.text ?? "", /ipv4\.src.*25 %/);
+    match(veth.alternatives[0]?.text ?? "", /ipv4\.src.*55 %/);
   },
 );
 
