@@ -4,7 +4,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import process from "node:process";
 
 const root = new URL("..", import.meta.url).pathname;
 const dist = (file) => import(join(root, "dist", file));
