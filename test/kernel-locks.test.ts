@@ -92,7 +92,7 @@ async function expectSame(
   const kernel = await openKernel();
   try {
     const { btf } = locked.code;
-    await prepareSubject(kernel, after, {
+    prepareSubject(kernel, after, {
       packets: [packets.slice(0, 4)],
       ...(btf === undefined ? {} : { btf }),
     }).close();

@@ -203,8 +203,8 @@ function emittedOf({ program, partition, cores }: Trial): ProgramSpec {
   }));
   for (const object of partition.sketches)
     parts.push({ object, layout: "sliced" });
-  const [{ name = "" } = {}] = program.functions;
-  return splitLayouts(program, name, { cores, parts });
+  const [entry] = program.functions;
+  return splitLayouts(program, entry?.name ?? "", { cores, parts });
 }
 
 function required<T>(value: T | undefined): T {

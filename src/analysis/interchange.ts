@@ -408,33 +408,26 @@ function isEffect(
   touches: readonly Touch[],
   { fn, symbols, maps }: Ground,
 ): boolean {
-  switch (instruction.kind) {
-    case "store": {
-      const type = fn.values[instruction.address];
-      if (type?.kind === "pointer" && type.region.kind === "slot") return false;
-      return (
-        touches.length === 0 ||
-        !touches.every((touch) => isWrittenBack(touch, symbols))
-      );
-    }
-    case "atomic":
-      return true;
-    case "call": {
-      const { callee } = instruction;
-      const signature =
-        callee.kind === "helper"
-          ? helperByNumber(callee.helper)
-          : callee.kind === "kfunc"
-            ? kfuncByName(callee.name)
-            : undefined;
-      if (signature?.args === undefined || signature.effects.length > 0)
-        return true;
-      // A look-up is news for a map that evicts what was not used.
-      return touches.some(({ object }) =>
-        maps.get(object)?.type.startsWith("lru_"),
-      );
-    }
-    default:
-      return false;
+  if (instruction.kind === "store") {
+    const type = fn.values[instruction.address];
+    if (type?.kind === "pointer" && type.region.kind === "slot") return false;
+    return (
+      touches.length === 0 ||
+      !touches.every((touch) => isWrittenBack(touch, symbols))
+    );
   }
+  if (instruction.kind !== "call") return instruction.kind === "atomic";
+  const { callee } = instruction;
+  const signature =
+    callee.kind === "helper"
+      ? helperByNumber(callee.helper)
+      : callee.kind === "kfunc"
+        ? kfuncByName(callee.name)
+        : undefined;
+  if (signature?.args === undefined || signature.effects.length > 0)
+    return true;
+  // A look-up is news for a map that evicts what was not used.
+  return touches.some(({ object }) =>
+    maps.get(object)?.type.startsWith("lru_"),
+  );
 }

@@ -159,7 +159,7 @@ export function interleave(
       return packet === undefined ? [] : [{ core, number: packet.number }];
     });
     if (ready.length === 0) break;
-    const { core = 0 } = ready[choose(ready)] ?? {};
+    const core = ready[choose(ready)]?.core ?? 0;
     const result = virtual.step(core, queues[core]?.[next[core] ?? 0]);
     if (result === undefined) continue;
     next[core] = (next[core] ?? 0) + 1;

@@ -138,7 +138,7 @@ function movedPointer(
   if (own === undefined && from === undefined) return undefined;
   const isStep = op === "add" && width === 64 && src.kind === "immediate";
   if (!isStep || own === undefined || own === "lost") return "lost";
-  return { ...own, offset: own.offset + Number(src.value) };
+  return { ...own, offset: own.offset + src.value };
 }
 
 function accessOf(
