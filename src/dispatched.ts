@@ -39,6 +39,8 @@ export const dispatchEntries = 1024;
 const dataSection = ".data.dispatch";
 const constantSection = ".rodata.dispatch";
 export const dispatcherName = "dispatch";
+/** What a loader fills, in this order: `ready` last. */
+export const dispatchToFill = [dispatchCpus, dispatchTable, "ready"] as const;
 
 export interface DispatchRequest {
   /** Name of the program. */

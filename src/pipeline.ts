@@ -20,7 +20,7 @@ import {
   type ProgramSpec,
   type ProgramTypeName,
 } from "./isa/index.ts";
-import { dispatchedObject } from "./dispatched.ts";
+import { dispatchedObject, dispatchToFill } from "./dispatched.ts";
 import {
   applyCoreRelocations,
   fillKconfig,
@@ -392,7 +392,10 @@ export function certify(
     proved: proofs(analysed, artifact),
     ...found,
     rewrittenCalls: found.tested.rewrittenCalls,
-    initialise: toInitialise(artifact.emitted),
+    initialise: [
+      ...toInitialise(artifact.emitted),
+      ...(artifact.plan.dispatch.kind === "software" ? dispatchToFill : []),
+    ],
     deviations: artifact.plan.deviations.map(({ text }) => text),
   };
 }

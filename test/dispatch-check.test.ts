@@ -19,7 +19,7 @@ import {
 } from "divisi";
 import { readObject } from "#object";
 import { nicProfile } from "#rss";
-import { root } from "./support/cli.ts";
+import { divisi, root, temporaryFolder } from "./support/cli.ts";
 import { dispatchTraffic, type Wrapping } from "./support/dispatch-traffic.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 2);
@@ -116,3 +116,14 @@ for (const [object, code, text] of refused)
     );
     match(said?.text ?? "", text);
   });
+
+test("the certificate says what a loader fills in", () => {
+  const out = join(temporaryFolder("dispatch-certificate"), "out");
+  // prettier-ignore
+  const run = divisi(["split", "testdata/dispatch/mac-meter.o", "--dispatch", "software", "--cores", "2", "--trace", "gen:uniform,packets=500", "-o", out, "--allow-untested"]);
+  equal(run.status, 0, run.stderr);
+  const { initialise } = JSON.parse(
+    readFileSync(join(out, "certificate.json"), "utf8"),
+  ) as { initialise: readonly string[] };
+  deepEqual(initialise, ["divisi_cpus", "divisi_table", "ready"]);
+});

@@ -10,6 +10,7 @@ import type { Claim } from "./claims.ts";
 import type { Demand } from "./conjuncts.ts";
 import type { Context } from "./context.ts";
 import type { Family } from "./families.ts";
+import { ownersOf } from "./linear-owner.ts";
 import { refuse, type Refusal, type RefusedAccess } from "./refusal.ts";
 
 /** What is said first, where several demands leave no owner. */
@@ -26,9 +27,13 @@ export function stuck(
   demands: readonly Demand[],
   context: Context,
 ): Refusal {
+  const dispatchable = ownersOf(
+    demands.map(({ conjunct }) => conjunct),
+    () => true,
+  ).every(({ fields }) => fields.length > 0);
   const [first] = demands
     .map((demand) => {
-      const refusal = stuckBy(object, demand, context);
+      const refusal = stuckBy(object, demand, { ...context, dispatchable });
       const [left, right] = demand.pair;
       const place =
         4 * tellingFirst.indexOf(refusal.code) +
@@ -47,7 +52,10 @@ const isWrite = ({ op }: RefusedAccess): boolean =>
 function stuckBy(
   object: StateObject,
   demand: Demand,
-  context: Context,
+  context: Context & {
+    /** Some function of the packet, if not the NIC's, names the owner. */
+    readonly dispatchable: boolean;
+  },
 ): Refusal {
   const { conjunct, pair } = demand;
   const [left, right] = pair;
@@ -85,7 +93,9 @@ function stuckBy(
       [object, demand],
       {
         text: `${left.object} is keyed by ${odd.join(", ")}, which no NIC hashes`,
-        edit: "key by addresses or ports, or dispatch in software",
+        edit: context.dispatchable
+          ? "key by addresses or ports, or dispatch in software"
+          : "key by addresses or ports; one packet touches cells of several keys, so that dispatching in software does not help",
       },
     );
   }
