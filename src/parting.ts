@@ -71,7 +71,7 @@ export function partitionOf(plan: PartedPlan): Partition | undefined {
         .filter(({ layout }) => layout === "sliced")
         .map(({ object }) => object),
     ),
-    sketchKey: (name, packet) => hashedBits(objectOf(name), packet),
+    sketchKey: hashedKeys(objectOf),
     merged: new Map(
       merged.flatMap(({ object }) => {
         const map = program.maps.find(({ name }) => name === object);
@@ -105,22 +105,45 @@ function allocatorCheck(
   };
 }
 
-/** Values of the packet bits that an object's opaque keys are functions of. */
+/**
+ * Values of the packet bits that an object's opaque keys are functions of. A packet
+ * touches many cells, and an object has many accesses: both are looked at once.
+ */
+function hashedKeys(
+  objectOf: (name: string) => StateObject | undefined,
+): NonNullable<Partition["sketchKey"]> {
+  const bits = new Map<string, readonly FieldBit[]>();
+  const texts = new Map<string, WeakMap<PacketInput, string>>();
+  return (name, packet) => {
+    const known = texts.get(name) ?? new WeakMap<PacketInput, string>();
+    texts.set(name, known);
+    let text = known.get(packet);
+    if (text === undefined) {
+      const place = `${packet.ifindex} ${name}`;
+      const hashed =
+        bits.get(place) ?? hashedBits(objectOf(name), packet.ifindex);
+      bits.set(place, hashed);
+      const parsed = parseFrame(packet.data);
+      text = hashed.map((bit) => readBit(parsed, bit) ?? "-").join("");
+      known.set(packet, text);
+    }
+    return text;
+  };
+}
+
 function hashedBits(
   object: StateObject | undefined,
-  { data, ifindex }: PacketInput,
-): string {
-  const parsed = parseFrame(data);
+  ifindex: number,
+): readonly FieldBit[] {
   for (const access of object?.accesses ?? []) {
     const { guard } = access;
     if (guard.ifindex !== undefined && !guard.ifindex.includes(ifindex))
       continue;
     if (guard.notIfindex?.includes(ifindex) === true) continue;
     const bits = bitsOf(access);
-    if (bits.length > 0)
-      return bits.map((bit) => readBit(parsed, bit) ?? "-").join("");
+    if (bits.length > 0) return bits;
   }
-  return "";
+  return [];
 }
 
 function bitsOf({ key }: Access): readonly FieldBit[] {

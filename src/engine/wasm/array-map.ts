@@ -65,6 +65,16 @@ export class ArrayMap {
     );
   }
 
+  /** Cells with a byte that is not zero. */
+  written(): readonly number[] {
+    if (this.layout.held !== "values") return this.cells();
+    const { capacity } = this.layout;
+    const found: number[] = [];
+    for (let at = 0; at < capacity; at++)
+      if (!this.values.isZero(at)) found.push(at);
+    return found;
+  }
+
   inOrder(): readonly number[] {
     return this.cells();
   }

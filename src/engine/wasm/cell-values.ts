@@ -72,6 +72,18 @@ export class CellValues {
     this.#freeTimers(to);
   }
 
+  /** Every byte of every copy is zero. */
+  isZero(at: number): boolean {
+    const { copies, valueSize } = this.#layout;
+    const { bytes } = this.#memory;
+    for (let copy = 0; copy < copies; copy++) {
+      const from = this.address(at, copy);
+      for (let byte = from; byte < from + valueSize; byte++)
+        if (bytes[byte] !== 0) return false;
+    }
+    return true;
+  }
+
   /** The value as user space reads it: all CPUs' copies in a row. */
   read(at: number): Uint8Array {
     const { copies, valueSize } = this.#layout;

@@ -129,13 +129,23 @@ export class MapContents {
     if (map instanceof QueueMap)
       return map.all().map((value, index) => ({ key: indexKey(index), value }));
     if (map instanceof BloomMap) return wordsOf(map.bits());
-    const entries = map.calmly(() =>
-      Array.from(map.cells(), (at) => ({
-        key: this.#keyOf(map, at),
-        value: this.#read(map, at),
-      })),
-    );
+    const entries = map.calmly(() => this.#elements(map, map.cells()));
     return map instanceof ArrayMap ? entries : entries.sort(byKey);
+  }
+
+  /** The same without cells of arrays that are all zero. */
+  written(name: string): readonly MapEntry[] {
+    const map = this.#maps.get(name);
+    return map instanceof ArrayMap
+      ? map.calmly(() => this.#elements(map, map.written()))
+      : this.entries(name);
+  }
+
+  #elements(map: ValueMap, cells: readonly number[]): MapEntry[] {
+    return Array.from(cells, (at) => ({
+      key: this.#keyOf(map, at),
+      value: this.#read(map, at),
+    }));
   }
 
   /** Names of maps whose elements `entries` shows. */

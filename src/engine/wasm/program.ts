@@ -344,6 +344,11 @@ export class PortableProgram {
     return this.#contents.entries(map);
   }
 
+  /** The same without cells of arrays that are all zero. */
+  written(map: string): readonly MapEntry[] {
+    return this.#contents.written(map);
+  }
+
   /** Writes elements between runs, as user space does. */
   load(map: string, entries: readonly MapEntry[]): void {
     this.#contents.load(map, entries);

@@ -32,7 +32,7 @@ export function portableRunner(
     return recorder.finish(
       dumpState({
         maps: program.maps,
-        entries: (map) => loaded.entries(map),
+        entries: (map) => loaded.written(map),
       }),
     );
   };
