@@ -117,7 +117,7 @@ networkTest("status counts packets on a wrong queue", (network) => {
 });
 
 networkTest("a plan that chooses no queues counts none", (network) => {
-  const alone = split("alone", ["--nic", "veth"]);
+  const alone = split("alone", ["--strategy", "sequential"]);
   const attached = network.attach([alone, "--iface", "n0", "--apply-nic"]);
   equal(attached.status, 0, attached.stderr);
   const { stdout } = network.divisi(["status"]);
