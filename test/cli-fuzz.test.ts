@@ -14,7 +14,7 @@ import { damagedCapture, readCaptureBytes } from "#traffic";
 import { root, temporaryFolder } from "./support/cli.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
-const wanted = 200;
+const wanted = 120;
 const folder = temporaryFolder("fuzz");
 
 interface Damaged {
