@@ -2,21 +2,6 @@
 import type { BranchOp } from "../isa/index.ts";
 import type { Form, Symbols } from "./symbols.ts";
 
-/** The operator with its sides exchanged. */
-export const mirrored: Readonly<Record<BranchOp, BranchOp>> = {
-  jeq: "jeq",
-  jne: "jne",
-  jset: "jset",
-  jgt: "jlt",
-  jge: "jle",
-  jlt: "jgt",
-  jle: "jge",
-  jsgt: "jslt",
-  jsge: "jsle",
-  jslt: "jsgt",
-  jsle: "jsge",
-};
-
 /** Numbers that an index found in an entry, plus a constant, can be. */
 export function indexRange(
   bits: readonly Form[],

@@ -13,8 +13,8 @@ import {
   type IrFunction,
   type Terminator,
 } from "../ir/index.ts";
-import type { BranchOp } from "../isa/index.ts";
-import { indexRange, mirrored, pinnedBy } from "./comparison.ts";
+import { mirrored, type BranchOp } from "../isa/index.ts";
+import { indexRange, pinnedBy } from "./comparison.ts";
 import { assume, type Facts } from "./facts.ts";
 import { isLeaf, livenessOf, matters, type Liveness } from "./liveness.ts";
 import { assumeOrdered } from "./orders.ts";

@@ -8,8 +8,8 @@
  * A path whose facts contradict each other is never taken: `assume` answers
  * undefined.
  */
-import type { BranchOp } from "../isa/index.ts";
-import { compare, decidedBy, indexRange, mirrored } from "./comparison.ts";
+import { mirrored, type BranchOp } from "../isa/index.ts";
+import { compare, decidedBy, indexRange } from "./comparison.ts";
 import { bitsOf, type Word } from "./word.ts";
 import type { AtomId, Form, Symbols } from "./symbols.ts";
 

@@ -11,7 +11,7 @@
  * load new pointers, which are new roots; facts on old ones are of no use.
  * Not promised: facts through block parameters, or through sums of variables.
  */
-import type { BranchOp } from "../isa/index.ts";
+import { mirrored, type BranchOp } from "../isa/index.ts";
 import { edgesOf, reversePostorder } from "./graph.ts";
 import type {
   BlockId,
@@ -134,12 +134,6 @@ const proves: Readonly<Record<BranchOp, { readonly arm: number; readonly strict:
   jeq:  { arm: 0, strict: false },
   jne:  { arm: 1, strict: false },
   jsgt: undefined, jsge: undefined, jslt: undefined, jsle: undefined, jset: undefined,
-};
-// The same comparison with its sides exchanged.
-// prettier-ignore
-const mirrored: Readonly<Record<BranchOp, BranchOp>> = {
-  jgt: "jlt", jge: "jle", jlt: "jgt", jle: "jge", jeq: "jeq", jne: "jne",
-  jsgt: "jslt", jsge: "jsle", jslt: "jsgt", jsle: "jsge", jset: "jset",
 };
 
 interface Fact {

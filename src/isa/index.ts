@@ -40,6 +40,7 @@ export {
   type InstructionGroup,
   type InstructionRow,
 } from "./instruction-table.ts";
+export { mirrored } from "./instruction.ts";
 export type {
   AluOp,
   AtomicOp,

@@ -61,6 +61,14 @@ export type BranchOp =
   | "jsle"
   | "jset";
 
+/** The same comparison with its operands exchanged. */
+// prettier-ignore
+export const mirrored = {
+  jeq: "jeq", jne: "jne", jset: "jset",
+  jgt: "jlt", jge: "jle", jlt: "jgt", jle: "jge",
+  jsgt: "jslt", jsge: "jsle", jslt: "jsgt", jsle: "jsge",
+} as const satisfies Readonly<Record<BranchOp, BranchOp>>;
+
 export type AtomicOp = "add" | "or" | "and" | "xor" | "xchg" | "cmpxchg";
 
 /** The 64-bit immediate of `lddw`, with what the relocation or pseudo source names. */

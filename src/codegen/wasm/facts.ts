@@ -22,7 +22,7 @@
  * `id` names the lookup that gave it, so that testing one copy for null tells of
  * all copies; -1 where copies are no longer known to be the same pointer.
  */
-import type { Instruction, Register } from "../../isa/index.ts";
+import { mirrored, type Instruction, type Register } from "../../isa/index.ts";
 import { frameSize } from "./layout.ts";
 
 export type Fact =
@@ -354,20 +354,6 @@ function isEnd(fact: Fact): boolean {
     (fact.kind === "packet" && fact.id === "data" && fact.offset === 0)
   );
 }
-
-const mirrored = {
-  jeq: "jeq",
-  jne: "jne",
-  jgt: "jlt",
-  jge: "jle",
-  jlt: "jgt",
-  jle: "jge",
-  jsgt: "jslt",
-  jsge: "jsle",
-  jslt: "jsgt",
-  jsle: "jsge",
-  jset: "jset",
-} as const;
 
 /** From `pointer OP end`: how many bytes from the pointer on exist at least, if known. */
 function belowEnd(name: string, taken: boolean): 0 | 1 | undefined {

@@ -1,23 +1,8 @@
 /** Selection of a conditional branch: a constant stands on the right, as an immediate. */
 import type { Terminator } from "../../../ir/index.ts";
-import type { BranchOp, Width } from "../../../isa/index.ts";
+import { mirrored, type Width } from "../../../isa/index.ts";
 import type { LowInstruction, LowTerminator } from "./low-code.ts";
 import { immediateOf, type Operands } from "./select-operands.ts";
-
-/** The same comparison with its operands exchanged. */
-const exchanged: Readonly<Record<BranchOp, BranchOp>> = {
-  jeq: "jeq",
-  jne: "jne",
-  jset: "jset",
-  jgt: "jlt",
-  jge: "jle",
-  jlt: "jgt",
-  jle: "jge",
-  jsgt: "jslt",
-  jsge: "jsle",
-  jslt: "jsgt",
-  jsle: "jsge",
-};
 
 export function selectBranch(
   terminator: Terminator & { readonly kind: "branch" },
@@ -45,7 +30,7 @@ export function selectBranch(
     before,
     terminator: {
       kind: "branch",
-      op: swaps ? exchanged[op] : op,
+      op: swaps ? mirrored[op] : op,
       width,
       left: operands.register(first, front),
       right: operands.operand(second, width, front),
