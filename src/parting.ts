@@ -78,9 +78,17 @@ export function partitionOf(plan: PartedPlan): Partition | undefined {
         return map === undefined ? [] : [[object, lanesOf(map)] as const];
       }),
     ),
+    shared: new Set(
+      parts
+        .filter(({ strategy }) => isGuarded(strategy))
+        .map(({ object }) => object),
+    ),
     ...(aim === undefined ? {} : { aim }),
   };
 }
+
+const isGuarded = (strategy: ObjectPart["strategy"]): boolean =>
+  strategy === "lock" || strategy === "transaction";
 
 function allocatorCheck(
   { report, cores }: PartedPlan,

@@ -253,6 +253,7 @@ function nat(
       capacities: new Map(),
       sketches: new Set(),
       merged: new Map(),
+      shared: new Set(),
       aim: natAim,
     },
     packets: [
@@ -338,6 +339,7 @@ function scans(
       capacities: new Map(),
       sketches: new Set(),
       merged: new Map(),
+      shared: new Set(),
     },
     packets: [traffic("port-scan-detector", count)],
   };
@@ -387,6 +389,7 @@ function clients(cores: number, columns: number, owner: Owner): Trial {
       sketches: new Set(["clients"]),
       sketchKey: (_, packet) => byPair(packet),
       merged: new Map(),
+      shared: new Set(),
     },
     packets: [traffic("connection-limiter", 1500)],
   };

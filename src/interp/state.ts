@@ -296,10 +296,24 @@ export class State {
   }
 
   clone(): State {
+    return this.#cloned((store) => store.clone());
+  }
+
+  /**
+   * A clone of which `maps` are those of `other` itself: what one writes, both see. Both
+   * states have the same maps, of which these have one capacity.
+   */
+  cloneSharing(other: State, maps: ReadonlySet<string>): State {
+    return this.#cloned((store) =>
+      maps.has(store.spec.name) ? other.store(store.spec.name) : store.clone(),
+    );
+  }
+
+  #cloned(cloneOf: (store: Store) => Store): State {
     return new State(
       this.cpus,
       this.layout,
-      this.#stores.map((store) => store.clone()),
+      this.#stores.map(cloneOf),
       new Map(this.#numbers),
     );
   }

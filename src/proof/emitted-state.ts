@@ -65,9 +65,12 @@ export function emittedDifferences(all: EmittedState): string[] {
 function sharedCells(all: EmittedState, map: MapSpec): string[] {
   const { parted, partition, initial, emitted } = all;
   const texts: string[] = [];
+  const states = partition.shared.has(map.name)
+    ? parted.states.slice(0, 1)
+    : parted.states;
   for (const cell of parted.written.get(map.name) ?? []) {
     const want =
-      unionText(parted.states, {
+      unionText(states, {
         map,
         cell,
         before: textOf(initial, map.name, cell),

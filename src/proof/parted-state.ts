@@ -7,6 +7,7 @@
  *                  used before (what a former holder left behind is nobody's)
  *   sketches       cells that one core alone touched
  *   merged         sums of lanes
+ *   shared         cells of the one map that all cores have
  *   all others     each cell as the one core that wrote it left it
  *
  * Cells that a declared deviation touched (tainted) are passed over.
@@ -33,6 +34,8 @@ export interface PartedStates {
   readonly renamings: ReadonlyMap<string, Renaming>;
   readonly sketches: ReadonlySet<string>;
   readonly merged: ReadonlyMap<string, readonly Lane[]>;
+  /** Maps that all cores have in common. */
+  readonly shared: ReadonlySet<string>;
   readonly isTainted: (map: string, cell: string) => boolean;
   readonly now: bigint;
 }
@@ -82,13 +85,13 @@ export function textOf(state: State, map: string, cell: string): string {
 
 /** What the cores hold of one cell, together; undefined: nothing can be said. */
 function unionOf(
-  { cores, initial, sketches, merged }: PartedStates,
+  { cores, initial, sketches, merged, shared }: PartedStates,
   map: MapSpec,
   cell: string,
 ): string | undefined {
   const before = textOf(initial, map.name, cell);
   const lanes = merged.get(map.name);
-  return unionText(cores, {
+  return unionText(shared.has(map.name) ? cores.slice(0, 1) : cores, {
     map,
     cell,
     before,

@@ -20,6 +20,8 @@ export interface Partition {
   readonly sketchKey?: (map: string, packet: PacketInput) => string;
   /** Lanes of maps that are merged. */
   readonly merged: ReadonlyMap<string, readonly Lane[]>;
+  /** Maps under a guard: one of each for all cores. */
+  readonly shared: ReadonlySet<string>;
   readonly aim?: Aim;
 }
 

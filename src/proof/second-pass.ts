@@ -1,7 +1,8 @@
 /**
  * Pass 2 of a partitioned grade: the sequential program once per core, each on state
- * of its own with that core's share of the capacity and its range of indices. Packet by
- * packet it goes beside pass 1, the sequential program on the whole state.
+ * of its own with that core's share of the capacity and its range of indices; objects
+ * that stand under a guard are one for all cores, which take turns as packets do. Packet
+ * by packet it goes beside pass 1, the sequential program on the whole state.
  *
  * Outcomes must be those of pass 1 up to one renaming of indices (renaming.ts). What
  * may differ is counted apart: a packet for which one run had room and the other had
@@ -100,7 +101,12 @@ export class SecondPass {
   /** A new episode of so many packets; `coreOf` steers one by what the NIC sees of it. */
   begin(packets: number, coreOf: CoreOf, answers?: Answers): void {
     this.#coreOf = coreOf;
-    this.#states = this.#templates.map((state) => state.clone());
+    const [one, ...others] = this.#templates.map((state) => state.clone());
+    const { shared } = this.#options.partition;
+    this.#states =
+      one === undefined
+        ? []
+        : [one, ...others.map((state) => state.cloneSharing(one, shared))];
     for (const [core, state] of this.#states.entries())
       this.#machines[core]?.use(state);
     this.#answering = new Answering(answers);
@@ -174,6 +180,7 @@ export class SecondPass {
       renamings: this.#renamings,
       sketches: partition.sketches,
       merged: partition.merged,
+      shared: partition.shared,
       isTainted: (map, cell) =>
         this.#tainted.has(`${map}[${cell}]`) ||
         this.#summed.has(`${map}[${cell}]`),

@@ -198,6 +198,7 @@ export function artifactOf(
     profile,
     ports: analysed.ports,
     samples: 10,
+    guards: ["lock", "transaction"],
     ...(force === undefined ? {} : { force }),
   });
 }
