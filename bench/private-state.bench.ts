@@ -26,6 +26,7 @@ import {
   tableFunction,
   tableFunctionName,
   tableLayout,
+  tableLookupText,
   tableMap,
   type LayoutPart,
 } from "#codegen";
@@ -129,7 +130,10 @@ function counting(
     section: "xdp",
     type: "xdp",
     license: "GPL",
-    functions: [parseFunction(text), ...(ways.functions ?? [])],
+    functions: [
+      parseFunction(text.replaceAll("+ -", "- ")),
+      ...(ways.functions ?? []),
+    ],
     maps,
   };
 }
@@ -240,19 +244,28 @@ function inTables(
 ): ProgramSpec {
   const map = { ...hash, maxEntries: entries };
   const layout = tableLayout(map, capacitiesOf(entries, cores));
-  const request = { map: "cells", layout, key: 8, value: 8 } as const;
-  const call = (operation: "lookup" | "update"): string =>
-    `r1 = r8\n call function ${tableFunctionName({ ...request, operation })}`;
+  const request = {
+    map: "cells",
+    layout,
+    key: 8,
+    value: 8,
+    operation: "update",
+  } as const;
+  const lookup = tableLookupText({
+    map: "cells",
+    layout,
+    key: { base: "r10", offset: -16, alignment: 8 },
+    core: -40,
+    scratch: -56,
+  });
   const spec = tableMap(map, layout);
   return counting(
     isMapped ? "table" : "table_unmapped",
     [isMapped ? spec : { ...spec, flags: 0 }],
     {
-      find: `${key}\n ${call("lookup")}`,
-      insert: `${update}\n ${call("update")}`,
-      functions: (["lookup", "update"] as const).map((operation) =>
-        tableFunction({ ...request, operation }),
-      ),
+      find: `*(u64 *)(r10 - 40) = r8\n ${lookup}`,
+      insert: `${update}\n r1 = r8\n call function ${tableFunctionName(request)}`,
+      functions: [tableFunction(request)],
     },
   );
 }

@@ -238,6 +238,9 @@ const mutants: readonly (readonly [string, RegExp, string])[] = [
   ["the free list forgets its rest",              /^\*\(u32 \*\)\(r9 \+ 12\) = r4$/, "r4 = 0"],
   ["the old entry stays spare and linked",        /^\*\(u32 \*\)\(r9 \+ 16\) = r3$/, "r4 = 0"],
   ["every core has the first one's table",        /^\*\(u32 \*\)\(r10 - 4\) = r1$/, "*(u32 *)(r10 - 4) = 0"],
+  ["a look-up in the first one's table",          /^\*\(u64 \*\)\(r10 - 56\) = r1$/, "*(u64 *)(r10 - 56) = 0"],
+  ["a look-up compares one word of two",          /^if r1 != r4 goto/, "r1 = 0"],
+  ["a look-up stays in the first entry",          /^if r5 < 16 goto/, "r1 = 0"],
 ];
 
 void test(`wrong code is seen (seed ${seed})`, () => {

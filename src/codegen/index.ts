@@ -40,7 +40,6 @@ export {
 export {
   tableFunction,
   tableFunctionName,
-  type Alignment,
   type TableFunction,
   type TableOperation,
 } from "./bpf/tables/table-functions.ts";
@@ -50,7 +49,9 @@ export {
   tableMap,
   type TableLayout,
 } from "./bpf/tables/table-layout.ts";
+export { lookupScratch, tableLookupText } from "./bpf/tables/table-lookup.ts";
 export { tableUsers, type TablePart } from "./bpf/tables/table-patch.ts";
+export type { Alignment } from "./bpf/tables/table-words.ts";
 export {
   compile,
   placeOfSite,

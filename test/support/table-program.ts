@@ -11,6 +11,7 @@ import {
   tableFunction,
   tableFunctionName,
   tableLayout,
+  tableLookupText,
   tableMap,
   type Alignment,
   type TableFunction,
@@ -31,6 +32,8 @@ export const operations = {
   updatedBehind: 3,
   deletedBehind: 4,
 } as const;
+
+type Operation = "lookup" | TableOperation;
 
 export interface TableCase {
   readonly keySize: number;
@@ -67,7 +70,7 @@ export function valueAt(keySize: number): number {
 }
 
 export function hashProgram(shape: TableCase, maxEntries: number): ProgramSpec {
-  const call = (operation: TableOperation): string =>
+  const call = (operation: Operation): string =>
     `r1 = map cells ll\n call map_${operation}_elem`;
   return program(shape, call, {
     functions: [],
@@ -79,36 +82,55 @@ export function tableProgram(
   shape: TableCase,
   change: (fn: FunctionSpec) => FunctionSpec = (fn) => fn,
 ): ProgramSpec {
+  const { alignment, inPacket = false } = shape;
   const layout = tableLayout(shape, shape.capacities);
   const request = (operation: TableOperation): TableFunction => ({
     map: "cells",
     layout,
     operation,
-    key: shape.alignment,
-    value: operation === "update" ? shape.alignment : 8,
+    key: alignment,
+    value: operation === "update" ? alignment : 8,
   });
-  const call = (operation: TableOperation): string =>
-    `r1 = *(u8 *)(r7 + 16)\n call function ${tableFunctionName(request(operation))}`;
-  const all = ["lookup", "update", "delete"] as const;
-  return program(shape, call, {
-    functions: all.map((operation) =>
-      change(tableFunction(request(operation))),
+  const { keyFrame, below } = frameOf(shape);
+  // Its key is known to be in the frame, or not known.
+  const lookup = tableLookupText({
+    map: "cells",
+    layout,
+    key: inPacket
+      ? { base: "r2", offset: 0, alignment }
+      : { base: "r10", offset: keyFrame, alignment },
+    core: below - 8,
+    scratch: below - 24,
+  });
+  const call = (operation: Operation): string =>
+    operation === "lookup"
+      ? `r1 = *(u8 *)(r7 + 16)\n *(u64 *)(r10 + ${below - 8}) = r1\n ${lookup}`
+      : `r1 = *(u8 *)(r7 + 16)\n call function ${tableFunctionName(request(operation))}`;
+  const whole = program(shape, call, {
+    functions: (["update", "delete"] as const).map((operation) =>
+      tableFunction(request(operation)),
     ),
     maps: [tableMap(hashMap(shape, 1), layout)],
   });
+  return { ...whole, functions: whole.functions.map(change) };
+}
+
+/** Addresses in the frame that are a multiple of `alignment` and of no more; below is free. */
+function frameOf({ keySize, valueSize, alignment }: TableCase) {
+  const odd = alignment === 8 ? 0 : alignment;
+  const valueFrame = -(Math.ceil(valueSize / 8) * 8 + 8) + odd;
+  const keyFrame = valueFrame - odd - Math.ceil(keySize / 8) * 8 - 8 + odd;
+  return { valueFrame, keyFrame, below: keyFrame - odd };
 }
 
 function program(
   shape: TableCase,
-  call: (operation: TableOperation) => string,
+  call: (operation: Operation) => string,
   more: Pick<ProgramSpec, "functions" | "maps">,
 ): ProgramSpec {
-  const { keySize, valueSize, alignment, inPacket = false } = shape;
+  const { keySize, valueSize, inPacket = false } = shape;
   const given = valueAt(keySize);
-  // Addresses in the frame that are a multiple of `alignment` and of no more.
-  const odd = alignment === 8 ? 0 : alignment;
-  const valueFrame = -(Math.ceil(valueSize / 8) * 8 + 8) + odd;
-  const keyFrame = valueFrame - odd - Math.ceil(keySize / 8) * 8 - 8 + odd;
+  const { keyFrame, valueFrame } = frameOf(shape);
   const copy = (from: string, to: string, size: number): string =>
     Array.from(
       { length: size },
@@ -193,7 +215,10 @@ function program(
     section: "xdp",
     type: "xdp",
     license: "GPL",
-    functions: [parseFunction(`function cells\n${text}`), ...more.functions],
+    functions: [
+      parseFunction(`function cells\n${text.replaceAll("+ -", "- ")}`),
+      ...more.functions,
+    ],
     maps: more.maps,
   };
 }

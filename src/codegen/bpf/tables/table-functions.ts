@@ -1,18 +1,17 @@
 /**
- * Look-up, update and delete of a private table (table-layout.ts) as static BPF
- * functions, made for the map's sizes. Results and errors are those of the kernel's
+ * Update and delete of a private table (table-layout.ts) as static BPF functions, made
+ * for the map's sizes; look-ups stand where they are needed (table-lookup.ts). Results and errors are those of the kernel's
  * hash map; so is what pointers looked up before show after an update or a delete.
  *
- *   NAME_lookup…(queue, key)               the value, or 0
  *   NAME_update…(queue, key, value, flags) 0, -EINVAL -EEXIST -ENOENT -E2BIG, in this order
  *   NAME_delete…(queue, key)               0, -ENOENT
  *
- * A queue that has no table finds nothing and is full. Loads from the frame must be
+ * A queue that has no table has nothing to delete, and is full. Loads from the frame must be
  * aligned for the verifier: functions differ by what is known of their pointers
  * (`alignment`), and the hash does not depend on it.
  *
  * Keys of up to three words stay in r6 to r8 from the start; of longer ones r6 is the
- * address. r9 (in look-ups r0) is the table. Every offset that comes from memory is
+ * address. r9 is the table. Every offset that comes from memory is
  * compared with the table's end before it is used, so whatever the table holds, no
  * access leaves it.
  *
@@ -26,16 +25,20 @@
  */
 import type { FunctionSpec } from "../../../isa/index.ts";
 import { parseFunction } from "../../../isa/index.ts";
+import { header, longestChain, type TableLayout } from "./table-layout.ts";
 import {
-  header,
-  longestChain,
-  type KeyWord,
-  type TableLayout,
-} from "./table-layout.ts";
+  compareText,
+  hashText,
+  lastLink,
+  loadWord,
+  pieces,
+  wordAt,
+  type Alignment,
+  type Given,
+  type Words,
+} from "./table-words.ts";
 
-export type TableOperation = "lookup" | "update" | "delete";
-/** What divides an address: 8, or less where it is in the frame at odd places. */
-export type Alignment = 1 | 2 | 4 | 8;
+export type TableOperation = "update" | "delete";
 
 export interface TableFunction {
   /** Of the map of tables. */
@@ -64,35 +67,8 @@ export function tableFunction(request: TableFunction): FunctionSpec {
 }
 
 export function tableFunctionText(request: TableFunction): string {
-  const body = { lookup, update, delete: remove }[request.operation](request);
+  const body = { update, delete: remove }[request.operation](request);
   return `function ${tableFunctionName(request)}\n${body}`;
-}
-
-function lookup(request: TableFunction): string {
-  const { layout } = request;
-  return `
-    ${takeKey(request)}
-    ${takeTable(request, "miss")}
-    r1 = *(u64 *)(r0 + ${header.seed})
-    ${hash(request)}
-    r2 <<= 2
-    r2 += r0
-    r2 += ${layout.bucketsAt}
-    r2 = *(u32 *)(r2 + 0)
-    r5 = 0
-  again:
-    ${toEntry({ layout, link: "r2", table: "r0", outside: "miss" })}
-    ${compare(request, { entry: "r2", other: "next" })}
-    r0 = r2
-    r0 += ${header.size}
-    exit
-  next:
-    r2 = *(u32 *)(r2 + ${header.size + layout.linkAt})
-    r5 += 1
-    if r5 < ${longestChain} goto again
-  miss:
-    r0 = 0
-    exit`;
 }
 
 function remove(request: TableFunction): string {
@@ -206,8 +182,7 @@ function findLink(
 ): string {
   const { layout } = request;
   return `
-    ${hash(request)}
-    r2 <<= 2
+    ${hashText(layout, wordsOf(request, "r4", "r5"), { seed: "r1", to: "r2", half: "r3" })}
     r2 += r9
     r2 += ${layout.bucketsAt}
     r0 = 0
@@ -220,7 +195,7 @@ function findLink(
     r4 = r3
     r4 <<= 3
     r4 += r9
-    ${compare(request, { entry: "r4", other: "next" })}
+    ${compareText(layout, wordsOf(request), { entry: "r4", other: "next", spare: "r1" })}
     goto found
   next:
     r2 = r4
@@ -228,11 +203,6 @@ function findLink(
     r0 += 1
     goto again
   found:`;
-}
-
-/** Highest link less 1 that an entry can have. */
-function lastLink({ entries, stride }: TableLayout): number {
-  return ((entries - 1) * stride) / 8;
 }
 
 /** A link becomes the address of its entry, less the header's size. */
@@ -286,87 +256,24 @@ function takeKey(request: TableFunction): string {
   const { words } = request.layout;
   return words
     .map((word, index) =>
-      loadWord(word, { to: register(index), from: "r2", spare: "r5" }, request),
+      loadWord(word, givenIn("r2", request), {
+        to: register(index),
+        spare: "r5",
+      }),
     )
     .join("");
 }
 
-interface Moves {
-  readonly to: string;
-  readonly from: string;
-  readonly spare: string;
+/** Uses r5, or r7 and r8. */
+function wordsOf(request: TableFunction, to = "r7", spare = "r8"): Words {
+  const { words } = request.layout;
+  return isWide(request)
+    ? { kind: "given", key: givenIn("r6", request), to, spare }
+    : { kind: "registers", registers: words.map((_, at) => register(at)) };
 }
 
-/** A word of the key from where it is given, zero-extended. */
-function loadWord(
-  word: KeyWord,
-  { to, from, spare }: Moves,
-  { key }: TableFunction,
-): string {
-  return pieces(word.at, word.bytes, key)
-    .map(({ at, size }, index) => {
-      const load = `*(u${8 * size} *)(${from} + ${at})\n`;
-      return index === 0
-        ? `${to} = ${load}`
-        : `${spare} = ${load} ${spare} <<= ${8 * (at - word.at)}\n ${to} |= ${spare}\n`;
-    })
-    .join("");
-}
-
-/** Aligned loads that cover the bytes. */
-function pieces(
-  at: number,
-  bytes: number,
-  alignment: Alignment,
-): readonly { readonly at: number; readonly size: number }[] {
-  const list: { at: number; size: number }[] = [];
-  for (let done = 0; done < bytes;) {
-    let size: number = alignment;
-    while (size > bytes - done || (at + done) % size !== 0) size /= 2;
-    list.push({ at: at + done, size });
-    done += size;
-  }
-  return list;
-}
-
-/** Seed in r1 → bucket in r2. Uses r3, and for wide keys r4, r5. */
-function hash(request: TableFunction): string {
-  const { words, bucketBits } = request.layout;
-  const text = ["r2 = r1"];
-  for (const [index, word] of words.entries()) {
-    if (index > 0) text.push("r3 = r2", "r3 >>= 32", "r2 ^= r3");
-    if (isWide(request))
-      text.push(
-        loadWord(word, { to: "r4", from: "r6", spare: "r5" }, request),
-        "r2 ^= r4",
-      );
-    else text.push(`r2 ^= ${register(index)}`);
-    text.push("r2 *= r1");
-  }
-  text.push(`r2 >>= ${64 - bucketBits}`);
-  return text.join("\n");
-}
-
-/** Goes to `other` unless the entry has the key. Uses r1, and for wide keys r5 or r7, r8. */
-function compare(
-  request: TableFunction,
-  { entry, other }: { entry: string; other: string },
-): string {
-  const { words, keyAt } = request.layout;
-  const base = header.size + keyAt;
-  return words
-    .map((word, index) => {
-      const load = `r1 = *(u${8 * word.size} *)(${entry} + ${base + word.at})`;
-      if (!isWide(request))
-        return `${load}\n if r1 != ${register(index)} goto ${other}\n`;
-      const given = loadWord(
-        word,
-        { to: "r7", from: "r6", spare: "r8" },
-        request,
-      );
-      return `${load}\n ${given} if r1 != r7 goto ${other}\n`;
-    })
-    .join("");
+function givenIn(base: string, { key }: TableFunction): Given {
+  return { base, offset: 0, alignment: key };
 }
 
 /** Uses r7 and r8 for wide keys. */
@@ -375,13 +282,8 @@ function storeKey(request: TableFunction, entry: string): string {
   return words
     .map((word, index) => {
       const to = `*(u${8 * word.size} *)(${entry} + ${header.size + keyAt + word.at})`;
-      if (!isWide(request)) return `${to} = ${register(index)}\n`;
-      const given = loadWord(
-        word,
-        { to: "r7", from: "r6", spare: "r8" },
-        request,
-      );
-      return `${given} ${to} = r7\n`;
+      const given = wordAt(wordsOf(request), request.layout, index);
+      return `${given.text} ${to} = ${given.register}\n`;
     })
     .join("");
 }

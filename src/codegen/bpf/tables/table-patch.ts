@@ -3,8 +3,9 @@
  * tables, and the helper calls with it by calls of generated functions.
  *
  *   r1 = map flows ll             stays, and nobody reads it
- *   call map_lookup_elem     →    r1 = *(u64 *)(r10 + own core)
- *                                 call function flows_table_lookup
+ *   call map_lookup_elem     →    the look-up itself (table-lookup.ts)
+ *   call map_update_elem     →    r1 = *(u64 *)(r10 + own core)
+ *                                 call function flows_table_update
  *
  * Registers fare as with the helper: r0 is the answer, r1 to r5 are gone. A pointer
  * to a value points into the table, and is compared with 0 as before.
@@ -24,15 +25,17 @@ import { assembled } from "../patch/assembled.ts";
 import { functionOf, withFunctions, type Code } from "../patch/code.ts";
 import { callsWith, type MapCall } from "../patch/map-calls.ts";
 import type { OwnCore } from "../patch/own-core.ts";
+import { freeSlot } from "../patch/frame.ts";
 import { registerContents, type Content } from "../patch/register-contents.ts";
 import {
   tableFunction,
   tableFunctionName,
-  type Alignment,
   type TableFunction,
   type TableOperation,
 } from "./table-functions.ts";
 import { largestTable, tableLayout, tableMap } from "./table-layout.ts";
+import { lookupScratch, tableLookupText } from "./table-lookup.ts";
+import type { Alignment, Given } from "./table-words.ts";
 
 export interface TablePart {
   readonly object: string;
@@ -42,11 +45,13 @@ export interface TablePart {
 }
 
 const operations: ReadonlyMap<string, TableOperation> = new Map([
-  ["map_lookup_elem", "lookup"],
   ["map_update_elem", "update"],
   ["map_delete_elem", "delete"],
 ]);
-const helpers: ReadonlySet<string> = new Set(operations.keys());
+const helpers: ReadonlySet<string> = new Set([
+  "map_lookup_elem",
+  ...operations.keys(),
+]);
 
 /** BPF_F_NO_PREALLOC, BPF_F_NUMA_NODE, BPF_F_ZERO_SEED: nothing that shows. */
 const harmless = (1 << 0) | (1 << 2) | (1 << 6);
@@ -73,15 +78,33 @@ export function withTables<T extends Code>(
     const core = capacities.length === 1 ? undefined : own.get(name);
     // Nobody calls it: the number is not handed to it, and it is no part of the program.
     if (core === undefined && capacities.length > 1) return fn;
-    const alignmentAt = alignments(code, fn);
+    const givenAt = givenPlaces(code, fn);
+    const scratch = lookupSlot(fn, calls);
     const edits = calls.map((call): Edit => {
-      const operation = operations.get(call.helper) ?? "lookup";
+      const key = givenAt(call, 2);
+      const operation = operations.get(call.helper);
+      if (operation === undefined)
+        return {
+          kind: "replace",
+          at: call.at,
+          instructions: assembled(
+            tableLookupText({
+              map: object,
+              layout,
+              key,
+              scratch,
+              ...(core === undefined ? {} : { core: core.slot }),
+            }),
+          ),
+        };
       const request: TableFunction = {
         map: object,
         layout,
         operation,
-        key: alignmentAt(call, 2),
-        ...(operation === "update" ? { value: alignmentAt(call, 3) } : {}),
+        key: key.alignment,
+        ...(operation === "update"
+          ? { value: givenAt(call, 3).alignment }
+          : {}),
       };
       const target = tableFunctionName(request);
       if (!made.has(target)) made.set(target, tableFunction(request));
@@ -134,26 +157,38 @@ function checkMap(map: MapSpec, { capacities }: TablePart): void {
     );
 }
 
+/** Room for look-ups, if there are any. */
+function lookupSlot(fn: FunctionSpec, calls: readonly MapCall[]): number {
+  return calls.some(({ helper }) => !operations.has(helper))
+    ? freeSlot(fn, lookupScratch)
+    : 0;
+}
+
 /**
- * What divides the address in an argument register. An address in the frame is known or
- * may be anything; cells and packets may be read at any place.
+ * Where an argument register leads, and what divides that address. An address in the
+ * frame is known or may be anything; cells and packets may be read at any place.
  */
-function alignments(
+function givenPlaces(
   code: Code,
   fn: FunctionSpec,
-): (call: MapCall, register: Register) => Alignment {
+): (call: MapCall, register: Register) => Given {
   const contents = registerContents(fn);
   const foreign = takesFrameAddress(code, fn.name) ? 1 : 8;
   return ({ at }, register) => {
     const content = contents[at]?.registers.get(register);
-    return content === undefined ? foreign : alignmentOf(content);
+    const here = { base: `r${register}`, offset: 0 };
+    if (content === undefined) return { ...here, alignment: foreign };
+    if (content.kind === "frame")
+      return {
+        base: "r10",
+        offset: content.offset,
+        alignment: alignmentOf(content.offset),
+      };
+    return { ...here, alignment: content.kind === "map" ? 8 : 1 };
   };
 }
 
-function alignmentOf(content: Content): Alignment {
-  if (content.kind === "map") return 8;
-  if (content.kind === "perhaps-frame") return 1;
-  const { offset } = content;
+function alignmentOf(offset: number): Alignment {
   return offset % 8 === 0 ? 8 : offset % 4 === 0 ? 4 : offset % 2 === 0 ? 2 : 1;
 }
 
