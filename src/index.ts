@@ -53,6 +53,7 @@ export {
   type Loaded,
   type LoadOptions,
 } from "./pipeline.ts";
+export { measureTraffic, type MeasureRequest } from "./measured-traffic.ts";
 export type { Certificate, Tested } from "./proof/index.ts";
 export {
   nicProfile,
@@ -67,6 +68,7 @@ export {
   printPlan,
   type Plan,
   type PlanOptions,
+  type TrafficFacts,
 } from "./strategy/index.ts";
 export { generate as generateTrace, readCapture } from "./traffic/index.ts";
 export { check, coveringPackets, type CheckOptions } from "./trial.ts";

@@ -39,8 +39,9 @@ const verbs = {
   "dispatched.ts": all,
   "trial.ts": `${all} covering.ts dispatched.ts parting.ts reachable.ts`,
   "guarded.ts": all,
+  "measured-traffic.ts": all,
   "pipeline.ts": `${all} dispatched.ts trial.ts`,
-  "index.ts": `${all} compile.ts dispatched.ts guarded.ts pipeline.ts trial.ts`,
+  "index.ts": `${all} compile.ts dispatched.ts guarded.ts measured-traffic.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));

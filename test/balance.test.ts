@@ -23,7 +23,9 @@ interface SplitPlan {
       readonly key: string;
       readonly port: string;
       readonly share: number;
-      readonly strategy: string;
+      readonly flow: number;
+      readonly strategy?: string;
+      readonly notBuilt: string;
     }[];
   }[];
   readonly setup?: {
@@ -106,10 +108,18 @@ test("policer: an elephant is named, with what would help", () => {
   const elephants = (plan.balance ?? []).flatMap((group) => group.elephants);
   const [first] = elephants;
   ok(first !== undefined && first.share > 0.25);
-  equal(first.strategy, "replicate");
+  equal(first.notBuilt, "state-compute replication");
   equal(first.port, "wan");
   match(first.key, /^ipv4\.dst \d+\.\d+\.\d+\.\d+$/);
   match(text, /one key is above a core's share: \d+ % of them are\s+ipv4\.dst/);
+  const words = text.replaceAll(/\s+/g, " ");
+  match(words, /state-compute replication would, and is not built/);
+  match(
+    words,
+    first.strategy === undefined
+      ? /lock and one core are estimated no cheaper/
+      : /is estimated cheaper \(--strategy/,
+  );
 });
 
 test("without a trace of the user's, tables are even", () => {

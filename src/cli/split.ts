@@ -19,6 +19,7 @@ import {
   type StrategyName,
 } from "../strategy/index.ts";
 import type { TracePacket } from "../traffic/index.ts";
+import { measureTraffic } from "../measured-traffic.ts";
 import { check, coveringPackets, toInputs } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { artifactFiles } from "./artifact-files.ts";
@@ -67,9 +68,24 @@ export async function split(
   const accepted = choiceOf(words, "grade", grades);
   const dispatch = choiceOf(words, "dispatch", ["nic", "software"] as const);
   const layout = choiceOf(words, "layout", tableLayouts);
+  // A trace that nobody named says nothing about the user's packets.
+  const isGiven = valuesOf(words, "trace").length > 0 && !traffic.coverageOnly;
+  const given = isGiven ? await readTrace(traffic.read()) : undefined;
   const options: PlanOptions = {
     cores,
     profile,
+    ...(given === undefined || given.trace.length === 0
+      ? {}
+      : {
+          traffic: measureTraffic({
+            program: analysed.program,
+            report: analysed.report,
+            ports: analysed.ports,
+            packets: toInputs(given.trace, analysed.ports),
+            ...(contents === undefined ? {} : { contents: contents.contents }),
+            seed,
+          }),
+        }),
     ports: analysed.ports,
     seed,
     guards: ["lock", "transaction"],
@@ -85,9 +101,7 @@ export async function split(
 
   // First: what the kernel rejects is not worth a check.
   const verifier = await askVerifier(generated.bytes, generated.emitted);
-  const { trace, isCut } = await readTrace(traffic.read());
-  // A trace that nobody named says nothing about the user's packets.
-  const isGiven = valuesOf(words, "trace").length > 0 && !traffic.coverageOnly;
+  const { trace, isCut } = given ?? (await readTrace(traffic.read()));
   const portOf = portOfTrace(analysed.ports);
   const artifact = isGiven
     ? balanced(

@@ -123,17 +123,36 @@ function elephantsOf(
     sum.packets += counts[own[index] ?? 0] ?? 0;
     sums.set(key, sum);
   }
-  return [...sums.values()]
+  const largest = new Map<number, number>();
+  for (const [index] of frames.entries()) {
+    const key = keys[index] ?? 0;
+    const flow = counts[own[index] ?? 0] ?? 0;
+    largest.set(key, Math.max(largest.get(key) ?? 0, flow));
+  }
+  return [...sums.entries()]
+    .map(([key, sum]) => ({ ...sum, flow: largest.get(key) ?? 0 }))
     .filter((sum) => sum.packets * plan.cores > packets)
     .sort((left, right) => right.packets - left.packets)
     .slice(0, mostElephants)
-    .map(({ packets: count, frame }) => ({
+    .map(({ packets: count, frame, flow }) => ({
       port: plan.requirement.ports[frame.port] ?? "",
       key: keyText(plan, frame),
       packets: count,
       share: count / packets,
-      strategy: "replicate",
+      flow: flow / packets,
+      ...helpFor(plan),
+      notBuilt: "state-compute replication",
     }));
+}
+
+/** Which of the strategies that there are is cheaper than the plan, skew and all. */
+function helpFor({ rejected, cost }: Plan): Pick<Elephant, "strategy"> {
+  const [cheapest] = rejected
+    .filter((one) => (one.cost ?? Infinity) < cost.nsPerPacket)
+    .sort((left, right) => (left.cost ?? 0) - (right.cost ?? 0));
+  return cheapest === undefined || cheapest.strategy === "software-dispatch"
+    ? {}
+    : { strategy: cheapest.strategy };
 }
 
 /** `ipv4.src 10.0.0.1, l4.sport 80`: the fields that the plan tells packets apart by. */

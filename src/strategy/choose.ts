@@ -8,12 +8,7 @@
  */
 import { Bug, InputError, nearest, printable } from "../base/index.ts";
 import type { StateReport } from "../analysis/index.ts";
-import {
-  nicProfiles,
-  nicSetup,
-  portConfig,
-  type NicProfile,
-} from "../rss/index.ts";
+import { nicProfiles, type NicProfile } from "../rss/index.ts";
 import { attempt, type Attempt, type Choice } from "./attempt.ts";
 import {
   candidateName,
@@ -26,7 +21,6 @@ import {
 } from "./candidates.ts";
 import { demandsOf, type Demand } from "./conjuncts.ts";
 import { contextOf, defaultPorts, type Context } from "./context.ts";
-import { estimate } from "./cost.ts";
 import { familiesOf, type Family } from "./families.ts";
 import {
   costOf,
@@ -48,11 +42,11 @@ import {
   type SoftwareDispatch,
 } from "./plan.ts";
 import type { TableChoice } from "./private-tables.ts";
+import { estimatesOf, pricedAttempt } from "./pricing.ts";
 import { refuse, type Refusal } from "./refusal.ts";
-import { sequential } from "./sequential.ts";
 import { softwareDispatch } from "./software-dispatch.ts";
 import { strategies } from "./strategies.ts";
-import { busiestCore, type TrafficFacts } from "./traffic-facts.ts";
+import type { TrafficFacts } from "./traffic-facts.ts";
 import { before, unitsOf, type Force, type Unit } from "./ways.ts";
 
 export interface PlanOptions {
@@ -109,6 +103,7 @@ class Chooser {
   readonly #units: readonly Unit[];
   readonly #refusals: Refusal[] = [];
   readonly #rejected: Rejected[] = [];
+  readonly #attempts = new Map<string, Attempt>();
 
   constructor(report: StateReport, options: PlanOptions) {
     this.#report = report;
@@ -157,11 +152,16 @@ class Chooser {
 
   #attempt(choices: readonly Choice[]): Attempt {
     const { seed, samples } = this.#options;
-    return attempt(choices, this.#context, {
+    const name = candidateName(choices);
+    const known = this.#attempts.get(name);
+    if (known !== undefined) return known;
+    const made = attempt(choices, this.#context, {
       profile: this.#profile,
       ...(seed === undefined ? {} : { seed }),
       ...(samples === undefined ? {} : { samples }),
     });
+    this.#attempts.set(name, made);
+    return made;
   }
 
   /** Tells why what is preferred to each family's first way does not do. */
@@ -242,35 +242,43 @@ class Chooser {
     );
     if (chosen === undefined) throw new Bug("no candidate");
     for (const other of others) this.#rejected.push(rejectedOf(other, chosen));
-    if (chosen.attempt !== undefined)
-      return this.#parallel(chosen.attempt, chosen);
-    return this.#onOneCore(this.#guardRefusals(best), false, chosen);
+    const { attempt } = chosen;
+    const plan =
+      attempt === undefined
+        ? this.#onOneCore(this.#guardRefusals(best), false, chosen)
+        : this.#parallel(attempt, chosen);
+    return this.#withEstimates(plan, (attempt ?? best).choices, attempt);
   }
 
   #priced(attempt: Attempt | undefined): Priced {
     const { traffic } = this.#options;
-    const cores = this.#cores;
-    const given = traffic === undefined ? {} : { traffic };
-    if (attempt === undefined) {
-      const parts = this.#report.objects.map(sequential);
-      const estimated = estimate(parts, { cores: 1, skew: 1, ...given });
-      return { attempt, parts, skew: 1, ...estimated };
-    }
-    const { solution, parts } = attempt;
-    const configs =
-      solution === undefined
-        ? []
-        : solution.ports.map(({ name }) =>
-            portConfig(nicSetup(solution, this.#profile), name),
-          );
-    const skew =
-      (traffic === undefined || configs.length === 0
-        ? undefined
-        : busiestCore(traffic, configs, cores)) ??
-      solution?.imbalance.uniform ??
-      1;
-    const estimated = estimate(parts, { cores, skew, ...given });
-    return { attempt, parts, skew, ...estimated };
+    return pricedAttempt(attempt, {
+      report: this.#report,
+      cores: this.#cores,
+      traffic,
+    });
+  }
+
+  /** Of a plan that came from `choices`. */
+  #withEstimates(
+    plan: Plan,
+    choices: readonly Choice[],
+    chosen: Attempt | undefined,
+  ): Plan {
+    const estimates = estimatesOf(choices, {
+      chosen,
+      attemptOf: (others) => this.#attempt(others),
+      priceOf: (attempt) => this.#priced(attempt),
+    });
+    return estimates.length === 0 ? plan : { ...plan, estimates };
+  }
+
+  #costFacts() {
+    return {
+      traffic: this.#options.traffic,
+      ports: this.#context.ports,
+      objects: this.#report.objects,
+    };
   }
 
   /** Why what is guarded is not sharded. */
@@ -308,7 +316,7 @@ class Chooser {
       requirement,
       ...(solution === undefined ? {} : { rss: solution }),
       ...(forced || because === undefined ? {} : { fallback: because.text }),
-      cost: costOf(priced, this.#options.traffic),
+      cost: costOf(priced, this.#costFacts()),
       alternatives: forced ? [] : this.#alternatives(),
     };
   }
@@ -337,7 +345,7 @@ class Chooser {
         : {
             fallback: reason?.text ?? "no strategy of the accepted grade fits",
           }),
-      cost: costOf(priced, this.#options.traffic),
+      cost: costOf(priced, this.#costFacts()),
       alternatives: chosen || isElsewhere ? [] : this.#alternatives(),
     };
   }

@@ -2,35 +2,29 @@
  * What a plan costs: estimated time per packet over all cores (the inverse of what
  * they do together), on the portable engine, which has every strategy.
  *
- *   spread    the busiest core's share of the packets: 1 on one core
- *   work      what the sequential program takes for a packet
- *   plain     spread · work
- *   lock      packets that write run alone, after an attempt as readers; all others
- *             side by side, each with its own token
- *   transaction  as plain, and again for those that met another's write
+ *   spread    the busiest core's share of the packets: skew / cores
+ *   work      what the sequential program takes for a packet: instructions, look-ups
+ *             by kind of map, entries made
+ *   writing   share of the packets that write what is guarded, as the guard sees it
  *
- * Good for ranking strategies of one program, not for predicting rates: a figure of
- * the portable engine says nothing about the kernel's.
+ *   plain        spread · work
+ *   lock         readers side by side, each with its own token; writers alone, behind
+ *                an attempt as readers:
+ *                spread · ((1 − writing) · (work + reader) + writing · (work/2 + reader))
+ *                + writing · (work + writer + other · (cores − 1))
+ *   transaction  all side by side; those that another's commit met run again; who
+ *                commits is alone from its first write on:
+ *                spread · (work + transaction + met · (work + conflict))
+ *                + writing · (commit + what of work/2 is not side by side)
+ *                where met = min(1, writing · (cores − 1))
+ *
+ * The numbers are engine-costs.ts, whose source is a benchmark's result. Good for
+ * ranking strategies of one program, not for predicting rates: a figure of the portable
+ * engine says nothing about the kernel's.
  */
+import { engineCosts } from "./engine-costs.ts";
 import type { ObjectPart, StrategyName } from "./plan.ts";
 import { writeShare, type TrafficFacts } from "./traffic-facts.ts";
-
-interface Cost {
-  readonly ns: number;
-  /** The measurement it is from. */
-  readonly source: string;
-}
-
-// prettier-ignore
-export const engineCosts = {
-  packet:      { ns: 5.5,  source: "bench/results/engines.json: an empty program, portable" },
-  instruction: { ns: 0.25, source: "bench/results/engines.json: mixing over nop, portable" },
-  cell:        { ns: 4,    source: "bench/results/engines.json: ddos_mitigator, two look-ups and their changes, portable" },
-  entry:       { ns: 20,   source: "bench/results/portable.json: port_knock under churn over uniform" },
-  copy:        { ns: 0.5,  source: "bench/results/engines.json: percpu_array over array, one core" },
-  ownLine:     { ns: 9,    source: "bench/results/engines.json: two atomic instructions on a line that no other core has" },
-  otherLine:   { ns: 33,   source: "bench/results/engines.json: array_atomics, one key, two near cores over one" },
-} as const satisfies Readonly<Record<string, Cost>>;
 
 const ns = (name: keyof typeof engineCosts): number => engineCosts[name].ns;
 
@@ -39,6 +33,8 @@ export interface CostInput {
   /** Load of the busiest core over the mean. */
   readonly skew: number;
   readonly traffic?: TrafficFacts;
+  /** Map type by object; default: hash maps. */
+  readonly types?: ReadonlyMap<string, string>;
 }
 
 export interface Estimate {
@@ -55,8 +51,9 @@ export const assumedWriting = 0.02;
 
 export function estimate(
   parts: readonly ObjectPart[],
-  { cores, skew, traffic }: CostInput,
+  input: CostInput,
 ): Estimate {
+  const { cores, skew, traffic } = input;
   const spread = Math.min(1, skew / cores);
   const guarded = parts.filter(({ strategy }) => isGuard(strategy));
   const names = new Set(guarded.map(({ object }) => object));
@@ -69,23 +66,20 @@ export function estimate(
       : traffic === undefined
         ? assumedWriting
         : writeShare(traffic, names, isTransaction);
-  const work = workOf(parts, traffic);
+  const work = workOf(parts, input);
+  const run = { work, spread, cores, writing };
   const total =
-    guarded.length === 0
+    names.size === 0
       ? spread * work
-      : (isTransaction ? transactionTime : lockTime)({
-          work,
-          spread,
-          cores,
-          writing,
-        });
+      : isTransaction
+        ? transactionTime(run)
+        : lockTime(run);
   const guard = total - spread * work;
   const objects = new Map(
     parts.map((part) => [
       part.object,
       rounded(
-        spread * touchTime(part.object, traffic) +
-          (part.layout === "per-cpu" ? spread * ns("copy") : 0) +
+        spread * touchTime(part, input) +
           (names.has(part.object) ? guard / names.size : 0),
       ),
     ]),
@@ -96,35 +90,40 @@ export function estimate(
 const isGuard = (name: StrategyName): boolean =>
   name === "lock" || name === "transaction";
 
-interface Guarded {
+export interface GuardedRun {
   readonly work: number;
   readonly spread: number;
   readonly cores: number;
   readonly writing: number;
 }
 
-function lockTime({ work, spread, cores, writing }: Guarded): number {
-  const reader = work + ns("ownLine");
-  // Every other core's token, and the mutex.
-  const writer = work + ns("ownLine") + cores * ns("otherLine");
-  const attempt = work / 2 + ns("ownLine");
-  return (
-    (1 - writing) * reader * spread + writing * (writer + attempt * spread)
-  );
+/** Of its work that an attempt has done when it meets its first write. */
+const untilWrite = 0.5;
+
+export function lockTime({ work, spread, cores, writing }: GuardedRun): number {
+  const reader = work + ns("lockReader");
+  // Where the last four were in vain, sixteen go without an attempt.
+  const tried = writing * (1 - (16 / 17) * writing ** 4);
+  const attempt = untilWrite * work + ns("lockReader");
+  const writer = work + ns("lockWriter") + (cores - 1) * ns("lockOther");
+  return spread * ((1 - writing) * reader + tried * attempt) + writing * writer;
 }
 
-function transactionTime({ work, spread, cores, writing }: Guarded): number {
-  // Another core wrote since this packet began: the version moved, and it runs again.
+export function transactionTime({
+  work,
+  spread,
+  cores,
+  writing,
+}: GuardedRun): number {
   const met = Math.min(1, writing * (cores - 1));
-  const once = work + ns("ownLine") + 2 * met * ns("otherLine");
-  const alone = work / 2 + ns("otherLine") + met * met * work;
-  return once * (1 + met) * spread + writing * alone;
+  const once = work + ns("transaction");
+  const again = met * (work + ns("conflict"));
+  const alone = (1 - untilWrite) * work * (1 - 1 / cores);
+  return spread * (once + again) + writing * (ns("commit") + alone);
 }
 
-function workOf(
-  parts: readonly ObjectPart[],
-  traffic: TrafficFacts | undefined,
-): number {
+function workOf(parts: readonly ObjectPart[], input: CostInput): number {
+  const { traffic } = input;
   const instructions =
     traffic === undefined || traffic.packets === 0
       ? assumedInstructions
@@ -132,17 +131,25 @@ function workOf(
   return (
     ns("packet") +
     ns("instruction") * instructions +
-    parts.reduce((sum, { object }) => sum + touchTime(object, traffic), 0)
+    parts.reduce((sum, part) => sum + touchTime(part, input), 0)
   );
 }
 
 /** As many as a small network function's common path has. */
 const assumedInstructions = 60;
 
-function touchTime(object: string, traffic: TrafficFacts | undefined): number {
-  if (traffic === undefined || traffic.packets === 0) return ns("cell");
+/** Look-ups in the object, and entries made there. */
+function touchTime(
+  { object, layout }: ObjectPart,
+  { traffic, types }: CostInput,
+): number {
+  const type = types?.get(object) ?? "hash";
+  const lookup =
+    ns(type.includes("array") ? "array" : "hash") +
+    (layout === "per-cpu" ? ns("copy") : 0);
+  if (traffic === undefined || traffic.packets === 0) return lookup;
   const { cells = 0, entries = 0 } = traffic.touches[object] ?? {};
-  return (cells * ns("cell") + entries * ns("entry")) / traffic.packets;
+  return (cells * lookup + entries * ns("entry")) / traffic.packets;
 }
 
 const rounded = (value: number): number => Math.round(value * 10) / 10;

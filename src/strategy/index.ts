@@ -10,10 +10,14 @@ export {
   type RecordEntries,
 } from "./record-entries.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
-export type {
-  ObjectTouches,
-  PacketWrites,
-  TrafficFacts,
+export { engineCosts, engineCostsSource } from "./engine-costs.ts";
+export {
+  ownWrites,
+  skewOf,
+  writeShare,
+  type ObjectTouches,
+  type PacketWrites,
+  type TrafficFacts,
 } from "./traffic-facts.ts";
 export { fieldsOfPorts, ownersOf, type Owner } from "./linear-owner.ts";
 export {
@@ -32,6 +36,7 @@ export {
   type Dispatch,
   type Grade,
   type Layout,
+  type ObjectEstimate,
   type ObjectPart,
   type Plan,
   type Port,

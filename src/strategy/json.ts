@@ -93,6 +93,7 @@ export function planJson(plan: Plan) {
     dispatch: plan.dispatch.kind,
     runtime: plan.runtime,
     cost: plan.cost,
+    ...(plan.estimates === undefined ? {} : { estimates: plan.estimates }),
     ...(plan.rss === undefined ? {} : { rss: rssJson(plan.rss) }),
     ...(plan.balance === undefined ? {} : { balance: plan.balance }),
     alternatives: plan.alternatives,

@@ -7,17 +7,22 @@ import type {
   Deviation,
   ObjectPart,
   PlanCost,
+  Port,
   Rejected,
   Runtime,
   StrategyName,
 } from "./plan.ts";
-import type { TrafficFacts } from "./traffic-facts.ts";
+import { engineCostsSource } from "./engine-costs.ts";
+import { largestFlow, ownWrites, type TrafficFacts } from "./traffic-facts.ts";
 
 /** A candidate with what it would cost; without an attempt: one core. */
 export interface Priced extends Estimate {
   readonly attempt: Attempt | undefined;
   readonly parts: readonly ObjectPart[];
+  /** Load of the busiest core over the mean. */
   readonly skew: number;
+  /** Share of the table entry with most packets; absent: not measured. */
+  readonly largestEntry?: number;
 }
 
 /** Guarded objects have one guard: a transaction's, if any asks for it. */
@@ -82,19 +87,61 @@ export function withCost(part: ObjectPart, { objects }: Estimate): ObjectPart {
 }
 
 export function costOf(
-  { total, writing, skew }: Priced,
-  traffic: TrafficFacts | undefined,
+  { total, writing, skew, largestEntry }: Priced,
+  {
+    traffic,
+    ports,
+    objects,
+  }: {
+    readonly traffic: TrafficFacts | undefined;
+    readonly ports: readonly Port[];
+    readonly objects: readonly StateObject[];
+  },
 ): PlanCost {
-  return {
+  const common = {
     nsPerPacket: total,
     busiest: Math.round(skew * 100) / 100,
-    writing: Math.round(writing * 10_000) / 10_000,
-    from:
-      traffic === undefined
-        ? "assumed, without a trace"
-        : `from ${traffic.packets} packets of the trace`,
+    writing: share(writing),
+    source: engineCostsSource,
+  };
+  if (traffic === undefined)
+    return {
+      ...common,
+      from: "assumed, without a trace: evenly spread, 2 of 100 packets write",
+    };
+  const flow = largestFlow(traffic);
+  return {
+    ...common,
+    from: `measured on ${traffic.packets.toLocaleString("en")} packets of the trace`,
+    traffic: {
+      packets: traffic.packets,
+      warmUp: traffic.warmUp ?? 0,
+      ports: ports.flatMap(({ name }, at) => {
+        const packets = traffic.ports?.[at];
+        return packets === undefined ? [] : [{ name, packets }];
+      }),
+      ...(flow === undefined ? {} : { largestFlow: share(flow) }),
+      ...(largestEntry === undefined
+        ? {}
+        : { largestEntry: share(largestEntry) }),
+      objects: objects
+        .filter(({ access, channel }) => access !== "none" && channel !== true)
+        .map(({ name }) => {
+          const { written, refreshed } = ownWrites(traffic, name);
+          const touched =
+            (traffic.touches[name]?.packets ?? 0) / (traffic.packets || 1);
+          return {
+            name,
+            touched: share(touched),
+            written: share(written),
+            refreshed: share(refreshed),
+          };
+        }),
+    },
   };
 }
+
+const share = (value: number): number => Math.round(value * 10_000) / 10_000;
 
 export function coreNumberDeviations(
   numbers: readonly CoreNumber[],

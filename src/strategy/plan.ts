@@ -131,8 +131,12 @@ export interface Elephant {
   readonly key: string;
   readonly packets: number;
   readonly share: number;
-  /** The strategy that divides a single key. */
-  readonly strategy: "replicate";
+  /** Of the same packets, those of the largest single flow. */
+  readonly flow: number;
+  /** The strategy of the cost model that is cheapest with this key; absent: none is cheaper. */
+  readonly strategy?: StrategyName;
+  /** What would divide a single key, and is not built. */
+  readonly notBuilt: "state-compute replication";
 }
 
 export interface Rejected {
@@ -150,7 +154,45 @@ export interface PlanCost {
   readonly busiest: number;
   /** Share of the packets that write what is guarded. */
   readonly writing: number;
+  /** Measured or assumed, in words. */
   readonly from: string;
+  /** Which result the engine's times are from. */
+  readonly source: string;
+  /** Absent: assumed. */
+  readonly traffic?: MeasuredTraffic;
+}
+
+/** What the trace does to the state; shares of the packets that are counted. */
+export interface MeasuredTraffic {
+  readonly packets: number;
+  /** Packets that ran before them and are not counted. */
+  readonly warmUp: number;
+  /** Packets of the whole trace. */
+  readonly ports: readonly {
+    readonly name: string;
+    readonly packets: number;
+  }[];
+  readonly largestFlow?: number;
+  /** Of the table entries of this plan. */
+  readonly largestEntry?: number;
+  readonly objects: readonly {
+    readonly name: string;
+    readonly touched: number;
+    readonly written: number;
+    /** Nothing but the age of an entry: a write under transactions, none under a lock. */
+    readonly refreshed: number;
+  }[];
+}
+
+/** The whole plan with this object kept by that strategy, and all others as planned. */
+export interface ObjectEstimate {
+  readonly object: string;
+  readonly strategy: StrategyName;
+  readonly taken: boolean;
+  /** Estimated time per packet, in ns; absent where it is refused. */
+  readonly ns?: number;
+  /** Code of the refusal. */
+  readonly refused?: string;
 }
 
 export interface Plan {
@@ -170,6 +212,8 @@ export interface Plan {
   /** Of the tables in `rss`, if they were made for a trace. */
   readonly balance?: readonly TableBalance[];
   readonly cost: PlanCost;
+  /** Of objects that need a strategy; absent where nothing was to be chosen. */
+  readonly estimates?: readonly ObjectEstimate[];
   /** Why something is guarded or all on one core, said first; absent: nothing is. */
   readonly fallback?: string;
   readonly refusals: readonly Refusal[];

@@ -5,7 +5,14 @@
  */
 import { printable, printPlace } from "../base/index.ts";
 import { explained, inOrder } from "./explain.ts";
-import type { ObjectPart, Plan, Rejected } from "./plan.ts";
+import type {
+  Elephant,
+  MeasuredTraffic,
+  ObjectEstimate,
+  ObjectPart,
+  Plan,
+  Rejected,
+} from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 
 const WIDTH = 80;
@@ -35,7 +42,7 @@ export function printPlan(
     ...(explain
       ? ["", ...section("why", whyLines(plan)), ""]
       : section("refused", plan.refusals.flatMap(refusalLine))),
-    ...(explain ? section("estimate", [estimateLine(plan)]) : []),
+    ...(explain ? section("estimate", estimateLines(plan)) : []),
     ...section("instead", [
       ...plan.alternatives.map(({ text }) => text),
       ...(explain ? plan.rejected.map(rejectedLine) : []),
@@ -71,13 +78,52 @@ function refusalLine(refusal: Refusal): readonly string[] {
 const whyLines = (plan: Plan): readonly string[] =>
   explained(plan).flatMap((paragraph) => paragraph);
 
-function estimateLine({ cost }: Plan): string {
+function estimateLines({ cost, estimates = [] }: Plan): readonly string[] {
   const writing =
     cost.writing === 0
       ? ""
-      : `, of 100 packets ${Math.round(cost.writing * 1000) / 10} write what is guarded`;
-  return `${cost.nsPerPacket} ns a packet over all cores, the busiest has ${cost.busiest.toFixed(2)} times the mean${writing} (${cost.from})`;
+      : `, of 100 packets ${percent(cost.writing)} write what is guarded`;
+  const { traffic } = cost;
+  const most = [
+    ["flow", traffic?.largestFlow],
+    ["table entry", traffic?.largestEntry],
+  ].flatMap(([what, share]) =>
+    typeof share === "number"
+      ? [`the largest ${what} has ${percent(share)} % of the packets`]
+      : [],
+  );
+  return [
+    `${cost.nsPerPacket} ns a packet over all cores, the busiest has ${cost.busiest.toFixed(2)} times the mean${writing} (${cost.from})`,
+    ...(most.length === 0 ? [] : [most.join(", ")]),
+    ...objectLines(estimates, traffic),
+    `times are the portable engine's (${cost.source})`,
+  ];
 }
+
+/** `total: lock 41 ns (taken), one core 28.5 ns; shard no; 100 % of packets write it`. */
+function objectLines(
+  estimates: readonly ObjectEstimate[],
+  traffic: MeasuredTraffic | undefined,
+): readonly string[] {
+  const names = [...new Set(estimates.map(({ object }) => object))];
+  return names.map((name) => {
+    const texts = estimates
+      .filter(({ object }) => object === name)
+      .map(({ strategy, ns, refused, taken }) =>
+        ns === undefined
+          ? `${strategy} no [${refused ?? ""}]`
+          : `${strategy === "sequential" ? "one core" : strategy} ${ns}${taken ? " (taken)" : ""}`,
+      );
+    const seen = traffic?.objects.find((object) => object.name === name);
+    const writes =
+      seen === undefined
+        ? ""
+        : `; ${percent(seen.written)} of 100 packets write it${seen.refreshed > 0 ? `, ${percent(seen.refreshed)} refresh it` : ""}`;
+    return `${name}: ${texts.join(", ")}${writes}`;
+  });
+}
+
+const percent = (share: number): number => Math.round(share * 1000) / 10;
 
 const rejectedLine = ({ strategy, object, reason }: Rejected): string =>
   object === undefined ? reason : `${object} ${strategy}: ${reason}`;
@@ -110,14 +156,31 @@ function nicLines(plan: Plan): readonly string[] {
   ];
 }
 
-function balanceLines({ balance = [], rss }: Plan): readonly string[] {
+/** What there is against an elephant, and what there is not. */
+function helpLine(
+  { flow, strategy, notBuilt }: Elephant,
+  share: number,
+): string {
+  const one =
+    flow > share
+      ? `no table spreads it, and ${percent(flow)} % are one flow, which no hash spreads`
+      : "no table spreads it";
+  const helps =
+    strategy === undefined
+      ? "lock and one core are estimated no cheaper"
+      : `${strategy === "sequential" ? "one core" : strategy} is estimated cheaper (--strategy ${strategy})`;
+  return `${one}; ${helps}; ${notBuilt} would, and is not built`;
+}
+
+function balanceLines(plan: Plan): readonly string[] {
+  const { balance = [], rss } = plan;
   const groups = rss?.groups.length ?? 1;
   const met = balance.filter(({ packets }) => packets > 0);
   return met.flatMap(({ ports, packets, before, after, moved, elephants }) => [
     `table${groups > 1 ? ` of ${ports.join(", ")}` : ""} for ${packets.toLocaleString("en")} packets of the trace: busiest core ${after.toFixed(2)} times the mean${moved === 0 ? ", as it was" : ` (${before.toFixed(2)} spread evenly; ${moved} entries moved)`}`,
     ...elephants.map(
-      ({ port, key, share, strategy }) =>
-        `one key is above a core's share: ${(100 * share).toFixed(0)} % of them are ${key}${groups > 1 || ports.length > 1 ? ` at ${port}` : ""}; no table spreads it, ${strategy} would`,
+      (elephant) =>
+        `one key is above a core's share: ${(100 * elephant.share).toFixed(0)} % of them are ${elephant.key}${groups > 1 || ports.length > 1 ? ` at ${elephant.port}` : ""}; ${helpLine(elephant, 1 / plan.cores)}`,
     ),
   ]);
 }
