@@ -19,11 +19,13 @@ import {
   type State,
 } from "#interp";
 import {
+  decide,
   inlineCalls,
   lift,
   parseIr,
   printIr,
   simplify,
+  unrollLoops,
   verifyIr,
   type IrInstruction,
   type IrProgram,
@@ -90,7 +92,14 @@ function expectSound(ir: IrProgram, what: string): void {
 const passes: readonly (readonly [string, (ir: IrProgram) => IrProgram])[] = [
   ["lifted", (ir) => ir],
   ["simplified", simplify],
-  ["inlined", (ir) => inlineCalls(ir, { budget: 100_000 })],
+  [
+    "inlined, decided and unrolled",
+    (ir) =>
+      unrollLoops(decide(inlineCalls(ir, { budget: 100_000 })).program, {
+        rounds: 64,
+        instructions: 20_000,
+      }),
+  ],
 ];
 
 function expectSame(

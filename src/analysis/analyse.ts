@@ -2,7 +2,13 @@
  * The state report of one program: lift, inline, run the dataflow, gather.
  */
 import type { Diagnostic, Place } from "../base/index.ts";
-import { decide, inlineCalls, lift, type IrProgram } from "../ir/index.ts";
+import {
+  decide,
+  inlineCalls,
+  lift,
+  unrollLoops,
+  type IrProgram,
+} from "../ir/index.ts";
 import type { MapSpec, ProgramSpec } from "../isa/index.ts";
 import { objectsOf } from "./accesses.ts";
 import { recogniseAllocators, type Recognised } from "./allocator.ts";
@@ -29,6 +35,9 @@ export interface AnalyseOptions {
 /** Instructions that the entry may have once calls are inlined. */
 const INLINED = 100_000;
 
+/** Loops that are looked at round by round. */
+const unrolled = { rounds: 64, instructions: 20_000 };
+
 export function analyse(
   program: ProgramSpec,
   options: AnalyseOptions = {},
@@ -41,8 +50,8 @@ export function analyse(
     lifted.functions.length === 1
       ? lifted
       : inlineCalls(lifted, { budget: INLINED, keep });
-  // An option that is off does nothing.
-  const ir = decide(inlined).program;
+  // An option that is off does nothing; a loop that counts is a row of rounds.
+  const ir = unrollLoops(decide(inlined).program, unrolled);
   const instructions = program.functions.reduce(
     (sum, fn) => sum + fn.instructions.length,
     0,

@@ -34,6 +34,7 @@ export type {
   ValueId,
   ValueType,
 } from "./program.ts";
+export { unrollLoops, type UnrollOptions } from "./unroll.ts";
 export { verifyIr } from "./verify.ts";
 export { packetBounds, type PacketBounds } from "./packet-bounds.ts";
 export { simplify } from "./simplify.ts";

@@ -1,5 +1,5 @@
 /** Why an object cannot be sharded, in words for whoever wrote the program. */
-import { Bug } from "../base/index.ts";
+import { Bug, type Place } from "../base/index.ts";
 import {
   reasonText,
   type Interchange,
@@ -58,7 +58,7 @@ function stuckBy(
   },
 ): Refusal {
   const { conjunct, pair } = demand;
-  const [left, right] = pair;
+  const [left] = pair;
   const family = context.familyOf(object);
   if (family.allocator !== undefined && pair.some(isNumbered)) {
     const all = { ...demand, conjunct: { ...conjunct, equations: [] } };
@@ -68,7 +68,7 @@ function stuckBy(
     });
   }
   if (conjunct.equations.length === 0) {
-    const found = opaque(left) ?? opaque(right) ?? constant;
+    const found = opaqueOf(demand) ?? numbered(object, demand) ?? constant;
     return refused(found.code, [object, demand], {
       text: `${left.object}: ${found.text}`,
       edit: found.edit,
@@ -80,7 +80,7 @@ function stuckBy(
   const odd = [...new Set(named.filter((field) => !context.hashable(field)))];
   const some = named.some((field) => context.hashable(field));
   if (odd.length > 0 && !some) {
-    const hidden = opaque(left) ?? opaque(right);
+    const hidden = opaqueOf(demand);
     if (hidden !== undefined)
       return refused(hidden.code, [object, demand], {
         text: `${left.object}: ${hidden.text}`,
@@ -268,6 +268,46 @@ const isNumbered = ({ kind, key: { bits } }: Claim): boolean =>
   kind === "key" &&
   bits.length > 0 &&
   bits.every((bit) => bit.kind === "linear" && bit.bits.length === 0);
+
+/** Cells that one line of the program names by their numbers, for it to be a walk. */
+const walked = 4;
+
+/** A row of cells, each by its number, in one line of the program: a walk. */
+function numbered(object: StateObject, { pair }: Demand): Why | undefined {
+  const isWalk = ({ access }: Claim): boolean => {
+    const keys = object.accesses.flatMap(({ at, op, key }) =>
+      op === access.op && samePlace(at, access.at) ? [key.text] : [],
+    );
+    return new Set(keys).size >= walked;
+  };
+  return pair.some((claim) => isNumbered(claim) && isWalk(claim))
+    ? iterated
+    : undefined;
+}
+
+/** The same line, or the same instruction where lines are not known. */
+function samePlace(one: Place, other: Place): boolean {
+  if (one.function !== other.function) return false;
+  return one.line === undefined
+    ? one.instruction === other.instruction
+    : one.file === other.file && one.line === other.line;
+}
+
+/** In which order one of two reasons is said, however the program orders them. */
+// prettier-ignore
+const opaqueFirst = [
+  "R4-iterate", "R4-state-derived", "R4-environment", "R4-payload", "R4-other",
+  "R4-opaque",
+];
+
+function opaqueOf({ pair }: Demand): Why | undefined {
+  const [first] = pair
+    .flatMap((claim) => opaque(claim) ?? [])
+    .toSorted(
+      (a, b) => opaqueFirst.indexOf(a.code) - opaqueFirst.indexOf(b.code),
+    );
+  return first;
+}
 
 /** Why the key of an access gives no equation. */
 function opaque({ access }: Claim): Why | undefined {

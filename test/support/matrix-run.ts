@@ -1,5 +1,5 @@
 /** Runs cells of the matrix, and says which are not as they should be. */
-import { grades, type StrategyName } from "#strategy";
+import { grades, type Plan, type StrategyName } from "#strategy";
 import { expectedPlans } from "./expected-strategies.ts";
 import {
   artifactOf,
@@ -30,6 +30,8 @@ export interface MatrixResult {
   readonly cells: readonly Cell[];
   readonly failures: number;
   readonly texts: readonly string[];
+  /** Of each subject: what four cores come to, refusals and deviations included. */
+  readonly verdicts: readonly string[];
   /** The budget ended it. */
   readonly cut: boolean;
   readonly summary: string;
@@ -42,6 +44,7 @@ export async function runMatrix(run: MatrixRun): Promise<MatrixResult> {
   const { say = () => undefined, isOver = () => false } = run;
   const cells: Cell[] = [];
   const texts: string[] = [];
+  const verdicts: string[] = [];
   const fail = (text: string): void => {
     texts.push(text);
     say(`  NOT AS IT SHOULD BE: ${text}`);
@@ -57,7 +60,10 @@ export async function runMatrix(run: MatrixRun): Promise<MatrixResult> {
           search: run.search,
         });
         const title = `${name} in ${language}, ${setting}`;
-        for (const text of planDifferences(subject)) fail(`${title}: ${text}`);
+        const { plan } = artifactOf(subject, 4);
+        verdicts.push(verdictOf(plan));
+        for (const text of planDifferences(subject, plan))
+          fail(`${title}: ${text}`);
         if (run.plansOnly === true) continue;
         for (const cell of cellsOf(subject, run)) {
           cells.push(cell);
@@ -73,6 +79,7 @@ export async function runMatrix(run: MatrixRun): Promise<MatrixResult> {
     cells,
     failures: texts.length,
     texts,
+    verdicts,
     cut,
     summary: `${cells.length} cells, ${packets.toLocaleString("en")} packets, ${texts.length} not as they should be${cut ? "; the budget ended it" : ""}`,
   };
@@ -117,11 +124,30 @@ function* cellsOf(subject: MatrixSubject, run: MatrixRun): Generator<Cell> {
   }
 }
 
+/** Strategy, rule and fields of each object, and the codes of what is refused or differs. */
+function verdictOf(plan: Plan): string {
+  const objects = Object.entries(planTexts(plan)).map((each) =>
+    each.join(": "),
+  );
+  const refusals = plan.refusals.map(
+    ({ object, strategy, code }) => `${object} not ${strategy}: ${code}`,
+  );
+  const deviations = plan.deviations.map(({ code }) => code);
+  return [
+    `${plan.strategy} ${plan.grade} ${plan.dispatch.kind} ${plan.runtime.kind}`,
+    ...[objects, refusals, deviations].map((list) =>
+      list.toSorted().join("; "),
+    ),
+  ].join("\n");
+}
+
 /** What the plan says against what the table expects. */
-export function planDifferences(subject: MatrixSubject): string[] {
+export function planDifferences(
+  subject: MatrixSubject,
+  plan = artifactOf(subject, 4).plan,
+): string[] {
   const expected = expectedPlans[subject.name];
   if (expected === undefined) return ["the table has no row"];
-  const { plan } = artifactOf(subject, 4);
   const have = planTexts(plan);
   const { objects, refused } = expected;
   const texts: string[] = [];
