@@ -184,6 +184,8 @@ else {
   const walls = objects.map(({ wallMs }) => wallMs).sort((a, b) => a - b);
   const at = (share: number) =>
     walls[Math.min(walls.length - 1, Math.floor(share * walls.length))] ?? 0;
+  const failed = objects.filter(({ exit }) => exit !== 0);
+  for (const { name, exit } of failed) console.error(`  ${name}: exit ${exit}`);
   const slowest = objects.toSorted((a, b) => b.wallMs - a.wallMs).slice(0, 5);
   console.error(
     `  ${objects.length} programs of real objects: median ${at(0.5)} ms, p95 ${at(0.95)} ms, most ${at(1)} ms (${slowest[0]?.name})`,
@@ -196,7 +198,7 @@ else {
         medianMs: at(0.5),
         p95Ms: at(0.95),
         mostMs: at(1),
-        failed: objects.filter(({ exit }) => exit !== 0).length,
+        failed,
         slowest,
       },
       schema: "divisi.bench-analyze/1",

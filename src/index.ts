@@ -45,15 +45,13 @@ export {
 } from "./object/index.ts";
 export {
   analyseLoaded,
-  certify,
-  generate,
   load,
   type Analysed,
-  type Artifact,
   type Loaded,
   type LoadOptions,
-} from "./pipeline.ts";
+} from "./analysed.ts";
 export { measureTraffic, type MeasureRequest } from "./measured-traffic.ts";
+export { certify, generate, type Artifact } from "./pipeline.ts";
 export type { Certificate, Tested } from "./proof/index.ts";
 export {
   nicProfile,

@@ -12,6 +12,7 @@ import { test } from "node:test";
 // prettier-ignore
 const table: Readonly<Record<string, string>> = {
   base: "",
+  host: "",
   isa: "base",
   packet: "base",
   object: "base isa",
@@ -26,7 +27,7 @@ const table: Readonly<Record<string, string>> = {
   optimize: "base isa ir interp analysis proof",
   offload: "base packet ir analysis strategy traffic",
   codegen: "base isa packet ir strategy offload",
-  engine: "base isa packet object interp codegen proof",
+  engine: "base host isa packet object interp codegen proof",
   control: "base packet object rss strategy offload codegen engine",
   report: "base packet analysis strategy engine offload traffic",
 };
@@ -39,9 +40,10 @@ const verbs = {
   "dispatched.ts": all,
   "trial.ts": `${all} covering.ts dispatched.ts parting.ts reachable.ts`,
   "guarded.ts": all,
-  "measured-traffic.ts": all,
-  "pipeline.ts": `${all} dispatched.ts trial.ts`,
-  "index.ts": `${all} compile.ts dispatched.ts guarded.ts measured-traffic.ts pipeline.ts trial.ts`,
+  "measured-traffic.ts": `${all} analysed.ts`,
+  "analysed.ts": all,
+  "pipeline.ts": `${all} analysed.ts dispatched.ts trial.ts`,
+  "index.ts": `${all} analysed.ts compile.ts dispatched.ts guarded.ts measured-traffic.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));
@@ -55,7 +57,7 @@ const fences: readonly (readonly [RegExp, RegExp])[] = [
   [/^commander$/, /^cli\//],
   [/^node:(test|assert.*)$/, /\.test\.ts$/],
   [/^fast-check$/, /\.test\.ts$/],
-  [/^node:(?!test|assert)/, /^(cli|engine|control)\/|\.test\.ts$/],
+  [/^node:(?!test|assert)/, /^(cli|engine|control|host)\/|\.test\.ts$/],
 ];
 
 const root = join(import.meta.dirname, "../../src");

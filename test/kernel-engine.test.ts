@@ -7,7 +7,8 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { UnsupportedError } from "#base";
-import { haveBpf, possibleCpus } from "#engine";
+import { haveBpf } from "#engine";
+import { possibleCpus } from "#host";
 import { divisi, root, temporaryFolder } from "./support/cli.ts";
 
 const absence: UnsupportedError | undefined = await haveBpf();

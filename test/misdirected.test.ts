@@ -15,7 +15,8 @@ import {
   type CountOptions,
   type HashedPort,
 } from "#codegen";
-import { openKernel, possibleCpus, type Kernel } from "#engine";
+import { openKernel, type Kernel } from "#engine";
+import { possibleCpus } from "#host";
 import type { PacketInput } from "#interp";
 import { hashedPorts } from "#control";
 import { buildFrame, parseFrame } from "#packet";

@@ -6,7 +6,8 @@
 import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
 import { after, test } from "node:test";
 import { UnsupportedError } from "#base";
-import { openKernel, possibleCpus } from "#engine";
+import { openKernel } from "#engine";
+import { possibleCpus } from "#host";
 import { networkAbsence } from "./support/network.ts";
 import {
   misdirected,

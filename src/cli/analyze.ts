@@ -8,7 +8,6 @@ import { loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
 import type { Answer, Rendering } from "./render.ts";
 import { racesAsSarif } from "./sarif.ts";
-import { writeWitness, witnessText } from "./witness.ts";
 import { choiceOf, isSet, valueOf } from "./words.ts";
 import { wrapped } from "./wrap.ts";
 
@@ -31,8 +30,13 @@ export async function analyze(
   const failOn = choiceOf(words, "fail-on", ["race"] as const);
   const isRacy = failOn === "race" && report.races.length > 0;
   const witness = valueOf(words, "witness");
-  const shown =
-    witness === undefined ? [] : await writeWitness(witness, analysed, words);
+  // Only who asks for packets pays for the engine that shows them.
+  const witnesses =
+    witness === undefined
+      ? undefined
+      : await (
+          await import("./witness.ts")
+        ).witnessed(witness, analysed, words);
   const exit = isRacy ? 1 : 0;
   if (isSet(words, "sarif")) {
     const sarif = racesAsSarif(report);
@@ -41,11 +45,9 @@ export async function analyze(
   const text = analyzeText(json, report.objects, rendering.verbosity > 0);
   return {
     exit,
-    json: witness === undefined ? json : { ...json, witnesses: shown },
-    text: [
-      text,
-      ...(witness === undefined ? [] : witnessText(witness, shown, analysed)),
-    ].join("\n"),
+    json:
+      witnesses === undefined ? json : { ...json, witnesses: witnesses.json },
+    text: [text, ...(witnesses?.text ?? [])].join("\n"),
   };
 }
 

@@ -1,10 +1,6 @@
 /** Everything that goes into DIR, and the certificate over it. */
-import {
-  certify,
-  demandOf,
-  type Analysed,
-  type Artifact,
-} from "../pipeline.ts";
+import type { Analysed } from "../analysed.ts";
+import { certify, demandOf, type Artifact } from "../pipeline.ts";
 import type { GuardedResult } from "../guarded.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";

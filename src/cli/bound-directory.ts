@@ -14,7 +14,7 @@ import {
 } from "../engine/index.ts";
 import { mapTypeRow, type MapSpec } from "../isa/index.ts";
 import { hasVariable } from "../object/index.ts";
-import { load, type Loaded } from "../pipeline.ts";
+import { load, type Loaded } from "../analysed.ts";
 import {
   deviceContents,
   lanesOf,

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../base/index.ts";
-import { load, analyseLoaded, type Analysed } from "../pipeline.ts";
+import { load, analyseLoaded, type Analysed } from "../analysed.ts";
 import type { MapContents } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
 import { readInput, sha256 as sha256Of } from "./files.ts";

@@ -1,6 +1,7 @@
 /** The check of what an engine guards, over a part of the packets of `split`. */
 import { checkGuarded, guardOf, type GuardedResult } from "../guarded.ts";
-import type { Analysed, Artifact } from "../pipeline.ts";
+import type { Analysed } from "../analysed.ts";
+import type { Artifact } from "../pipeline.ts";
 import { widened } from "../proof/index.ts";
 import { portConfig } from "../rss/index.ts";
 import { SteeringInputs } from "../strategy/index.ts";

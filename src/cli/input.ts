@@ -2,11 +2,10 @@
  * PROG and what is said of it: from words to values. Its bytes come from
  * object-file.ts, which may have to compile them first.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { nearest } from "../base/index.ts";
-import { kernelConfigValue, possibleCpus } from "../engine/index.ts";
+import { kernelBtf, kernelConfigValue, possibleCpus } from "../host/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import {
   analyseLoaded,
@@ -14,7 +13,7 @@ import {
   type Analysed,
   type LoadOptions,
   type Loaded,
-} from "../pipeline.ts";
+} from "../analysed.ts";
 import type { MapContents } from "../proof/index.ts";
 import { nicProfile, parseNicProfile, type NicProfile } from "../rss/index.ts";
 import type { Port } from "../strategy/index.ts";
@@ -109,16 +108,6 @@ export function contentsOf(
   if (!isDeclared) return { contents: given, text };
   const contents = { ...declared, ...given };
   return { contents, text: printMapsFile(contents) };
-}
-
-/** BTF of the running kernel, for CO-RE; undefined where it cannot be read. */
-function kernelBtf(): Uint8Array | undefined {
-  const path = "/sys/kernel/btf/vmlinux";
-  try {
-    return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** `--port lan=3`, in the order given. */

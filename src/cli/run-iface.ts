@@ -13,7 +13,6 @@ import {
   compareState,
   dieWithParent,
   openKernel,
-  possibleCpus,
   referenceOf,
   runOnWires,
   verdictName,
@@ -23,6 +22,7 @@ import {
   type TraceFrame,
   type WireRunResult,
 } from "../engine/index.ts";
+import { possibleCpus } from "../host/index.ts";
 import { lift } from "../ir/index.ts";
 import { helperByNumber, type ProgramSpec } from "../isa/index.ts";
 import { NicModel, portConfig } from "../rss/index.ts";

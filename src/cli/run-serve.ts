@@ -31,7 +31,6 @@ import {
   findInterfaces,
   loadFilled,
   openKernel,
-  possibleCpus,
   TrafficCounter,
   type Kernel,
   type LoadedPrograms,
@@ -39,6 +38,7 @@ import {
   type VethEnd,
   type XdpLink,
 } from "../engine/index.ts";
+import { possibleCpus } from "../host/index.ts";
 import type { Words } from "./command.ts";
 import { crashPoint } from "./control-context.ts";
 import type { IfaceSubject } from "./iface-subject.ts";

@@ -7,7 +7,7 @@ import { Bug, printPlace } from "../base/index.ts";
 import { portableRunner, runParallel } from "../engine/index.ts";
 import type { PacketInput } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import type { Analysed } from "../pipeline.ts";
+import type { Analysed } from "../analysed.ts";
 import {
   dumpState,
   raceWitnesses,
@@ -47,8 +47,21 @@ export interface ThreadsRun {
   };
 }
 
+/** Writes the packets, and says what they show. */
+export async function witnessed(
+  file: string,
+  analysed: Analysed,
+  words: Words,
+): Promise<{
+  readonly json: readonly ShownWitness[];
+  readonly text: readonly string[];
+}> {
+  const json = await writeWitness(file, analysed, words);
+  return { json, text: witnessText(file, json, analysed) };
+}
+
 /** Writes two packets for each race that covering packets can show. */
-export async function writeWitness(
+async function writeWitness(
   file: string,
   { program, report, ports }: Analysed,
   words: Words,
@@ -108,7 +121,7 @@ export async function writeWitness(
   return shown;
 }
 
-export function witnessText(
+function witnessText(
   file: string,
   shown: readonly ShownWitness[],
   { report, program }: Pick<Analysed, "report" | "program">,

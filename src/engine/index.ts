@@ -8,8 +8,6 @@ export type {
   LoadedPrograms,
   LoadProgramsOptions,
 } from "./kernel/load/loaded-programs.ts";
-export { kernelConfigValue } from "./kernel/load/kernel-config.ts";
-export { possibleCpus } from "./kernel/load/create-map.ts";
 export type { KernelMap, MapEntry } from "./kernel/load/kernel-map.ts";
 export type {
   KernelProgram,

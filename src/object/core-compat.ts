@@ -26,6 +26,7 @@ const mostSteps = 100_000;
 
 /** Name without flavour: `task_struct___old` is `task_struct`. */
 export function essentialName(name: string): string {
+  if (!name.includes("___")) return name;
   return /^(.*[^_])___[^_]/s.exec(name)?.[1] ?? name;
 }
 

@@ -15,6 +15,8 @@ export class StringTable {
   readonly #what: string;
   readonly #origin: number;
   readonly #known = new Map<number, string>();
+  /** The whole table, where each byte is a character: cut, not decoded text by text. */
+  readonly #ascii: string | undefined;
   #budget: number;
 
   /** `origin`: offset of the table in the file, for messages. */
@@ -23,6 +25,8 @@ export class StringTable {
     this.#what = what;
     this.#origin = origin;
     this.#budget = 8 * bytes.length + 65_536;
+    const whole = decoder.decode(bytes);
+    this.#ascii = whole.length === bytes.length ? whole : undefined;
   }
 
   at(offset: number): string {
@@ -36,7 +40,9 @@ export class StringTable {
     this.#budget -= end - offset;
     if (this.#budget < 0)
       throw this.#fault("string-budget", offset, "overlaps too many others");
-    const text = decoder.decode(this.#bytes.subarray(offset, end));
+    const text =
+      this.#ascii?.slice(offset, end) ??
+      decoder.decode(this.#bytes.subarray(offset, end));
     this.#known.set(offset, text);
     return text;
   }

@@ -18,6 +18,12 @@ import {
   type PacketClass,
 } from "../rss/index.ts";
 import type { PortFields } from "./plan.ts";
+import {
+  plainCoefficients,
+  toggle,
+  type GroupPair,
+  type PairSystem,
+} from "./plain-coefficients.ts";
 
 /** What may name the owner of the packets of one port and some classes. */
 export interface Owner {
@@ -52,22 +58,30 @@ export function ownersOf(
       groupsAt(conjunct, 1, groups).map((to) => ({ from, to, conjunct })),
     ),
   );
-  for (const { from, to, conjunct } of pairs)
-    for (const { left, right } of conjunct.equations) {
-      for (const bit of left.bits) column(from, bit);
-      for (const bit of right.bits) column(to, bit);
-    }
+  const named = pairs.map(({ from, to, conjunct }): GroupPair => ({
+    from,
+    to,
+    equations: conjunct.equations.map(({ left, right }) => ({
+      left: columnsOf(left, (bit) => column(from, bit)),
+      right: columnsOf(right, (bit) => column(to, bit)),
+    })),
+  }));
+  const unusable = columns.flatMap(({ bit }, at) =>
+    usable(bit.field) ? [] : [at],
+  );
+  const groupOf = columns.map(({ group }) => group);
+  const plain = plainCoefficients(distinct(named), groupOf, unusable);
   const system = new Rows();
-  for (const [at, { bit }] of columns.entries())
-    if (!usable(bit.field)) system.add(1n << BigInt(at));
-  for (const pair of pairs)
-    for (const row of conditionsOf(pair, columns, column)) system.add(row);
-  const free = system.support(columns.length);
+  for (const one of plain.systems)
+    for (const row of conditionsOf(one)) system.add(row);
+  const free = system.support(plain.count);
   return [...groups].map(([name, group]) => ({
     ...group,
     fields: namesOf(
       columns
-        .filter((one, at) => one.group === name && free.has(at))
+        .filter(
+          (one, at) => one.group === name && free.has(plain.unknowns[at] ?? -1),
+        )
         .map(({ bit }) => bit),
     ),
   }));
@@ -139,50 +153,45 @@ export function groupsAt(
   );
 }
 
-/** Rows that the coefficients must be orthogonal to, for one conjunct and two groups. */
-function conditionsOf(
-  pair: {
-    readonly from: string;
-    readonly to: string;
-    readonly conjunct: Conjunct;
-  },
-  columns: readonly Column[],
-  column: (group: string, bit: FieldBit) => number,
-): readonly bigint[] {
-  const { from, to, conjunct } = pair;
-  // Columns of this pair: coefficients of p (group from), then of q (group to).
-  const p = columns.flatMap(({ group }, at) => (group === from ? [at] : []));
-  const q = columns.flatMap(({ group }, at) => (group === to ? [at] : []));
-  const place = new Map<string, number>();
-  for (const at of p) place.set(`p${at}`, place.size);
-  for (const at of q) place.set(`q${at}`, place.size);
-  const rows = new Rows();
-  for (const { left, right } of conjunct.equations)
-    rows.add(
-      vector("p", left, (bit) => column(from, bit), place) ^
-        vector("q", right, (bit) => column(to, bit), place),
-    );
-  const own = [...p, ...q];
-  return rows.orthogonal(own.length).map((row) => {
-    let out = 0n;
-    for (const [index, at] of own.entries())
-      if ((row >> BigInt(index)) & 1n) out ^= 1n << BigInt(at);
-    return out;
-  });
-}
-
-function vector(
-  side: "p" | "q",
+/** Columns with an odd number of mentions. */
+function columnsOf(
   form: LinearForm,
   column: (bit: FieldBit) => number,
-  place: ReadonlyMap<string, number>,
-): bigint {
-  let out = 0n;
-  for (const bit of form.bits) {
-    const at = place.get(`${side}${column(bit)}`);
-    if (at !== undefined) out ^= 1n << BigInt(at);
+): readonly number[] {
+  const out = new Set<number>();
+  for (const bit of form.bits) toggle(out, column(bit));
+  return [...out];
+}
+
+/** Demands of several accesses often say the same. */
+function distinct(pairs: readonly GroupPair[]): readonly GroupPair[] {
+  const known = new Map<string, GroupPair>();
+  for (const pair of pairs) {
+    const { from, to, equations } = pair;
+    const text = equations.map(
+      ({ left, right }) => `${left.join()}=${right.join()}`,
+    );
+    known.set(`${from}|${to}|${text.join(";")}`, pair);
   }
-  return out;
+  return [...known.values()];
+}
+
+/** Rows over the unknowns that the coefficients of one pair must be orthogonal to. */
+function conditionsOf({ places, rows }: PairSystem): readonly bigint[] {
+  const indexOf = new Map([...places.keys()].map((place, at) => [place, at]));
+  const span = new Rows();
+  for (const row of rows) {
+    let out = 0n;
+    for (const place of row) out |= 1n << BigInt(indexOf.get(place) ?? 0);
+    span.add(out);
+  }
+  const own = [...places.values()].map(BigInt);
+  return span.orthogonal(own.length).map((row) => {
+    let out = 0n;
+    for (const [index, at] of own.entries())
+      if ((row >> BigInt(index)) & 1n) out ^= 1n << at;
+    return out;
+  });
 }
 
 /** A reduced basis: each row's lowest set bit is set in no other row. */

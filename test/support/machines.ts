@@ -11,9 +11,9 @@ import {
   asKernelShows,
   isComparable,
   loadPortable,
-  possibleCpus,
   type Kernel,
 } from "#engine";
+import { possibleCpus } from "#host";
 import {
   BytecodeMachine,
   IrMachine,

@@ -9,7 +9,8 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Random } from "#base";
-import { possibleCpus, testRunTakes } from "#engine";
+import { testRunTakes } from "#engine";
+import { possibleCpus } from "#host";
 import { createState, variedEnvironment, type PacketInput } from "#interp";
 import { mapTypeRow, type MapSpec, type ProgramSpec } from "#isa";
 import {

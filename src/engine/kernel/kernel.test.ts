@@ -19,7 +19,7 @@ import {
 } from "../../isa/index.ts";
 import { readObject, type Btf } from "../../object/index.ts";
 import { attributes, result } from "./attributes.ts";
-import { possibleCpus } from "./load/create-map.ts";
+import { possibleCpus } from "../../host/index.ts";
 import type { MapEntry } from "./load/kernel-map.ts";
 import { haveBpf, openKernel, type Kernel } from "./kernel.ts";
 import { linkProgram, placeFunctions, placeOfSlot } from "./load/layout.ts";

@@ -12,7 +12,7 @@ import { Random, toHex, UnsupportedError } from "../../base/index.ts";
 import { createState } from "../../interp/index.ts";
 import type { MapSpec } from "../../isa/index.ts";
 import { attributes, command } from "../kernel/attributes.ts";
-import { possibleCpus } from "../kernel/load/create-map.ts";
+import { possibleCpus } from "../../host/index.ts";
 import { KernelMap } from "../kernel/load/kernel-map.ts";
 import { memory, openSyscalls, type Syscalls } from "../kernel/syscalls.ts";
 import { loadPortable } from "./program.ts";

@@ -2,7 +2,6 @@
  * Making a map in the kernel from its specification: flags that follow from what it
  * is for, types where it takes them.
  */
-import { readFileSync } from "node:fs";
 import { InputError, UnsupportedError } from "../../../base/index.ts";
 import { mapTypeRow, type MapSpec } from "../../../isa/index.ts";
 import { attributes, command, kernelName } from "../attributes.ts";
@@ -18,18 +17,6 @@ const numaNode = 1 << 2;
 // Types whose maps take BTF ids for key and value.
 // prettier-ignore
 const typed: ReadonlySet<string> = new Set(["hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "sk_storage", "task_storage", "inode_storage", "cgrp_storage", "cgroup_storage", "percpu_cgroup_storage"]);
-
-/** CPUs that may ever exist: how many values a per-CPU cell has. */
-export function possibleCpus(): number {
-  const text = readFileSync("/sys/devices/system/cpu/possible", "utf8");
-  return text
-    .trim()
-    .split(",")
-    .reduce((count, range) => {
-      const [first = "0", last = first] = range.split("-");
-      return count + Number(last) - Number(first) + 1;
-    }, 0);
-}
 
 export function isPerCpu(spec: MapSpec): boolean {
   return "perCpu" in mapTypeRow(spec.type);

@@ -7,14 +7,10 @@
  * call and a copy.
  */
 import { InputError } from "../../../base/index.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import type { MapSpec, MapTypeName } from "../../../isa/index.ts";
 import { attributes, command } from "../attributes.ts";
-import {
-  createMap,
-  isPerCpu,
-  possibleCpus,
-  valueSizeOf,
-} from "./create-map.ts";
+import { createMap, isPerCpu, valueSizeOf } from "./create-map.ts";
 import {
   deleteBatch,
   updateBatch,

@@ -3,7 +3,7 @@ import { UnsupportedError } from "../../../base/index.ts";
 import type { ProgramSpec } from "../../../isa/index.ts";
 import type { Btf } from "../../../object/index.ts";
 import type { MapContents } from "../../../proof/index.ts";
-import { possibleCpus } from "./create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import type { Kernel } from "../kernel.ts";
 import type { KernelMap } from "./kernel-map.ts";
 import type { LoadedPrograms } from "./loaded-programs.ts";

@@ -21,7 +21,7 @@ import {
   type ObjectSpec,
 } from "../../../object/index.ts";
 import { purposeOf } from "./attach-target.ts";
-import { kernelConfigValue } from "./kernel-config.ts";
+import { kernelConfigValue } from "../../../host/index.ts";
 
 export interface LoadablePrograms {
   readonly programs: readonly ProgramSpec[];

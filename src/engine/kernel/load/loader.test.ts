@@ -21,8 +21,8 @@ import {
   type ObjectSpec,
 } from "../../../object/index.ts";
 import { purposeOf } from "./attach-target.ts";
-import { possibleCpus } from "./create-map.ts";
-import { kernelConfigValue, parseConfig } from "./kernel-config.ts";
+import { possibleCpus } from "../../../host/index.ts";
+import { kernelConfigValue, parseConfig } from "../../../host/index.ts";
 import { openKernel, type Kernel } from "../kernel.ts";
 import { fittedMap } from "./map-fit.ts";
 import { probeTable } from "./probe-table.ts";

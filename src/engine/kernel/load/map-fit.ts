@@ -12,7 +12,7 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { isUnsized, type MapSpec } from "../../../isa/index.ts";
-import { possibleCpus } from "./create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 
 const noPreallocation = 1;
 /** AT_PAGESZ of the auxiliary vector. */

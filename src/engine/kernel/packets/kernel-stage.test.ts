@@ -20,7 +20,7 @@ import {
   type MapContents,
   type StateRule,
 } from "../../../proof/index.ts";
-import { possibleCpus } from "../load/create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import { asKernelShows } from "./event-reader.ts";
 import { openKernel, type Kernel } from "../kernel.ts";
 import { kernelRunner } from "./kernel-runner.ts";

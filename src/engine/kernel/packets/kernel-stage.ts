@@ -30,7 +30,7 @@ import {
   type StateDump,
 } from "../../../proof/index.ts";
 import { CpuBinding } from "../system/affinity.ts";
-import { possibleCpus } from "../load/create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import { EnvironmentWords } from "./environment-words.ts";
 import { perfReader, ringReader, type EventReader } from "./event-reader.ts";
 import type { Kernel } from "../kernel.ts";

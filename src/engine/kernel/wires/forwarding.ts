@@ -14,7 +14,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { Bug, InputError, UnsupportedError } from "../../../base/index.ts";
-import { possibleCpus } from "../load/create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import { Ethtool } from "../system/ethtool.ts";
 import { variedBytes } from "./flood-frames.ts";
 import type { FloodAnswer, FloodOrder, FloodStart } from "./flood-messages.ts";

@@ -12,7 +12,7 @@
  */
 import { UnsupportedError } from "../../../base/index.ts";
 import { attributes, command } from "../attributes.ts";
-import { possibleCpus } from "../load/create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import { Ethtool } from "../system/ethtool.ts";
 import type { Kernel } from "../kernel.ts";
 import { KernelMap } from "../load/kernel-map.ts";

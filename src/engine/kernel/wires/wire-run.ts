@@ -6,7 +6,7 @@
  */
 import { InputError, UnsupportedError } from "../../../base/index.ts";
 import { environmentLayout, environmentMap } from "../../../codegen/index.ts";
-import { possibleCpus } from "../load/create-map.ts";
+import { possibleCpus } from "../../../host/index.ts";
 import { Ethtool } from "../system/ethtool.ts";
 import { openFrameSender } from "./frame-sender.ts";
 import type { Kernel } from "../kernel.ts";
