@@ -215,11 +215,21 @@ test("a read-only variable has the value it starts with", () => {
   *(u32 *)(r10 - 8) = 1${lookup("a")}${end}`;
   const before = program(code);
   deepEqual(analyse(before).testedPorts, [7]);
-  const data = new Uint8Array([9, 0, 0, 0, 0, 0, 0, 0]);
-  const maps = before.maps.map((map) =>
-    map.name === ".rodata" ? { ...map, data } : map,
+  const holding = (value: number) => {
+    const data = new Uint8Array([value, 0, 0, 0, 0, 0, 0, 0]);
+    const maps = before.maps.map((map) =>
+      map.name === ".rodata" ? { ...map, data } : map,
+    );
+    return analyse({ ...before, maps });
+  };
+  deepEqual(holding(9).testedPorts, [9]);
+  // No interface has the number 0: nobody need name a port for it.
+  const { testsPort, notes } = holding(0);
+  equal(testsPort, false);
+  deepEqual(
+    notes.map(({ code }) => code),
+    ["port-unset"],
   );
-  deepEqual(analyse({ ...before, maps }).testedPorts, [9]);
 });
 
 test("a loop ends, and what changes in it is unknown", () => {

@@ -99,18 +99,32 @@ function reportOf(
     belongs,
     interchanges,
   });
-  const testedPorts = portsOf(objects);
+  const tested = portsOf(objects);
+  // No packet comes in on interface 0: there stands a variable that nobody has set.
+  const testedPorts = tested.filter((ifindex) => ifindex !== 0);
   return {
     program: ir.name,
     instructions: options.instructions ?? countInstructions(ir),
     objects,
     races: racesOf(objects, touches, additions.dependent),
-    notes: [...(options.recognised?.notes ?? []), ...broken, ...notes.values()],
+    notes: [
+      ...(options.recognised?.notes ?? []),
+      ...broken,
+      ...notes.values(),
+      ...(tested.includes(0) ? [portUnset] : []),
+    ],
     testsPort: testedPorts.length > 0,
     testedPorts,
     ...(numbers.size === 0 ? {} : { coreNumbers: [...numbers].sort() }),
   };
 }
+
+const portUnset: Diagnostic = {
+  code: "port-unset",
+  severity: "note",
+  message:
+    "the program tests for ingress interface 0, which no packet has: a variable that is set before loading? --set NAME=IFINDEX says it",
+};
 
 interface Explored {
   readonly touches: readonly Touch[];
