@@ -9,6 +9,10 @@ import {
   dispatchCpus,
   dispatcher,
   dispatchTable,
+  ticketOwners,
+  ticketSources,
+  waitFunction,
+  waitFunctionName,
   type DataWord,
 } from "./codegen/index.ts";
 import type { BoundDispatcher } from "./engine/index.ts";
@@ -29,6 +33,7 @@ import {
 import type { MapContents, Steering, SteeringMutant } from "./proof/index.ts";
 import {
   ownerFunction,
+  refuseImmovable,
   type Plan,
   type Port,
   type SteeringDemand,
@@ -45,27 +50,37 @@ export const dispatchToFill = [dispatchCpus, dispatchTable, "ready"] as const;
 export interface DispatchRequest {
   /** Name of the program. */
   readonly entry: string;
-  readonly plan: Pick<Plan, "cores" | "ports" | "requirement">;
+  readonly plan: Pick<Plan, "cores" | "ports" | "requirement" | "objects">;
   /** It reads the number of its receive queue. */
   readonly readsQueue: boolean;
   readonly seed: number;
+  /** The table may be rewritten while packets pass. */
+  readonly movable?: boolean;
 }
 
 export function dispatchedObject(
   object: ObjectSpec,
-  { entry, plan, readsQueue, seed }: DispatchRequest,
+  { entry, plan, readsQueue, seed, movable = false }: DispatchRequest,
 ): ObjectSpec {
   const owner = ownerFunction(plan.requirement.conjuncts);
   const program = object.functions.find(({ name }) => name === entry);
   if (owner === undefined || program === undefined)
     throw new Bug(`nothing to dispatch ${entry} by`);
-  if (object.functions.some(({ name }) => name === dispatcherName))
-    throw new InputError(
-      `${object.file} has a function ${dispatcherName} already, which is the dispatcher's name`,
-      { code: "dispatch-name", fix: "give it another name" },
-    );
-  const worker = cpumapWorker(program, { queue: readsQueue });
-  let edited = replaceFunctions(object, [worker]);
+  for (const name of [dispatcherName, waitFunctionName])
+    if (object.functions.some((fn) => fn.name === name))
+      throw new InputError(
+        `${object.file} has a function ${name} already, which is the dispatcher's name`,
+        { code: "dispatch-name", fix: "give it another name" },
+      );
+  if (movable) refuseImmovable(plan);
+  const worker = cpumapWorker(program, {
+    queue: readsQueue,
+    tickets: movable,
+  });
+  let edited = replaceFunctions(object, [
+    worker,
+    ...(movable ? [waitFunction(plan.cores)] : []),
+  ]);
   const ready = addVariable(edited, dataSection, "ready", new Uint8Array(4));
   edited = ready.object;
   const ports = plan.ports.map(({ name, ifindex }) => {
@@ -89,6 +104,7 @@ export function dispatchedObject(
     cpus: plan.cores,
     seed: 0x9e3779b97f4a7c15n * BigInt(seed + 1),
     queue: readsQueue,
+    tickets: movable,
   });
   for (const map of made.maps) edited = addMap(edited, map);
   return replaceFunctions(edited, [made.function]);
@@ -139,6 +155,25 @@ export function dispatchContents(
   };
 }
 
+/** Entries of this dispatcher's table may move while packets pass. */
+export function isMovable({ maps }: ProgramSpec): boolean {
+  return maps.some(({ name }) => name === ticketSources);
+}
+
+/** Who has each entry at first, where entries may move; it is a map of the worker. */
+export function ownerContents(
+  program: ProgramSpec,
+  table: readonly number[],
+): MapContents {
+  if (!isMovable(program)) return {};
+  return {
+    [ticketOwners]: table.map((cpu, entry) => ({
+      key: new Uint8Array(Uint32Array.of(entry).buffer),
+      value: new Uint8Array(Uint32Array.of(cpu, 0).buffer),
+    })),
+  };
+}
+
 /** Packets that may wait for a CPU. */
 export const queueSize = 2048;
 
@@ -149,11 +184,19 @@ export function boundDispatcher(
 ): BoundDispatcher | undefined {
   const program = dispatcherOf(object);
   if (program === undefined) return undefined;
-  const { [dispatchCpus]: _, ...contents } = dispatchContents(
+  const { [dispatchCpus]: _, ...filled } = dispatchContents(
     program,
     evenTable(cores),
   );
-  return { program, cpumap: dispatchCpus, cpus: cores, queueSize, contents };
+  const contents = { ...ownerContents(program, evenTable(cores)), ...filled };
+  return {
+    program,
+    cpumap: dispatchCpus,
+    cpus: cores,
+    queueSize,
+    contents,
+    ...(isMovable(program) ? { urgent: true } : {}),
+  };
 }
 
 /** Where a dispatcher sends packets, asked packet by packet. */

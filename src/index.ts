@@ -25,6 +25,7 @@ export {
   dispatcherOf,
   Dispatching,
   evenTable,
+  ownerContents,
   queueSize,
 } from "./dispatched.ts";
 export { loadPortable, runParallel } from "./engine/index.ts";

@@ -62,6 +62,7 @@ export function generate(
         plan,
         readsQueue: report.coreNumbers?.includes("queue") === true,
         seed: options.seed ?? 1,
+        movable: options.movable === true,
       })
     : edited;
   const bytes = emitted === object ? analysed.source : writeObject(emitted);

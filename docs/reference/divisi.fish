@@ -17,6 +17,7 @@ complete -c divisi -n '__fish_seen_subcommand_from split' -l port -r -d 'bind a 
 complete -c divisi -n '__fish_seen_subcommand_from split' -l user-writes -r -d 'user space changes this map at run time'
 complete -c divisi -n '__fish_seen_subcommand_from split' -l strategy -r -d 'force a strategy for all or one object: shard, merge, copy, sequential'
 complete -c divisi -n '__fish_seen_subcommand_from split' -l dispatch -r -a 'nic software' -d 'who brings packets to cores: the NIC (default), or a program before it'
+complete -c divisi -n '__fish_seen_subcommand_from split' -l rebalance -d 'with --dispatch software: entries of its table may move while packets pass'
 complete -c divisi -n '__fish_seen_subcommand_from split' -l layout -r -a 'shared auto private' -d 'hash maps of one core\'s keys: shared by all cores (default), private tables, or tables where that weakens no grade (auto)'
 complete -c divisi -n '__fish_seen_subcommand_from split' -l no-fallback -d 'exit 1 instead of a lock, transactions or one core'
 complete -c divisi -n '__fish_seen_subcommand_from split' -l grade -r -a 'exact reordered merged partitioned' -d 'weakest grade accepted'

@@ -18,7 +18,7 @@ _divisi() {
   esac
   case "$command" in map|rss|trace) command="$command ${COMP_WORDS[2]}" ;; esac
   case "$command" in
-    "split") words="--output --entry --type --set --map-size --cores --nic --trace --inside --maps --port --user-writes --strategy --dispatch --layout --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
+    "split") words="--output --entry --type --set --map-size --cores --nic --trace --inside --maps --port --user-writes --strategy --dispatch --rebalance --layout --no-fallback --grade --explain --force --allow-untested --seed --json --quiet --verbose" ;;
     "check") words="--trace --inside --maps --allow-untested --engine --seed --json --quiet --verbose" ;;
     "analyze") words="--entry --type --set --map-size --port --user-writes --fail-on --witness --sarif --seed --json --quiet --verbose" ;;
     "doctor") words="--iface --json --quiet --verbose" ;;

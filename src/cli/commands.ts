@@ -59,6 +59,10 @@ export const commands: readonly Command[] = [
         choices: ["nic", "software"],
       },
       {
+        name: "rebalance",
+        text: "with --dispatch software: entries of its table may move while packets pass",
+      },
+      {
         name: "layout",
         value: "L",
         text: "hash maps of one core's keys: shared by all cores (default), private tables, or tables where that weakens no grade (auto)",

@@ -67,6 +67,12 @@ export async function split(
   const contents = contentsOf(words, analysed.program, file.contents);
   const accepted = choiceOf(words, "grade", grades);
   const dispatch = choiceOf(words, "dispatch", ["nic", "software"] as const);
+  const movable = isSet(words, "rebalance");
+  if (movable && dispatch !== "software")
+    throw usage(
+      "--rebalance is for --dispatch software: a NIC's table is not ours to fence",
+      "divisi run DIR --rebalance shows it for the portable engine without the flag",
+    );
   const layout = choiceOf(words, "layout", tableLayouts);
   // A trace that nobody named says nothing about the user's packets.
   const isGiven = valuesOf(words, "trace").length > 0 && !traffic.coverageOnly;
@@ -93,6 +99,7 @@ export async function split(
     ...(accepted === undefined ? {} : { grade: accepted }),
     ...(dispatch === undefined ? {} : { dispatch }),
     ...(layout === undefined ? {} : { layout }),
+    ...(movable ? { movable } : {}),
     filled: Object.keys(contents?.contents ?? {}),
   };
   const generated = generate(analysed, profile, options);

@@ -24,6 +24,17 @@ export {
   type WorkerOptions,
 } from "./bpf/dispatch/cpumap-worker.ts";
 export {
+  mostSources,
+  sentOffset,
+  ticketCounts,
+  ticketDone,
+  ticketOwners,
+  ticketSources,
+  ticketWaits,
+  waitFunction,
+  waitFunctionName,
+} from "./bpf/dispatch/tickets.ts";
+export {
   countMisdirected,
   misdirectedLayout,
   misdirectedMap,

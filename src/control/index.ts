@@ -45,6 +45,13 @@ export {
   writeOriginals,
   type OriginalEntry,
 } from "./original-view.ts";
+export {
+  LiveTable,
+  liveTableMaps,
+  type LiveTableOptions,
+  type LiveTurn,
+  type LiveWaits,
+} from "./live-table.ts";
 export { findPinRoot } from "./pin-root.ts";
 export { networkNamespace } from "./processes.ts";
 export { stateFolder } from "./state-folder.ts";

@@ -35,6 +35,11 @@ export {
   type CpumapRunResult,
 } from "./kernel/wires/cpumap-run.ts";
 export {
+  streamThroughCpumap,
+  type CpumapStreamOptions,
+  type CpumapStreamResult,
+} from "./kernel/wires/cpumap-stream.ts";
+export {
   asKernelShows,
   type EventReader,
 } from "./kernel/packets/event-reader.ts";

@@ -92,12 +92,17 @@ export function greedyMoves(
     readonly bearable?: number;
     /** Default 16. */
     readonly most?: number;
+    /** Default: any core may give to any other. */
+    readonly allowed?: (from: number, to: number) => boolean;
   },
 ): readonly EntryMove[] {
   const { entries, cores, fixed = () => false } = options;
   const { bearable = 1.08, most = 16 } = options;
   if (imbalanceOfCounts(counts, entries, cores) <= bearable) return [];
-  const plan = new Spreading(counts, entries, cores, fixed);
+  const plan = new Spreading(counts, entries, cores, {
+    fixed,
+    ...(options.allowed === undefined ? {} : { allowed: options.allowed }),
+  });
   for (let turn = 0; turn < most && plan.refineOnce(); turn++);
   return plan.entries.flatMap((to, entry) => {
     const from = entries[entry] ?? 0;
@@ -153,14 +158,22 @@ class Spreading {
   readonly #loads: Float64Array;
   readonly #goal: number;
   readonly #fixed: (entry: number) => boolean;
+  readonly #allowed: (from: number, to: number) => boolean;
 
   constructor(
     counts: ArrayLike<number>,
     entries: readonly number[],
     cores: number,
-    fixed: (entry: number) => boolean = () => false,
+    {
+      fixed = () => false,
+      allowed = () => true,
+    }: {
+      readonly fixed?: (entry: number) => boolean;
+      readonly allowed?: (from: number, to: number) => boolean;
+    } = {},
   ) {
     this.#fixed = fixed;
+    this.#allowed = allowed;
     this.entries = [...entries];
     this.#counts = counts;
     this.#loads = coreLoads(counts, entries, cores);
@@ -231,6 +244,7 @@ class Spreading {
     );
     const busiest = cores.pop() ?? 0;
     for (const target of cores) {
+      if (!this.#allowed(busiest, target)) continue;
       const gap = this.#load(busiest) - this.#load(target);
       let best: { gain: number; give: number; take?: number } | undefined;
       const consider = (give: number, take?: number): void => {
@@ -240,7 +254,7 @@ class Spreading {
         if (gain > 1e-9 && gain > (best?.gain ?? 0))
           best = { gain, give, ...(take === undefined ? {} : { take }) };
       };
-      const back = this.#of(target);
+      const back = this.#allowed(target, busiest) ? this.#of(target) : [];
       for (const give of this.#of(busiest)) {
         consider(give);
         for (const take of back) consider(give, take);

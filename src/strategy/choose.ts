@@ -71,6 +71,8 @@ export interface PlanOptions {
   readonly samples?: number;
   /** Who brings packets to their cores; default nic. */
   readonly dispatch?: "nic" | "software";
+  /** Entries of the software dispatcher's table may move while packets pass. */
+  readonly movable?: boolean;
   /** Tables of each core's own in place of hash maps; default shared (none). */
   readonly layout?: TableChoice;
   /** Maps that have contents from outside. */

@@ -1,3 +1,4 @@
+export { refuseImmovable } from "./movable.ts";
 export { balancePlan } from "./balance.ts";
 export { capacitySplit } from "./capacity.ts";
 export { choosePlan, type PlanOptions } from "./choose.ts";

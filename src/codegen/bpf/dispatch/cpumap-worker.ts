@@ -7,6 +7,7 @@
  *   queue     ctx->rx_queue_index is 0 there: read from the metadata that the
  *             dispatcher put in front of the packet, which is taken away again; without
  *             any (a test run at an interface) as the context has it
+ *   ticket    with tickets, each exit also says that the packet is done
  *
  * The context, and the queue where it is read, are kept at the bottom of the entry's
  * frame, below what the program uses. A frame that has no room is refused. That no
@@ -21,6 +22,7 @@
 import { UnsupportedError } from "../../../base/index.ts";
 import {
   editFunction,
+  helperByNumber,
   local,
   parseFunction,
   targetOf,
@@ -31,26 +33,44 @@ import {
 } from "../../../isa/index.ts";
 import { contextLoads } from "./context-loads.ts";
 import { queueMetadata } from "./dispatcher.ts";
+import { doneText, takeText, type TicketSlots } from "./tickets.ts";
 
 export interface WorkerOptions {
   /** The dispatcher puts the receive queue in front of the packet. */
   readonly queue: boolean;
+  /** Each packet has a ticket (tickets.ts). Then `waitFunction` must be beside it. */
+  readonly tickets?: boolean;
 }
 
 const frameSize = 512;
+/** Of the function that waits: frames of a call share 512 bytes. */
+const waitFrame = 64;
 const queueField = 16;
 
 /** The entry function as the program of a cpumap's entry. */
 export function cpumapWorker(
   entry: FunctionSpec,
-  { queue }: WorkerOptions,
+  { queue, tickets = false }: WorkerOptions,
 ): FunctionSpec {
+  if (tickets && entry.instructions.some(isTailCall))
+    throw new UnsupportedError(
+      `${entry.name} calls other programs, which do not say when a packet is done`,
+      {
+        feature: "rebalancing behind tail calls",
+        fix: "leave --rebalance out",
+      },
+    );
   const depth = frameDepth(entry);
   const context = depth + 8;
   const kept = context + 8;
-  if ((queue ? kept : context) > frameSize)
+  const slots: TicketSlots | undefined = tickets
+    ? { queue: kept, entry: kept + 8, ticket: kept + 16, cpu: kept + 24 }
+    : undefined;
+  const most = tickets ? frameSize - waitFrame : frameSize;
+  const lowest = slots?.cpu ?? (queue ? kept : context);
+  if (lowest > most)
     throw new UnsupportedError(
-      `${entry.name} uses ${depth} bytes of stack, and behind a cpumap ${queue ? 16 : 8} more are needed`,
+      `${entry.name} uses ${depth} bytes of stack, and behind a cpumap ${lowest - depth + (frameSize - most)} more are needed`,
       {
         feature: `a frame of over ${frameSize} bytes`,
         fix: "use less stack in the entry function, or dispatch by the NIC",
@@ -60,7 +80,11 @@ export function cpumapWorker(
     {
       kind: "insert",
       at: 0,
-      instructions: inserted(prologue({ context, kept, queue })),
+      instructions: inserted(
+        slots === undefined
+          ? prologue({ context, kept, queue })
+          : ticketPrologue(context, slots),
+      ),
       reach: "fall-through",
     },
   ];
@@ -69,7 +93,9 @@ export function cpumapWorker(
       edits.push({
         kind: "insert",
         at,
-        instructions: inserted(epilogue(context)),
+        instructions: inserted(
+          epilogue(context) + (slots === undefined ? "" : doneText(slots)),
+        ),
       });
   if (queue)
     for (const at of contextLoads(entry, queueField)) {
@@ -86,6 +112,15 @@ export function cpumapWorker(
     "$1/cpumap",
   );
   return { ...editFunction(entry, edits), section };
+}
+
+function isTailCall(instruction: Instruction): boolean {
+  if (instruction.kind !== "call") return false;
+  const { callee } = instruction;
+  return (
+    callee.kind === "helper" &&
+    helperByNumber(callee.helper)?.name === "tail_call"
+  );
 }
 
 function prologue({
@@ -117,6 +152,14 @@ function prologue({
   ready:
     r1 = *(u64 *)(r10 - ${context})`;
 }
+
+const ticketPrologue = (context: number, slots: TicketSlots): string => `
+    *(u64 *)(r10 - ${context}) = r1${takeText(slots)}
+  none:
+    r2 = *(u32 *)(r1 + 16)
+    *(u64 *)(r10 - ${slots.queue}) = r2
+  ready:
+    r1 = *(u64 *)(r10 - ${context})`;
 
 const epilogue = (context: number): string => `
     if w0 != 3 goto end

@@ -12,7 +12,8 @@
  *   ready          .data.dispatch       set when both are filled
  *
  * A program that reads its receive queue gets it as eight bytes of metadata: behind a
- * cpumap the kernel tells the interface and no queue.
+ * cpumap the kernel tells the interface and no queue. With tickets (tickets.ts) each
+ * frame has sixteen.
  *
  * Law: packets with equal owner have equal entries, on whatever port; a packet without
  * an owner touches no sharded state. So rewriting the table moves owners whole.
@@ -34,6 +35,7 @@ import {
   type DispatchClass,
 } from "./find-headers.ts";
 import { hashText } from "./hash-lanes.ts";
+import { mmapable, ticketMaps, ticketMetadata, ticketText } from "./tickets.ts";
 
 export const dispatchTable = "divisi_table";
 export const dispatchCpus = "divisi_cpus";
@@ -64,6 +66,8 @@ export interface DispatcherOptions {
   readonly seed: bigint;
   /** Put the receive queue in front of the packet. */
   readonly queue: boolean;
+  /** The table may be rewritten while packets pass (tickets.ts). */
+  readonly tickets?: boolean;
 }
 
 export interface Dispatcher {
@@ -82,18 +86,23 @@ export function dispatcher(options: DispatcherOptions): Dispatcher {
       linkage: "global",
     },
     maps: [
-      map({
-        name: dispatchTable,
-        type: "array",
-        valueSize: 4,
-        maxEntries: entries,
-      }),
+      {
+        ...map({
+          name: dispatchTable,
+          type: "array",
+          valueSize: 4,
+          maxEntries: entries,
+        }),
+        // Written in one piece, while packets pass.
+        flags: options.tickets === true ? mmapable : 0,
+      },
       map({
         name: dispatchCpus,
         type: "cpumap",
         valueSize: 8,
         maxEntries: cpus,
       }),
+      ...(options.tickets === true ? ticketMaps(entries, cpus) : []),
     ],
   };
 }
@@ -105,12 +114,12 @@ function map(
 }
 
 function dispatcherText(options: DispatcherOptions): string {
-  const { ready, entries } = options;
+  const { ready, entries, cpus, tickets = false } = options;
   return `
     r6 = r1
     r1 = value ${ready.section}[${ready.offset}] ll
     r1 = *(u32 *)(r1 + 0)
-    if r1 == 0 goto aborted${options.queue ? queueText : ""}
+    if r1 == 0 goto aborted${tickets ? roomText(ticketMetadata) : options.queue ? queueText : ""}
     r1 = *(u32 *)(r6 + 16)
     *(u32 *)(r10 - 4) = r1
     r7 = *(u32 *)(r6 + 0)
@@ -122,7 +131,13 @@ function dispatcherText(options: DispatcherOptions): string {
   anywhere:
     r1 = *(u32 *)(r10 - 4)
     r1 &= ${entries - 1}
-    *(u32 *)(r10 - 4) = r1
+    *(u32 *)(r10 - 4) = r1${tickets ? ticketText({ table: dispatchTable, cpumap: dispatchCpus, cpus }) : redirectText}
+  aborted:
+    r0 = 0
+    exit`;
+}
+
+const redirectText = `
     r1 = map ${dispatchTable} ll
     r2 = r10
     r2 += -4
@@ -132,17 +147,16 @@ function dispatcherText(options: DispatcherOptions): string {
     r1 = map ${dispatchCpus} ll
     r3 = 0
     call redirect_map
-    exit
-  aborted:
-    r0 = 0
     exit`;
-}
 
-const queueText = `
+/** Room for metadata. */
+const roomText = (bytes: number): string => `
     r1 = r6
-    r2 = ${-queueMetadata}
+    r2 = ${-bytes}
     call xdp_adjust_meta
-    if r0 != 0 goto aborted
+    if r0 != 0 goto aborted`;
+
+const queueText = `${roomText(queueMetadata)}
     r1 = *(u32 *)(r6 + 8)
     r2 = *(u32 *)(r6 + 0)
     r3 = r1

@@ -4,6 +4,8 @@ import type { ProgramSpec } from "../../../isa/index.ts";
 import type { Btf } from "../../../object/index.ts";
 import type { MapContents } from "../../../proof/index.ts";
 import { possibleCpus } from "../../../host/index.ts";
+import { raiseCpumapThreads } from "../system/cpumap-threads.ts";
+import { mapInfo } from "../system/object-info.ts";
 import type { Kernel } from "../kernel.ts";
 import type { KernelMap } from "./kernel-map.ts";
 import type { LoadedPrograms } from "./loaded-programs.ts";
@@ -24,6 +26,8 @@ export interface BoundDispatcher {
   readonly cpus: number;
   /** Packets that may wait for a CPU. */
   readonly queueSize: number;
+  /** Workers wait for each other: their threads come before others. */
+  readonly urgent?: boolean;
   /** Filled last: with the word that says that all is ready. */
   readonly contents: MapContents;
 }
@@ -48,6 +52,10 @@ export function loadFilled(
       if (!standing.has(name)) fill(loaded, name, entries);
     if (dispatcher === undefined) return loaded;
     fillCpumap(loaded, dispatcher, loaded.program(program.name).fd);
+    if (dispatcher.urgent === true)
+      raiseCpumapThreads(
+        mapInfo(kernel.syscalls, loaded.map(dispatcher.cpumap).fd).id,
+      );
     for (const [name, entries] of Object.entries(dispatcher.contents))
       fill(loaded, name, entries);
     return loaded;
