@@ -226,6 +226,7 @@ const wordsOf: Readonly<Record<string, readonly string[]>> = {
   run: ["nfs/c/nop.o"],
   attach: [folder, "--iface", "divisi-none"],
   status: [],
+  rebalance: ["nothing"],
   detach: ["nothing"],
   upgrade: [folder],
   undo: ["--dry-run"],

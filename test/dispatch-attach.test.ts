@@ -76,6 +76,9 @@ networkTest("the worker's state and verdicts are real", async (network) => {
   deepEqual(received, []);
   const dump = network.divisi(["map", "dump", "mac", "meters"]);
   match(dump.stdout, /packets=[1-9]/);
+  const fixed = network.divisi(["rebalance", "mac"]);
+  equal(fixed.status, 4);
+  match(fixed.stderr, /mac is not built for moving entries while packets pass/);
   equal(network.divisi(["detach", "mac"]).status, 0);
 });
 

@@ -26,6 +26,7 @@ _divisi() {
     "build") words="--output --set --map-size --json --quiet --verbose" ;;
     "attach") words="--iface --name --mode --apply-nic --replace --pin-root --json --quiet --verbose" ;;
     "status") words="--json --quiet --verbose" ;;
+    "rebalance") words="--interval --bearable --most --duration --json --quiet --verbose" ;;
     "detach") words="--iface --all --json --quiet --verbose" ;;
     "upgrade") words="--name --discard --json --quiet --verbose" ;;
     "map get") words="--json --quiet --verbose" ;;
@@ -43,7 +44,7 @@ _divisi() {
     "trace cat") words="--output --seed --json --quiet --verbose" ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "split check analyze doctor inspect run new build attach status detach upgrade map undo bench compare rss trace" -- "$current"))
+    COMPREPLY=($(compgen -W "split check analyze doctor inspect run new build attach status rebalance detach upgrade map undo bench compare rss trace" -- "$current"))
   elif [ "$COMP_CWORD" -eq 2 ] && [ -z "$words" ]; then
     case "$previous" in
       map) COMPREPLY=($(compgen -W "get set dump load" -- "$current")) ;;

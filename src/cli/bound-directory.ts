@@ -4,10 +4,16 @@
  */
 import { join, resolve } from "node:path";
 import { InputError, UnsupportedError } from "../base/index.ts";
-import type { MapRecord, NicWish } from "../control/index.ts";
+import { ticketSources } from "../codegen/index.ts";
+import {
+  liveTableMaps,
+  type MapRecord,
+  type NicWish,
+} from "../control/index.ts";
 import { boundDispatcher } from "../dispatched.ts";
 import {
   loadFilled,
+  type BoundDispatcher,
   type Kernel,
   type KernelMap,
   type LoadedPrograms,
@@ -122,8 +128,18 @@ export function bindDirectory(
   return {
     directory,
     loaded,
-    maps: program.maps.map((map) =>
-      mapRecord(map, directory, map.type === "devmap" && map.name in contents),
+    maps: [...program.maps, ...dispatcherMaps(program.maps, dispatcher)].map(
+      (map) => ({
+        ...mapRecord(
+          map,
+          directory,
+          map.type === "devmap" && map.name in contents,
+        ),
+        ...(liveTableMaps.some((name) => name === map.name) ||
+        map.name === ticketSources
+          ? { writtenBy: "divisi rebalance" }
+          : {}),
+      }),
     ),
     nic: {
       ports: interfaces.map(({ port, name }) => ({ port, iface: name })),
@@ -151,6 +167,19 @@ export function bindDirectory(
       return made;
     },
   };
+}
+
+/** What the dispatcher has beside the worker's maps and can be shown. */
+function dispatcherMaps(
+  known: readonly MapSpec[],
+  dispatcher: BoundDispatcher | undefined,
+): readonly MapSpec[] {
+  return (dispatcher?.program.maps ?? []).filter(
+    ({ name, type, data }) =>
+      type !== "cpumap" &&
+      data === undefined &&
+      !known.some((map) => map.name === name),
+  );
 }
 
 /** What the record of an attachment says of where it came from. */

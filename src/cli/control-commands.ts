@@ -68,6 +68,46 @@ export const controlCommands: readonly Command[] = [
     run: async (words) => (await import("./status.ts")).status(words),
   },
   {
+    name: "rebalance",
+    summary:
+      "Moves entries of an attached dispatcher's table to less busy CPUs, in order.",
+    args: [attachment],
+    flags: [
+      {
+        name: "interval",
+        value: "TIME",
+        text: "how often to look (default 1s)",
+      },
+      {
+        name: "bearable",
+        value: "X",
+        text: "busiest CPU over the mean that is let be (default 1.08)",
+      },
+      {
+        name: "most",
+        value: "N",
+        text: "entries moved at once (default 16)",
+      },
+      {
+        name: "duration",
+        value: "TIME",
+        text: "end after this long (default: ^C)",
+      },
+    ],
+    examples: [
+      [
+        "divisi rebalance edge",
+        "edge was split with --dispatch software --rebalance; until ^C",
+      ],
+      [
+        "divisi rebalance edge --interval 200ms --duration 10s --json",
+        "loads over time, updates, waits; exit 1 if a wait was given up",
+      ],
+    ],
+    run: async (words, rendering) =>
+      (await import("./rebalance.ts")).rebalance(words, rendering),
+  },
+  {
     name: "detach",
     summary: "Takes an attachment off and restores what attach changed.",
     args: [

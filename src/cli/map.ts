@@ -191,7 +191,12 @@ function keyShape({ keySize, keyFields }: MapRecord): Shape {
   return { what: "key", size: keySize, fields: keyFields };
 }
 
-function refuseReadOnly({ name, readOnly }: MapRecord): void {
+function refuseReadOnly({ name, readOnly, writtenBy }: MapRecord): void {
+  if (writtenBy !== undefined)
+    throw new InputError(
+      `map ${name} is the dispatcher's: packets would lose their order`,
+      { code: "map-dispatcher", fix: `it is written by ${writtenBy}` },
+    );
   if (readOnly)
     throw new InputError(`map ${name} is read only`, { code: "map-read-only" });
 }

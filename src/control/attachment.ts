@@ -49,6 +49,8 @@ export interface MapRecord {
   readonly valueFields: Fields;
   /** Counters inside a value: copies per CPU are summed one by one. */
   readonly lanes: readonly { readonly offset: number; readonly size: number }[];
+  /** The command that writes it, for maps of the dispatcher. */
+  readonly writtenBy?: string;
   /** Filled by us with the interfaces. */
   readonly isFilled: boolean;
   /** How each core has cells of its own in it; absent: it has none. */

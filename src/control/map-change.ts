@@ -34,7 +34,7 @@ export function mapChanges(
       ),
     ),
     ...gone
-      .filter(holdsState)
+      .filter((map) => holdsState(map) && map.writtenBy === undefined)
       .map(({ name: map }) =>
         refuse(map, "the new program has no map of this name"),
       ),

@@ -57,7 +57,7 @@ export function loadFilled(
         mapInfo(kernel.syscalls, loaded.map(dispatcher.cpumap).fd).id,
       );
     for (const [name, entries] of Object.entries(dispatcher.contents))
-      fill(loaded, name, entries);
+      if (!standing.has(name)) fill(loaded, name, entries);
     return loaded;
   } catch (error) {
     loaded.close();
