@@ -1,9 +1,11 @@
 // Split programs through real XDP on veth, two CPUs at once, against the portable engine.
-//   node scripts/veth-agree.mjs [--packets 1000000] [--only NAME,…] [--seed N] [--per 60000]
+//   node scripts/veth-agree.mjs [--packets 1000000] [--only NAME,…] [--seed N] [--per 62500]
+//                               [--layout private|shared]
 // Packets are divided among the programs, in runs of `per` on fresh state. A line per
 // program: packets, mismatches, cells that differ, packets on a wrong queue, lost ones, and
 // how often the CPUs took turns; then the same with every third packet on the wrong queue:
-// how many were counted there, and how many verdicts, frames and cells differed. Needs root, a build and dist-dev (node scripts/test.mjs compiles it).
+// how many were counted there, and how many verdicts, frames and cells differed (in shared
+// maps they need not). Needs root, a build and dist-dev (node scripts/test.mjs compiles it).
 // Exit 1 on a mismatch, a lost packet, or a mutant that nobody saw.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -19,7 +21,8 @@ const { values } = parseArgs({
     packets: { type: "string", default: "1000000" },
     only: { type: "string" },
     seed: { type: "string", default: "1" },
-    per: { type: "string", default: "60000" },
+    per: { type: "string", default: "62500" },
+    layout: { type: "string", default: "private" },
   },
 });
 const names =
@@ -51,7 +54,7 @@ row([
 let bad = 0;
 try {
   for (const name of names) {
-    const subject = vethSubject(name);
+    const subject = vethSubject(name, values.layout);
     const sums = {
       packets: 0,
       mismatches: 0,

@@ -1,20 +1,44 @@
 /**
- * Sixteen bugs of published tools for parallel network functions, each with where it is
- * put in and seen. Some are put in here; for the others the table names the test that
- * does it, and that test must exist.
+ * Sixteen bugs of published tools for parallel network functions. Each is put in, here or
+ * in the file named, and the check named beside it is seen to fail; without it to pass.
+ *
+ *      bug                                   put into                 caught by
+ *   1  tables balanced per port              NIC settings             differential run
+ *   2  verdict of the speculative run        guard (guarded-bugs)     replay of the commits
+ *   3  refreshed elsewhere, yet erased       guard (guarded-bugs)     replay of the commits
+ *   4  expired, yet a hit on other cores     guard (guarded-bugs)     replay of the commits
+ *   5  constant keys ignored                 (nobody asks for it)     plan: R4-constant-key
+ *   6  pairs of one path skipped             NIC settings             differential run
+ *   7  set not emptied, index unscaled       NF source                agreement with the C source
+ *   8  rows of a sketch share cells          NF source                agreement with the C source
+ *   9  a station that moved is not learned   NF source                agreement with the C source
+ *  10  expiry floors to 0 s                  NF source                drops at twice the rate; agreement
+ *  11  another expiry is built in            NF source                agreement with the C source
+ *  12  frames leave by 1 - input             NF source                targets of three ports
+ *  13  capacities are rounded up             layouts of the object    differential run, second pass
+ *  14  NF and NIC parse differently          NIC settings; NF source  differential run; plan
+ *  15  a key collapses to few cores          NIC settings             cores used: a weakness
+ *  16  a failure exits with 0                exit paths of the CLI    exit codes
  *
  * Source: the code of Maestro (NSDI'24) and of its boilerplate, as published.
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
-import { capacitiesOf } from "#codegen";
-import type { NicSetup } from "#rss";
-import type { Artifact } from "divisi";
+import { pathToFileURL } from "node:url";
+import { capacitiesOf, splitLayouts, type LayoutPart } from "#codegen";
+import { loadPortable } from "#engine";
 import { createState, IrMachine } from "#interp";
+import type { ProgramSpec } from "#isa";
+import { programSpec, readObject, writeObject } from "#object";
+import { buildFrame } from "#packet";
 import { deviceContents } from "#proof";
-import { root } from "./support/cli.ts";
+import { nicProfile, type NicSetup } from "#rss";
+import { generate, type Artifact } from "divisi";
+import { root, temporaryFolder } from "./support/cli.ts";
 import { differences } from "./support/nf-agreement.ts";
 import { portable } from "./support/nf-machines.ts";
 import { caseOf, mixOf } from "./support/nf-mixes.ts";
@@ -49,17 +73,22 @@ const bugs: readonly (readonly Row[])[] = [
    ["", "sixteen-bugs", "rows of a sketch share their cells"]],
   [["a station that moves is not learned anew", "nfs-suite", "dynamic-bridge: learn_moves"],
    ["", "sixteen-bugs", "a station that moves stays where it was"]],
-  [["an expiry in whole seconds is 0: nothing is policed", "nfs-c-semantics", "policer: the bucket, to the byte and the nanosecond"]],
+  [["an expiry in whole seconds is 0: nothing is policed", "nfs-c-semantics", "policer: the bucket, to the byte and the nanosecond"],
+   ["", "sixteen-bugs", "10: at twice the rate half is dropped"],
+   ["", "sixteen-bugs", "an expiry in whole seconds, rounded down"]],
   [["the expiry that is built in is not the one of the source", "nfs-c-semantics", "firewall: answers only to what the LAN began, until it expires"],
    ["", "sixteen-bugs", "an expiry of 123 microseconds is built in"]],
   [["frames leave by 1 - input, whatever the verdict says", "nfs-suite", "dynamic-bridge: learns, floods, filters, forgets"],
    ["", "sixteen-bugs", "12: of three ports the one that the verdict names"]],
-  [["capacities are rounded up", "sixteen-bugs", "13: shares of a capacity sum to it"]],
+  [["capacities are rounded up", "sixteen-bugs", "13: shares of a capacity sum to it"],
+   ["", "sixteen-bugs", "13: shares that are rounded up"]],
   [["the program and the NIC parse differently", "nfs-c-semantics", "port-knock: options move the ports; fragments, UDP and short frames drop"],
-   ["", "sixteen-bugs", "14: a table that hashes ports of fragments"]],
+   ["", "sixteen-bugs", "14: a NIC that does not hash what the program keys by"],
+   ["", "sixteen-bugs", "14: ports read where they stand without options"]],
   [["a key collapses to few cores", "key-quality", "every network function that a NIC can shard"],
    ["", "sixteen-bugs", "15: a key that sends everything to one entry"]],
-  [["a failure exits with 0", "cli-failure", "flags of every command alone: a command is missing, as JSON too"]],
+  [["a failure exits with 0", "cli-failure", "flags of every command alone: a command is missing, as JSON too"],
+   ["", "sixteen-bugs", "16: what fails does not exit with 0"]],
 ];
 
 test("each of the sixteen has a test", () => {
@@ -159,15 +188,99 @@ test("13: shares of a capacity sum to it, and differ by one at most", () => {
     }
 });
 
-test(`14: a table that hashes ports of fragments, or none of TCP (seed ${seed})`, async () => {
-  const of = await subject("policer");
-  expectSeen(of, (setup) => ({
-    ...setup,
-    ports: setup.ports.map((port) => ({
-      ...port,
-      fields: { ...port.fields, tcp4: "s", udp4: "s" },
-    })),
-  }));
+test(`13: shares that are rounded up let a full table take more (seed ${seed})`, async () => {
+  const cores = 3;
+  const of = await subjectOf("policer", "C", "small", {
+    seed,
+    packets: 800,
+    search: 0,
+    kinds: ["full tables"],
+  });
+  const { analysed } = of;
+  const { object, program } = analysed;
+  const profile = nicProfile("generic");
+  const artifact = generate(analysed, profile, {
+    cores,
+    profile,
+    ports: analysed.ports,
+    samples: 10,
+    layout: "private",
+  });
+  const [buckets] = artifact.plan.objects.filter(
+    ({ layout }) => layout === "table",
+  );
+  ok(buckets?.capacities !== undefined);
+  deepEqual(buckets.capacities, [3, 3, 2]);
+  // Nine entries where there were eight.
+  const rounded = buckets.capacities.map(() => Math.ceil(8 / cores));
+  const emitted = (capacities: readonly number[]): ProgramSpec => {
+    const part: LayoutPart = {
+      object: buckets.object,
+      layout: "table",
+      capacities,
+    };
+    const parts = [part];
+    const split = splitLayouts(object, program.name, { cores, parts });
+    return programSpec(readObject(writeObject(split), "core.o"));
+  };
+  const ran = (capacities: readonly number[]): Cell =>
+    planCell(
+      of,
+      { ...artifact, emitted: emitted(capacities) },
+      { seed, mutants: 0, strategy: "plan", cores },
+    );
+  const right = ran(buckets.capacities);
+  deepEqual(right.first, []);
+  // Tables were full, or the bug would not have shown.
+  ok(right.deviations > 0);
+  ok(ran(rounded).mismatches > 0);
+});
+
+// Classes that a policer keys by destination like any other.
+for (const classes of [["tcp4", "udp4"], ["other4"], ["fragment4"]] as const)
+  test(`14: a NIC that does not hash what the program keys by: ${classes.join()} (seed ${seed})`, async () => {
+    const of = await subject("policer");
+    expectSeen(of, (setup) => ({
+      ...setup,
+      ports: setup.ports.map((port) => ({
+        ...port,
+        fields: {
+          ...port.fields,
+          ...Object.fromEntries(classes.map((name) => [name, ""])),
+        },
+      })),
+    }));
+  });
+
+test(`14: ports read where they stand without options are no ports (seed ${seed})`, async () => {
+  const arr = (change: (text: string) => string): Promise<MatrixSubject> =>
+    subjectOf("arr", "TypeScript", "roomy", {
+      seed,
+      packets: 1500,
+      search: 0,
+      kinds: ["zipf", "bidirectional"],
+      change,
+    });
+  const right = await arr((text) => text);
+  const artifact = artifactOf(right, 4, "shard");
+  ok((planTexts(artifact.plan)["counts"] ?? "").includes("l4.dport"));
+  deepEqual(run(right, artifact).first, []);
+  const from = "const count = ctx.state.counts.at(l4.dport & 255);";
+  const wrong = await arr((text) => {
+    ok(text.includes(from));
+    return text.replace(
+      from,
+      `const dport = pkt.u16(36);
+    if (dport === undefined) return drop;
+    const count = ctx.state.counts.at(dport & 255);`,
+    );
+  });
+  // The plan takes these bytes for what they are.
+  const text = planTexts(artifactOf(wrong, 4).plan)["counts"] ?? "";
+  ok(!text.includes("l4.dport"), text);
+  // As if it had taken them for ports.
+  const { program } = wrong.analysed;
+  ok(run(wrong, { ...artifact, emitted: program }).mismatches > 0);
 });
 
 test(`15: a key that sends everything to one entry uses one core (seed ${seed})`, async () => {
@@ -188,12 +301,53 @@ test(`15: a key that sends everything to one entry uses one core (seed ${seed})`
   ok(tested.weaknesses.includes("only one core was used"));
 });
 
+const wholeNanoseconds = "u64(bucket.last + limit.fill)";
+const wholeSeconds =
+  "u64(bucket.last + u64(u64(limit.fill / 1_000_000_000n) * 1_000_000_000n))";
+
+/** Drops of a second of 1000-byte frames at 2 MB/s, where 1 MB/s is allowed. */
+async function dropsAtTwiceTheRate(
+  change: (text: string) => string,
+): Promise<number> {
+  const { program } = await objectOfTs("policer", { name: "default" }, change);
+  const data = new Uint8Array(1000);
+  data.set(
+    buildFrame({
+      ipv4: { src: "192.0.2.1", dst: "10.0.0.1" },
+      udp: { sport: 53, dport: 1024 },
+      size: 1000,
+    }),
+  );
+  const contents = deviceContents(program, [1, 2]);
+  const packets = Array.from({ length: 2000 }, (_, at) => ({
+    data,
+    ifindex: 2,
+    rxQueue: 0,
+    cpu: 0,
+    time: 1_000_000_000n + BigInt(at) * 500_000n,
+  }));
+  return loadPortable(program, { cpus: 1, contents, seed })
+    .run(packets)
+    .filter(({ verdict }) => verdict === 1).length;
+}
+
+test("10: at twice the rate half is dropped, but for the burst", async () => {
+  // 2,000,000 bytes come, 1,000,000 and a burst of 100,000 may pass.
+  const drops = await dropsAtTwiceTheRate((text) => text);
+  ok(drops >= 895 && drops <= 905, `${drops}`);
+  const without = await dropsAtTwiceTheRate((text) =>
+    text.replaceAll(wholeNanoseconds, wholeSeconds),
+  );
+  equal(without, 0);
+});
+
 // A change of a source, and the number of the setting (nf-mixes.ts) that shows it.
 // prettier-ignore
 const wrong: readonly (readonly [what: string, name: string, variant: number, from: string, to: string])[] = [
   ["a set is found by another number than its index", "port-scan-detector", 0, "touched.at(sources.indexOf(source))", "touched.at(max(sources.indexOf(source), 1) - 1)"],
   ["rows of a sketch share their cells", "connection-limiter", 0, "sketch.at(row, pair)", "sketch.at(0, pair)"],
   ["a station that moves stays where it was", "dynamic-bridge", 1, "if (ctx.config.learn_moves) source.port = ctx.port;", ""],
+  ["an expiry in whole seconds, rounded down", "policer", 2, wholeNanoseconds, wholeSeconds],
   ["an expiry of 123 microseconds is built in", "firewall", 0, "expiry: u64(100_000_000_000n)", "expiry: u64(123_000n)"],
 ];
 
@@ -252,4 +406,86 @@ test("12: of three ports the one that the verdict names", async () => {
   equal(await targets("ctx.port === 2 ? 0 : ctx.port + 1"), "1,2,0");
   // The other one of two, as if there were no third.
   equal(await targets("ctx.port === 0 ? 1 : 0"), "1,0,0");
+});
+
+// Words of the command line, and the exit code that they must end with.
+// prettier-ignore
+const failures: readonly (readonly [words: string, exit: number])[] = [
+  ["analyze nowhere.o", 3],
+  ["analyze --no-such-flag nfs/c/policer.o", 2],
+  ["inspect package.json", 3],
+  ["analyze nfs/c/policer.o --fail-on race", 1],
+];
+
+/** Those that end with 0, the modules changed as they are loaded. */
+function endWithZero(
+  rows: readonly (readonly [string, number])[],
+  changes: Readonly<Record<string, readonly [from: string, to: string]>> = {},
+): readonly string[] {
+  const folder = temporaryFolder("exit");
+  const hooks = join(folder, "hooks.mjs");
+  writeFileSync(
+    hooks,
+    `const changes = ${JSON.stringify(changes)};
+export async function load(url, context, next) {
+  const loaded = await next(url, context);
+  const change = changes[url.split("/").at(-1)];
+  if (change === undefined || !url.includes("/dist/cli/")) return loaded;
+  const source = String(loaded.source);
+  if (!source.includes(change[0])) throw new Error("nothing to change in " + url);
+  return { ...loaded, source: source.replaceAll(change[0], change[1]) };
+}
+`,
+  );
+  const preload = `data:text/javascript,${encodeURIComponent(
+    `import { register } from "node:module"; register(${JSON.stringify(pathToFileURL(hooks).href)});`,
+  )}`;
+  return rows.flatMap(([words, exit]) => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ["--import", preload, "dist/cli/main.js", ...words.split(" ")],
+      {
+        cwd: root,
+        encoding: "utf8",
+        env: { ...process.env, XDG_STATE_HOME: folder },
+      },
+    );
+    ok(status === 0 || status === exit, `${words}: ${status}, ${stderr}`);
+    return status === 0 ? [words] : [];
+  });
+}
+
+test("16: what fails does not exit with 0", () => {
+  deepEqual(endWithZero(failures), []);
+  // Said, and then forgotten.
+  const said = failures.filter(([, exit]) => exit !== 1);
+  deepEqual(
+    endWithZero(said, {
+      "command-line.js": [
+        "encodeExit(renderFailure(",
+        "encodeExit(0 & renderFailure(",
+      ],
+    }),
+    said.map(([words]) => words),
+  );
+  // The answer is no, and nobody tells the shell.
+  const no = failures.slice(-1);
+  deepEqual(
+    endWithZero(no, {
+      "command-line.js": ["encodeExit(answer.exit)", "encodeExit(0)"],
+    }),
+    no.map(([words]) => words),
+  );
+  // A process that dies without a word.
+  const dies = {
+    "command-line.js": ["const words = ", "process.abort(); const words = "],
+  } as const;
+  deepEqual(endWithZero([["analyze nowhere.o", 70]], dies), []);
+  deepEqual(
+    endWithZero([["analyze nowhere.o", 70]], {
+      ...dies,
+      "main.js": ["process.exitCode = 70", "process.exitCode = 0"],
+    }),
+    ["analyze nowhere.o"],
+  );
 });

@@ -57,6 +57,8 @@ export interface MatrixOptions {
   /** Runs that the search for covering packets may spend; 0: no search. */
   readonly search: number;
   readonly kinds?: readonly TrafficKind[];
+  /** Of a TypeScript source's text, for mutants. */
+  readonly change?: (text: string) => string;
 }
 
 const ports = [
@@ -125,7 +127,7 @@ export async function subjectOf(
   const bytes =
     language === "C"
       ? readFileSync(join(root, path))
-      : await compiled(name, set);
+      : await compiled(name, set, options.change);
   const loadOptions = {
     file: path,
     set: language === "C" ? Object.entries(set) : [],

@@ -6,7 +6,13 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { controlEnvironment } from "#codegen";
+import { fromHex, toHex } from "#base";
+import {
+  controlEnvironment,
+  tableEntries,
+  tableLayout,
+  type TableLayout,
+} from "#codegen";
 import {
   compareFates,
   compareState,
@@ -15,13 +21,15 @@ import {
   runOnWires,
   type Fate,
   type Kernel,
+  type LoadedPrograms,
   type TraceFrame,
 } from "#engine";
 import type { PacketInput } from "#interp";
 import type { ProgramSpec } from "#isa";
 import { programSpec, readObject, type ObjectSpec } from "#object";
-import { deviceContents, type MapContents } from "#proof";
+import { deviceContents, type MapContents, type StateDump } from "#proof";
 import { NicModel, nicProfile, portConfig } from "#rss";
+import type { PlanOptions } from "#strategy";
 import { analyseLoaded, generate, load } from "divisi";
 import { root } from "./cli.ts";
 import { caseOf } from "./nf-mixes.ts";
@@ -47,6 +55,8 @@ export interface VethSubject {
   readonly object: ObjectSpec;
   readonly program: ProgramSpec;
   readonly contents: MapContents;
+  /** Maps that are private tables, one a core. */
+  readonly tables: ReadonlyMap<string, TableLayout>;
   /** The plan gives each core cells that no other finds. */
   readonly hasOwnCells: boolean;
   /** The queue that the NIC would choose. */
@@ -54,8 +64,15 @@ export interface VethSubject {
   readonly mix: TrafficMix;
 }
 
-/** What `split` writes of the C source's object for two cores, without its check. */
-export function vethSubject(name: string): VethSubject {
+/**
+ * What `split` writes of the C source's object for two cores, without its check. With
+ * private tables a core finds no entry of another, so that a packet on the wrong queue
+ * shows as another answer; in shared maps it need not.
+ */
+export function vethSubject(
+  name: string,
+  layout: NonNullable<PlanOptions["layout"]> = "private",
+): VethSubject {
   const file = `nfs/c/${name}.o`;
   const options = {
     file,
@@ -76,6 +93,7 @@ export function vethSubject(name: string): VethSubject {
     profile,
     ports: analysed.ports,
     samples: 10,
+    layout,
   });
   if (setup === undefined) throw new Error(`${name} is not divided`);
   const object = readObject(artifact.bytes, "core.o");
@@ -83,12 +101,21 @@ export function vethSubject(name: string): VethSubject {
   const models = setup.ports.map(
     ({ name: port }) => new NicModel(portConfig(setup, port)),
   );
+  const tables = new Map(
+    plan.objects.flatMap(({ object: map, layout: kind, capacities = [] }) => {
+      const spec = analysed.program.maps.find(({ name }) => name === map);
+      return kind === "table" && spec !== undefined
+        ? [[map, tableLayout(spec, capacities)] as const]
+        : [];
+    }),
+  );
   const { mix } = caseOf(name);
   return {
     name,
     object,
     program,
     contents: deviceContents(program, interfaces),
+    tables,
     hasOwnCells: plan.objects.some(({ layout }) =>
       ["allocator", "sliced", "table"].includes(layout),
     ),
@@ -181,7 +208,7 @@ export interface VethAnswer {
 
 export async function runVeth(
   kernel: Kernel,
-  { object, program, contents }: VethSubject,
+  { object, program, contents, tables }: VethSubject,
   frames: readonly Planned[],
 ): Promise<VethAnswer> {
   const { btf } = object;
@@ -212,7 +239,20 @@ export async function runVeth(
       });
       const reference = referenceOf(asPlanned, options);
       const mismatches = compareFates(fates, reference.outcomes, options);
-      const state = compareState(loaded, program, reference);
+      const plain = program.maps.filter(({ name }) => !tables.has(name));
+      const state = [
+        ...compareState(
+          loaded,
+          { ...program, maps: plain },
+          {
+            ...reference,
+            state: new Map(
+              [...reference.state].filter(([map]) => !tables.has(map)),
+            ),
+          },
+        ),
+        ...tableDifferences(tables, loaded, reference.state),
+      ];
       const verdicts: Record<string, number> = {};
       for (const { verdict } of fates)
         verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
@@ -246,6 +286,40 @@ export async function runVeth(
       };
     },
   );
+}
+
+/**
+ * A sentence for each entry that a core's table has and should not have, lacks, or holds
+ * with another value. Where in its table an entry stands depends on the table's own seed.
+ */
+function tableDifferences(
+  tables: VethSubject["tables"],
+  loaded: LoadedPrograms,
+  state: StateDump,
+): readonly string[] {
+  return [...tables].flatMap(([map, layout]) => {
+    const have = new Map<string, string>();
+    for (const [core, [value = new Uint8Array()]] of loaded.map(map).entries())
+      note(have, toHex(core), tableEntries(value, layout));
+    const want = new Map<string, string>();
+    for (const [core, [value = ""]] of state.get(map) ?? [])
+      note(want, core, tableEntries(fromHex(value), layout));
+    return [...new Set([...want.keys(), ...have.keys()])].flatMap((entry) => {
+      const [is, wanted] = [have.get(entry), want.get(entry)];
+      return is === wanted
+        ? []
+        : [`${map}, ${entry} is ${is ?? "absent"}, wanted ${wanted ?? "none"}`];
+    });
+  });
+}
+
+function note(
+  entries: Map<string, string>,
+  core: string,
+  found: ReturnType<typeof tableEntries>,
+): void {
+  for (const { key, value } of found)
+    entries.set(`core ${core} key ${toHex(key)}`, toHex(value));
 }
 
 /** Every n-th frame on the other queue: what a wrong NIC key would do. */
