@@ -29,6 +29,7 @@ export {
   queueSize,
 } from "./dispatched.ts";
 export { loadPortable, runParallel } from "./engine/index.ts";
+export { checkGuarded, guardOf } from "./guarded.ts";
 export {
   BytecodeMachine,
   createState,

@@ -3,8 +3,8 @@
  *
  * - inside an allocator's functions: none; free lists and order are a core's own;
  * - a cell of a chain, or of an array that goes with its indices: the entry that holds
- *   the index; none for packets that name an index themselves, since what they may
- *   learn of another's is nothing (R5), which pass 2 shows by their outcomes;
+ *   the index; for packets that name an index themselves only if they got something by
+ *   it, since what they may learn of another's is nothing (R5), as pass 2 shows;
  * - a cell of a sketch: the packet bits that it is a hash of, beside the cell itself;
  * - all others: themselves.
  */
@@ -79,17 +79,24 @@ export class OwnedCells {
     } else this.plain(touch);
   }
 
-  /** The packet is done: an index that it was given has its key now. */
-  end(): void {
+  /**
+   * The packet is done: an index that it was given has its key now. `gets`: would have
+   * become something else of it, had no index been in use?
+   */
+  end(gets: (input: PacketInput) => boolean): void {
     if (this.#pending.length === 0) return;
     const pending = this.#pending;
     this.#pending = [];
     const { aim } = this.#partition ?? {};
-    const names =
-      this.#input !== undefined && aim?.isAimed(this.#input) === true;
+    const input = this.#input;
+    const names = input !== undefined && aim?.isAimed(input) === true;
+    let isStranger: boolean | undefined;
     for (const { touch, allocator, index } of pending) {
       const { chain, entries } = allocator;
-      if (names && aim?.chain === chain) continue;
+      if (names && aim?.chain === chain) {
+        isStranger ??= !gets(input);
+        if (isStranger) continue;
+      }
       const held = heldAt(this.#state, allocator, index);
       if (held === undefined || entries === undefined) continue;
       const size =

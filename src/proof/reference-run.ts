@@ -3,7 +3,7 @@
  * full capacity, in arrival order. It notes outcomes, touched cells and coverage; where
  * the state is parted, pass 2 goes beside it packet by packet (second-pass.ts).
  */
-import type { Place } from "../base/index.ts";
+import { toHex, type Place } from "../base/index.ts";
 import {
   BytecodeMachine,
   createState,
@@ -16,7 +16,12 @@ import { AccessCounter, type Tested } from "./certificate.ts";
 import type { DifferentialOptions, Episode } from "./differential.ts";
 import { OwnedCells } from "./owned-cells.ts";
 import { Ownership } from "./ownership.ts";
-import { Recorder, type MapContents, type RunRecord } from "./record.ts";
+import {
+  effectsText,
+  Recorder,
+  type MapContents,
+  type RunRecord,
+} from "./record.ts";
 import type { Judged } from "./partition.ts";
 import { SecondPass } from "./second-pass.ts";
 import { dumpState } from "./state-dump.ts";
@@ -69,6 +74,7 @@ export function runReference(options: DifferentialOptions): Reference {
     const coreOf = (index: number, packet: PacketInput): number =>
       options.steering(steeringInput(options, episode, index, packet));
     second?.begin(episode.packets.length, coreOf, episode.answers);
+    const nobody = onNothing(options, shown);
     const cells = new OwnedCells(ownership, state, partition);
     const machine = new BytecodeMachine(sequential, state, {
       seed: options.seed,
@@ -103,7 +109,7 @@ export function runReference(options: DifferentialOptions): Reference {
       const outcome = shown(machine.run(input), input);
       answering.note(index, outcome);
       recorder.add(index, input, outcome);
-      cells.end();
+      cells.end((packet) => !isLike(outcome, nobody(packet)));
       second?.packet(index, given, {
         input,
         outcome,
@@ -129,6 +135,27 @@ export function runReference(options: DifferentialOptions): Reference {
   };
 }
 
+/** What becomes of a packet on the first contents. */
+function onNothing(
+  { sequential, seed, ...options }: DifferentialOptions,
+  shown: NonNullable<DifferentialOptions["shown"]>,
+): (input: PacketInput) => Outcome {
+  const first = createState(sequential.maps, contentsOption(options));
+  const machine = new BytecodeMachine(sequential, first, { seed });
+  return (input) => {
+    machine.use(first.clone());
+    return shown(machine.run(input), input);
+  };
+}
+
+function isLike(left: Outcome, right: Outcome): boolean {
+  return (
+    left.verdict === right.verdict &&
+    effectsText(left) === effectsText(right) &&
+    toHex(left.data) === toHex(right.data)
+  );
+}
+
 /** What the NIC sees: known for packets that were given, interned for those made. */
 function steeringInput(
   { intern }: DifferentialOptions,
@@ -142,7 +169,7 @@ function steeringInput(
     : intern(packet);
 }
 
-function contentsOption(options: DifferentialOptions): {
+function contentsOption(options: Pick<DifferentialOptions, "contents">): {
   contents?: MapContents;
 } {
   return options.contents === undefined ? {} : { contents: options.contents };

@@ -1,9 +1,9 @@
 /** Runs cells of the matrix, and says which are not as they should be. */
-import { grades, type Plan, type StrategyName } from "#strategy";
+import { grades, type Plan } from "#strategy";
 import { expectedPlans } from "./expected-strategies.ts";
 import {
   artifactOf,
-  guardCell,
+  guardedPart,
   planCell,
   planTexts,
   subjectOf,
@@ -11,6 +11,16 @@ import {
   type Language,
   type MatrixSubject,
 } from "./matrix.ts";
+import {
+  coreOf,
+  planGuard,
+  plansOf,
+  strategyKinds,
+  type MatrixPlan,
+  type StrategyKind,
+} from "./matrix-plans.ts";
+import { threadedPart } from "./matrix-threads.ts";
+import { Random } from "#base";
 
 export interface MatrixRun {
   readonly names: readonly string[];
@@ -21,7 +31,11 @@ export interface MatrixRun {
   readonly search: number;
   readonly plansOnly?: boolean;
   readonly settings?: readonly MatrixSubject["setting"][];
-  readonly strategies?: readonly string[];
+  readonly strategies?: readonly StrategyKind[];
+  /** Of the subjects, those whose number is `index` modulo `of`. */
+  readonly part?: { readonly index: number; readonly of: number };
+  /** On real threads, instead of virtual cores. */
+  readonly threads?: boolean;
   readonly isOver?: () => boolean;
   readonly say?: (line: string) => void;
 }
@@ -34,7 +48,7 @@ export interface MatrixResult {
   readonly verdicts: readonly string[];
   /** The budget ended it. */
   readonly cut: boolean;
-  readonly summary: string;
+  readonly summary: readonly string[];
 }
 
 const judgedCores = 3;
@@ -49,79 +63,131 @@ export async function runMatrix(run: MatrixRun): Promise<MatrixResult> {
     texts.push(text);
     say(`  NOT AS IT SHOULD BE: ${text}`);
   };
-  const settings = run.settings ?? (["small", "roomy"] as const);
-  for (const name of run.names)
-    for (const language of run.languages)
-      for (const setting of settings) {
-        if (isOver()) break;
-        const subject = await subjectOf(name, language, setting, {
-          seed: run.seed,
-          packets: run.packets,
-          search: run.search,
-        });
-        const title = `${name} in ${language}, ${setting}`;
-        const { plan } = artifactOf(subject, 4);
-        verdicts.push(verdictOf(plan));
-        for (const text of planDifferences(subject, plan))
-          fail(`${title}: ${text}`);
-        if (run.plansOnly === true) continue;
-        for (const cell of cellsOf(subject, run)) {
-          cells.push(cell);
-          say(lineOf(cell));
-          for (const text of complaints(cell, setting))
-            fail(`${title}, ${cell.strategy} on ${cell.cores}: ${text}`);
-          if (isOver()) break;
-        }
-      }
+  for (const { name, language, setting } of subjectsOf(run)) {
+    if (isOver()) break;
+    const subject = await subjectOf(name, language, setting, {
+      seed: run.seed,
+      packets: run.packets,
+      search: run.search,
+    });
+    const title = `${name} in ${language}, ${setting}`;
+    const { plan } = artifactOf(subject, 4);
+    verdicts.push(verdictOf(plan));
+    for (const text of planDifferences(subject, plan))
+      fail(`${title}: ${text}`);
+    if (run.plansOnly === true) continue;
+    for await (const cell of cellsOf(subject, run)) {
+      cells.push(cell);
+      say(lineOf(cell));
+      for (const text of complaints(cell, setting))
+        fail(`${title}, ${cell.strategy} on ${cell.cores}: ${text}`);
+      if (isOver()) break;
+    }
+  }
   const cut = isOver();
-  const packets = cells.reduce((sum, cell) => sum + cell.packets, 0);
   return {
     cells,
     failures: texts.length,
     texts,
     verdicts,
     cut,
-    summary: `${cells.length} cells, ${packets.toLocaleString("en")} packets, ${texts.length} not as they should be${cut ? "; the budget ended it" : ""}`,
+    summary: [
+      ...summaries(cells),
+      summaryOf(cells, texts.length) + (cut ? "; the budget ended it" : ""),
+    ],
   };
 }
 
-/** Forced per object or for all; undefined: as the plan chooses. */
-type Force = StrategyName | Readonly<Record<string, StrategyName>> | undefined;
+interface SubjectName {
+  readonly name: string;
+  readonly language: Language;
+  readonly setting: MatrixSubject["setting"];
+}
 
-function* cellsOf(subject: MatrixSubject, run: MatrixRun): Generator<Cell> {
-  const { seed } = run;
-  const wanted = (strategy: string): boolean =>
-    run.strategies?.includes(strategy) ?? true;
-  for (const cores of run.cores) {
-    const done = new Set<string>();
-    const plans: readonly (readonly [string, Force])[] = [
-      ["plan", undefined],
-      ["merge", "merge"],
-    ];
-    for (const [strategy, force] of plans) {
-      if (!wanted(strategy)) continue;
-      const artifact = artifactOf(subject, cores, force);
-      const { plan } = artifact;
-      const same = JSON.stringify(planTexts(plan));
-      if (done.has(same)) continue;
-      done.add(same);
-      // What runs on one core of several is no parallel version; guards come below.
-      if (plan.runtime.kind !== "plain") continue;
-      if (cores > 1 && plan.strategy === "sequential") continue;
-      // Small tables, so that all of full, free and expired is met.
-      const isJudged =
-        cores === judgedCores && run.search > 0 && subject.setting === "small";
-      yield planCell(subject, artifact, {
-        seed,
-        strategy,
-        cores,
-        mutants: isJudged ? mutants : 0,
-      });
-    }
-    for (const kind of ["lock", "transaction"] as const)
-      if (wanted(kind) && subject.setting === "small")
-        yield guardCell(subject, kind, { seed, cores });
-  }
+function subjectsOf(run: MatrixRun): readonly SubjectName[] {
+  const { part = { index: 0, of: 1 } } = run;
+  const settings = run.settings ?? (["small", "roomy"] as const);
+  const all = run.names.flatMap((name) =>
+    run.languages.flatMap((language) =>
+      settings.map((setting) => ({ name, language, setting })),
+    ),
+  );
+  return all.filter((_, at) => at % part.of === part.index);
+}
+
+async function* cellsOf(
+  subject: MatrixSubject,
+  run: MatrixRun,
+): AsyncGenerator<Cell> {
+  const { strategies = strategyKinds } = run;
+  for (const cores of run.cores)
+    for (const plan of plansOf(subject, cores, (kind) =>
+      strategies.includes(kind),
+    ))
+      if (run.threads !== true) yield cellOf(subject, plan, run);
+      else if (isForThreads(subject, plan))
+        yield await threadsCell(subject, plan);
+}
+
+/** Shared room is a matter of timing: where nothing is guarded, there must be enough. */
+function isForThreads(
+  { setting }: MatrixSubject,
+  { artifact }: MatrixPlan,
+): boolean {
+  const { kind } = artifact.plan.runtime;
+  return setting === "roomy" || kind !== "plain";
+}
+
+/** In the order of arrival, and under the guard if there is one. */
+function cellOf(
+  subject: MatrixSubject,
+  { kind, cores, artifact }: MatrixPlan,
+  { seed, search }: MatrixRun,
+): Cell {
+  // Small tables, so that all of full, free and expired is met.
+  const isJudged =
+    cores === judgedCores && search > 0 && subject.setting === "small";
+  const cell = planCell(subject, artifact, {
+    seed,
+    strategy: kind,
+    cores,
+    mutants: isJudged ? mutants : 0,
+  });
+  const guard = planGuard(artifact, subject);
+  if (guard === undefined) return cell;
+  const random = new Random(seed);
+  const isAnywhere = artifact.plan.requirement.conjuncts.length === 0;
+  const found = guardedPart(subject, artifact, {
+    seed,
+    cores,
+    guard,
+    coreOf: isAnywhere
+      ? (packets) => Uint8Array.from(packets, () => random.below(cores))
+      : coreOf(artifact, subject),
+  });
+  return {
+    ...cell,
+    packets: cell.packets + found.packets,
+    mismatches: cell.mismatches + found.mismatches,
+    first: [...cell.first, ...found.first],
+  };
+}
+
+async function threadsCell(
+  subject: MatrixSubject,
+  { kind, cores, artifact }: MatrixPlan,
+): Promise<Cell> {
+  const found = await threadedPart(subject, artifact, cores);
+  return {
+    subject: `${subject.name} in ${subject.language}, ${subject.setting}`,
+    strategy: kind,
+    cores,
+    grade: artifact.plan.grade,
+    deviations: 0,
+    strength: "not asked",
+    weaknesses: [],
+    ...found,
+  };
 }
 
 /** Strategy, rule and fields of each object, and the codes of what is refused or differs. */
@@ -186,10 +252,38 @@ function complaints(
   return texts;
 }
 
+/** A line per network function and language. */
+function summaries(cells: readonly Cell[]): readonly string[] {
+  const groups = new Map<string, Cell[]>();
+  for (const cell of cells) {
+    const name = cell.subject.replace(/,.*/, "");
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [cell]);
+    else group.push(cell);
+  }
+  return [...groups].map(
+    ([name, group]) => `${name.padEnd(32)} ${summaryOf(group)}`,
+  );
+}
+
+function summaryOf(cells: readonly Cell[], wrong?: number): string {
+  const sum = (of: (cell: Cell) => number): string =>
+    cells.reduce((all, cell) => all + of(cell), 0).toLocaleString("en");
+  const judged = cells.filter(({ strength }) => strength !== "not asked");
+  const strong = judged.filter(({ strength }) => strength === "strong");
+  return [
+    `${cells.length} cells`,
+    `${sum(({ packets }) => packets)} packets`,
+    `${sum(({ mismatches }) => mismatches)} mismatches`,
+    `${strong.length} of ${judged.length} strong`,
+    ...(wrong === undefined ? [] : [`${wrong} not as they should be`]),
+  ].join(", ");
+}
+
 function lineOf(cell: Cell): string {
   return [
     cell.subject.padEnd(36),
-    cell.strategy.padEnd(12),
+    cell.strategy.padEnd(18),
     String(cell.cores).padStart(3),
     cell.grade.padStart(12),
     String(cell.packets).padStart(8),

@@ -3,17 +3,17 @@
  * generated as `split` does it, and checked over coverage and five kinds of traffic on
  * virtual cores: one thread, packets in an order that a seed gives.
  *
- * - plan: what `choosePlan` gives, or is forced to, where cores need no guard: the
- *   differential run of trial.ts, in two passes where the grade is partitioned;
- * - lock, transaction: all state under one guard, steps of cores interleaved by seed
- *   (guarded.ts); the order of commits, replayed by the sequential program, must be equal.
+ * - in the order of arrival: the differential run of trial.ts, in two passes where the
+ *   grade is partitioned;
+ * - what is guarded: steps of cores interleaved by seed; the order of commits, replayed
+ *   by the sequential program, must be equal.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "#base";
 import type { GuardOptions } from "#codegen";
 import type { PacketInput } from "#interp";
-import type { Tested } from "#proof";
+import { widened, type Tested } from "#proof";
 import { nicProfile } from "#rss";
 import type { ObjectPart, Plan, StrategyName } from "#strategy";
 import {
@@ -25,7 +25,7 @@ import {
   type Analysed,
   type Artifact,
 } from "divisi";
-import { apart, guardAll, interleave } from "./guarded.ts";
+import { apart, interleave } from "./guarded.ts";
 import { root } from "./cli.ts";
 import {
   matrixTraffic,
@@ -208,7 +208,7 @@ export function artifactOf(
 const nameOf = ({ name, language, setting }: MatrixSubject): string =>
   `${name} in ${language}, ${setting}`;
 
-/** A plan without a guard, over all episodes. */
+/** A plan over all episodes, packets in the order of their arrival. */
 export function planCell(
   subject: MatrixSubject,
   artifact: Artifact,
@@ -261,53 +261,52 @@ export function planCell(
   };
 }
 
-/** All state under one guard, on virtual cores whose steps a seed interleaves. */
-export function guardCell(
+/**
+ * What a plan guards, on virtual cores whose steps a seed interleaves: packets where the
+ * emitted settings send them, and, where all state is guarded, anywhere.
+ */
+export function guardedPart(
   subject: MatrixSubject,
-  kind: GuardOptions["kind"],
-  { seed, cores }: { readonly seed: number; readonly cores: number },
-): Cell {
-  const { analysed, variant, episodes, cover } = subject;
-  const { program } = analysed;
-  const guard = guardAll(program, kind);
+  { emitted }: Artifact,
+  run: {
+    readonly seed: number;
+    readonly cores: number;
+    readonly guard: GuardOptions;
+    readonly coreOf: (packets: readonly PacketInput[]) => Uint8Array;
+  },
+): Pick<Cell, "mismatches" | "packets" | "first"> {
+  const { seed, cores, guard, coreOf } = run;
+  const contents = widened(subject.cover.contents, emitted, cores);
   const first: string[] = [];
   let [mismatches, packets] = [0, 0];
-  const runs = [
-    { name: "coverage", packets: cover.packets },
-    ...episodes,
-  ].filter((episode) => episode.packets.length > 0);
-  for (const episode of runs) {
+  for (const { name, packets: inputs } of episodesOf(subject)) {
     const random = new Random(seed);
-    const inputs: PacketInput[] = apart(episode.packets);
     packets += inputs.length;
     const { differences } = interleave(
       {
-        program,
+        program: emitted,
         packets: inputs,
-        steer: Uint8Array.from(inputs, () => random.below(cores)),
+        steer: coreOf(inputs),
         cores,
         guard,
-        ...(variant.contents === undefined
-          ? {}
-          : { contents: variant.contents }),
+        contents,
       },
       (ready) => random.below(ready.length),
     );
     mismatches += differences.length;
-    first.push(...differences.map((text) => `${episode.name}: ${text}`));
+    first.push(...differences.map((text) => `${name}: ${text}`));
   }
-  return {
-    subject: nameOf(subject),
-    strategy: kind,
-    cores,
-    grade: "reordered",
-    packets,
-    mismatches,
-    first: first.slice(0, 5),
-    deviations: 0,
-    strength: "not asked",
-    weaknesses: [],
-  };
+  return { mismatches, packets, first: first.slice(0, 5) };
+}
+
+/** Covering packets and all traffic; times differ, so that what is refreshed has an order. */
+export function episodesOf({ cover, episodes }: MatrixSubject): readonly {
+  readonly name: string;
+  readonly packets: readonly PacketInput[];
+}[] {
+  return [{ name: "coverage", packets: cover.packets }, ...episodes]
+    .filter(({ packets }) => packets.length > 0)
+    .map(({ name, packets }) => ({ name, packets: apart(packets) }));
 }
 
 /** `shard R1 wan:ipv4.dst`: ports and their fields sorted. */
