@@ -69,7 +69,15 @@ export type GuardMutant =
   /** Readers do not ask whether an entry has expired. */
   | "any-age"
   /** What an attempt did to the packet stays. */
-  | "no-undo";
+  | "no-undo"
+  /** A writer leaves the last core its token. */
+  | "skip-token"
+  /** A reader that gives up keeps its token. */
+  | "keep-token"
+  /** A transaction that read does not look whether somebody wrote. */
+  | "no-validation"
+  /** A transaction that wrote leaves the version as it was. */
+  | "no-increment";
 
 export interface GuardOptions {
   readonly kind: "lock" | "transaction";
@@ -80,6 +88,8 @@ export interface GuardOptions {
   readonly ages?: readonly AgeingChain[];
   /** Fields of which the same is true. */
   readonly refreshes?: readonly RefreshField[];
+  /** Looks at a busy word before a core sleeps or queues. Default: some hundred. */
+  readonly patience?: number;
   readonly mutant?: GuardMutant;
 }
 
@@ -112,6 +122,7 @@ export interface ChainLayout {
 export interface GuardLayout {
   readonly kind: "lock" | "transaction";
   readonly mutant?: GuardMutant;
+  readonly patience?: number;
   readonly writers: readonly GuardWriters[];
   /** Numbers of the guarded maps. */
   readonly objects: readonly number[];
@@ -161,6 +172,7 @@ export function guardLayout(
   return {
     kind: options.kind,
     ...(options.mutant === undefined ? {} : { mutant: options.mutant }),
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
     writers: options.writers ?? [],
     objects: options.objects.map(numberOf),
     version: take(linePair, linePair),

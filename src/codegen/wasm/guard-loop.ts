@@ -82,7 +82,7 @@ export function guardedLoop(loop: GuardedLoop): Map<string, FunctionBody> {
     ["attempt", writeAttempt(loop)],
     ["exclusive", writeExclusive(loop)],
     ["release", writeRelease(loop)],
-    ["takeWord", writeTake(layout)],
+    ["takeWord", writeTake(layout, guard)],
     ["giveWord", writeGive()],
     ["pauseOn", writePause()],
     ["savePacket", nothing((code) => writeSave(code, loop))],
@@ -210,7 +210,8 @@ function writeAttempt(loop: GuardedLoop): FunctionBody {
   code.set(verdict);
   const giveUp = (): void => {
     code.callByName("undoRun");
-    if (isLock && !isFree) code.i32Const(token).callByName("giveWord");
+    if (isLock && !isFree && guard.mutant !== "keep-token")
+      code.i32Const(token).callByName("giveWord");
     setMode(code, layout, guardMode.none);
     count(code, layout, guard, isLock ? "restarts" : "aborts");
     code.i32Const(1).byte(op.return);
@@ -221,7 +222,7 @@ function writeAttempt(loop: GuardedLoop): FunctionBody {
   if (!isLock) {
     code.globalGet(guardGlobal.acquired).byte(op.i32Eqz).if();
     code.fence();
-    if (!isFree) {
+    if (!isFree && guard.mutant !== "no-validation") {
       loadVersion().globalGet(guardGlobal.version).byte(op.i32Ne).if();
       giveUp();
       code.end();
@@ -268,7 +269,8 @@ function writeCommit(
     code.get(at);
     seen().i32Const(2).byte(op.i32Add).memory(op.i32Store, descriptor.ticket);
     code.i32Const(guard.version);
-    seen().i32Const(2).byte(op.i32Add).atomic(atomic.i32Store, 2, 0);
+    seen().i32Const(guard.mutant === "no-increment" ? 0 : 2);
+    code.byte(op.i32Add).atomic(atomic.i32Store, 2, 0);
   }
   count(code, layout, guard, "writes");
   code.byte(op.else);
@@ -291,8 +293,8 @@ function writeExclusive(loop: GuardedLoop): FunctionBody {
   if (guard.mutant !== "no-lock") {
     code.i32Const(guard.mutex).callByName("takeWord");
     if (guard.kind === "lock")
-      for (let core = 0; core < layout.cores; core++)
-        code.i32Const(tokenOf(guard, core)).callByName("takeWord");
+      for (const token of tokensOf(layout, guard))
+        code.i32Const(token).callByName("takeWord");
     else writeAcquire(code, guard, seen);
   }
   const isLock = guard.kind === "lock";
@@ -316,6 +318,12 @@ function writeExclusive(loop: GuardedLoop): FunctionBody {
   };
 }
 
+/** What a writer holds besides the mutex. */
+function tokensOf({ cores }: Layout, guard: GuardLayout): readonly number[] {
+  const count = guard.mutant === "skip-token" ? cores - 1 : cores;
+  return Array.from({ length: count }, (_, core) => tokenOf(guard, core));
+}
+
 /** The end of an exclusive run. */
 function writeGiveAll(
   code: Code,
@@ -328,8 +336,8 @@ function writeGiveAll(
   if (guard.mutant === "no-lock") return writeNextTicket(code, guard, at);
   if (isLock) {
     writeNextTicket(code, guard, at);
-    for (let core = 0; core < layout.cores; core++)
-      code.i32Const(tokenOf(guard, core)).callByName("giveWord");
+    for (const token of tokensOf(layout, guard))
+      code.i32Const(token).callByName("giveWord");
   } else {
     // Odd: one more makes it even, and is the ticket.
     code.get(at).i32Const(guard.version).i32Const(1);

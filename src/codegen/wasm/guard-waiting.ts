@@ -12,7 +12,7 @@ import { faultNumber } from "./program-context.ts";
 
 const spins = 100;
 /** Looks at a busy mutex before a reader queues; at an odd version before it sleeps. */
-const patience = 200;
+const readersPatience = 200;
 /** Sleeps of a millisecond until waiting is a fault. */
 const sleeps = 10_000;
 /** Nanoseconds of a moment. */
@@ -36,7 +36,7 @@ export function writeAcquire(
 /** Behind a writer that has the mutex, or waits for tokens with it. */
 export function writeQueue(
   code: Code,
-  { mutex }: GuardLayout,
+  { mutex, patience = readersPatience }: GuardLayout,
   tries: number,
 ): void {
   code.block().loop();
@@ -54,7 +54,7 @@ export function writeAwaitEven(
   guard: GuardLayout,
   tries: number,
 ): void {
-  const { version } = guard;
+  const { version, patience = readersPatience } = guard;
   code.loop();
   code.i32Const(version).atomic(atomic.i32Load, 2, 0);
   code.globalSet(guardGlobal.version);
@@ -69,14 +69,17 @@ export function writeAwaitEven(
 }
 
 /** takeWord(address): 0 free, 1 held, 2 held and waited for; as locks.ts. */
-export function writeTake({ cell }: Layout): FunctionBody {
+export function writeTake(
+  { cell }: Layout,
+  { patience = spins }: GuardLayout,
+): FunctionBody {
   const code = new Code();
   const [address, tries] = [0, 1];
   code.loop();
   code.get(address).i32Const(0).i32Const(1).atomic(atomic.i32Cmpxchg, 2, 0);
   code.byte(op.i32Eqz).if().byte(op.return).end();
   code.get(tries).i32Const(1).byte(op.i32Add).tee(tries);
-  code.i32Const(spins).byte(op.i32LtU).brIf(0).end();
+  code.i32Const(patience).byte(op.i32LtU).brIf(0).end();
   code.i32Const(0).set(tries);
   code.loop();
   code.get(address).i32Const(2).atomic(atomic.i32Xchg, 2, 0);
