@@ -76,7 +76,7 @@ type Cores = readonly (readonly number[])[];
 // prettier-ignore
 const cases: readonly (readonly ["lock" | "transaction", Cores, number])[] = [
   ["lock", [[0, 1, 9], [2, 0, 9]], 10_000],
-  ["lock", [[9, 0, 0], [1, 9, 0]], 10_000],
+  ["lock", [[9, 0, 0], [1, 9, 0]], 5_000],
   ["lock", [[0], [1], [9]], 3_000],
   ["lock", [[0, 0], [1, 0], [0, 0]], 50_000],
   ["transaction", [[0, 1, 9], [2, 0, 9]], 1_000],

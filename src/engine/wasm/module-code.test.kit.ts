@@ -64,9 +64,11 @@ export function readModule(bytes: Uint8Array): ModuleCode {
         if (reader.byte() === 0) {
           const { parameters = 0 } = types[reader.unsigned()] ?? {};
           imports.push({ name, parameters });
-        } else if (reader.byte() === 3)
-          reader.skip(0 * reader.unsigned() * reader.unsigned());
-        else reader.unsigned();
+        } else {
+          const hasMost = (reader.byte() & 1) !== 0;
+          reader.unsigned();
+          if (hasMost) reader.unsigned();
+        }
       }
     if (section === 3)
       own = Array.from({ length: count }, () => reader.unsigned());
