@@ -75,7 +75,10 @@ const cases: readonly (readonly [string, string, string])[] = [
   ["rewrites", "shard exact, counts shard R1 ipv4.dst", ""],
   ["symmetric", "shard exact, pairs shard R1 ipv4.src,ipv4.dst", ""],
   ["two-lengths", "shard exact, counts shard R2 ipv4.src/24", ""],
-  ["vlan", "shard exact, sources shard R1 ipv4.src", ""],
+  ["vlan", "sequential exact, sources sequential", "sources R-vlan-tags"],
+  ["dual-stack", "shard exact, sources4 shard R1 ipv4.src; sources6 shard R1 ipv6.src", ""],
+  ["dual-map", "shard exact, sources shard R1 ipv4.src,ipv6.src", ""],
+  ["mapped", "shard exact, sources shard R1 ipv4.src,ipv6.src", ""],
   ["cpus", "merge merged, by_hand copy; per_cpu copy; events copy; .bss merge", ".bss R4-constant-key"],
   ["gcount", "sequential exact, per_source sequential; total sequential", "total R4-constant-key"],
   ["locked", "sequential exact, sources sequential; swapped sequential", "swapped R4-constant-key"],
@@ -120,7 +123,7 @@ const deviations: readonly (readonly [string, string])[] = [
   ["queue-verdict", "full-table core-number core-number"],
   ["short-ipv6", "full-table malformed-header"],
   ["ipv6", "full-table"],
-  ["vlan", "full-table"],
+  ["dual-stack", "full-table full-table"],
 ];
 
 for (const [name, want] of deviations)

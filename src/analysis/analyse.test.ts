@@ -235,12 +235,25 @@ test("a read-only variable has the value it starts with", () => {
 test("a loop ends, and what changes in it is unknown", () => {
   deepEqual(
     accesses(`
+  r7 = *(u32 *)(r1 + 12)
   r6 = 0
 again:
   *(u32 *)(r10 - 8) = r6${lookup("a")}
   r6 += 1
-  if r6 < 16 goto again${end}`),
+  if r6 < r7 goto again${end}`),
     ["a lookup unknown | any packet"],
+  );
+});
+
+test("a loop that counts to a number is its rounds", () => {
+  deepEqual(
+    accesses(`
+  r6 = 0
+again:
+  *(u32 *)(r10 - 8) = r6${lookup("a")}
+  r6 += 1
+  if r6 < 3 goto again${end}`),
+    [0, 1, 2].map((key) => `a lookup ${key} | any packet`),
   );
 });
 

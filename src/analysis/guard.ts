@@ -28,6 +28,7 @@ export function guardOf(
     ...(layout.etherTypes === undefined
       ? {}
       : { etherTypes: layout.etherTypes }),
+    ...(layout.tags === 0 ? {} : { tags: layout.tags }),
     ...(layout.protocols === undefined ? {} : { protocols: layout.protocols }),
     unfragmented: layout.unfragmented,
     ipHeaderHonoured: !ignoring,
@@ -67,10 +68,12 @@ export function joinGuards(left: AccessGuard, right: AccessGuard): AccessGuard {
   const ifindex = union(left.ifindex, right.ifindex);
   const etherTypes = union(left.etherTypes, right.etherTypes);
   const protocols = union(left.protocols, right.protocols);
+  const tags = Math.max(left.tags ?? 0, right.tags ?? 0);
   const guard = {
     ...(ifindex === undefined ? {} : { ifindex }),
     ...(notIfindex.length === 0 ? {} : { notIfindex }),
     ...(etherTypes === undefined ? {} : { etherTypes }),
+    ...(tags === 0 ? {} : { tags }),
     ...(protocols === undefined ? {} : { protocols }),
     unfragmented: left.unfragmented && right.unfragmented,
     ipHeaderHonoured: left.ipHeaderHonoured && right.ipHeaderHonoured,
@@ -132,6 +135,8 @@ function guardText(guard: Omit<AccessGuard, "text">): string {
         .map((protocol) => protocolNames[protocol] ?? `protocol ${protocol}`)
         .join(" or "),
     );
+  if (guard.tags !== undefined)
+    parts.push(`${guard.tags} VLAN ${guard.tags === 1 ? "tag" : "tags"}`);
   if (guard.unfragmented) parts.push("no fragment");
   return parts.length === 0 ? "any packet" : parts.join(", ");
 }

@@ -93,6 +93,8 @@ export interface AccessGuard {
   readonly notIfindex?: readonly number[];
   /** EtherType values (host order). */
   readonly etherTypes?: readonly number[];
+  /** VLAN tags in front of them; where paths differ, the most. Absent: none. */
+  readonly tags?: number;
   readonly protocols?: readonly number[];
   /** True: only unfragmented packets get here. */
   readonly unfragmented: boolean;

@@ -165,3 +165,30 @@ test("dpdk.json: names and arrays", () => {
   ok(json.ports[0]?.rssHf.includes("ipv4-tcp"));
   match(json.ports[0]?.rssKey ?? "", /^[0-9a-f]{80}$/);
 });
+
+test("fields of both versions are a demand each, of one key", () => {
+  const conjuncts = (fields: string, swap = false): readonly string[] =>
+    rssRequirement([fields], swap).conjuncts.map(({ equations, classes }) =>
+      [
+        ...new Set(
+          equations.flatMap(({ left, right }) =>
+            [...left.bits, ...right.bits].map(({ field }) => field),
+          ),
+        ),
+        ...(classes?.[0] ?? []),
+      ].join(" "),
+    );
+  // prettier-ignore
+  const cases: readonly (readonly [string, boolean, readonly string[]])[] = [
+    ["ipv4.dst,ipv6.dst", false, ["ipv4.dst", "ipv6.dst"]],
+    ["ipv4.src/24,ipv6.src/48", false, ["ipv4.src", "ipv6.src"]],
+    ["ipv6.src,l4.sport,ipv4.src", false, ["l4.sport ipv4.src tcp4 udp4", "ipv6.src l4.sport tcp6 udp6"]],
+    ["ipv4.src,ipv4.dst,ipv6.src,ipv6.dst", true, [
+      "ipv4.src ipv4.dst", "ipv4.src ipv4.dst", "ipv6.src ipv6.dst", "ipv6.src ipv6.dst"]],
+    // A pair that links the versions is one demand.
+    ["ipv4.src=ipv6.src[96:128]", false, ["ipv4.src ipv6.src"]],
+    ["l4.sport", false, ["l4.sport tcp4 udp4"]],
+  ];
+  for (const [fields, swap, want] of cases)
+    deepEqual(conjuncts(fields, swap), want, fields);
+});

@@ -8,7 +8,9 @@
  * --swap           also: packets that agree on F after swapping source and
  *                  destination meet.
  * Where ports of a transport are named, only TCP and UDP without fragments are
- * meant; IPv6 is meant only where its fields are named.
+ * meant; IPv6 is meant only where its fields are named. Fields of both versions are
+ * two demands, one per version, which one key serves: no packet has both. Where a pair
+ * links a field of one version to one of the other, it is one demand between them.
  */
 import { fromHex, InputError, printable, toHex } from "../base/index.ts";
 import {
@@ -221,9 +223,11 @@ export function rssRequirement(
     .filter((list) => list.trim() !== "none")
     .flatMap((list) => {
       const items = list.split(",").map(parseItem);
-      return swap
-        ? [conjunctOf(items, false), conjunctOf(items, true)]
-        : [conjunctOf(items, false)];
+      return perVersion(items).flatMap((part) =>
+        swap
+          ? [conjunctOf(part, false), conjunctOf(part, true)]
+          : [conjunctOf(part, false)],
+      );
     });
   const named = new Set(conjuncts.flatMap(({ ports }) => ports));
   return { ports: named.size === 0 ? ["port"] : [...named], conjuncts };
@@ -255,6 +259,48 @@ function parseItem(text: string): Item {
   };
 }
 
+type Version = 4 | 6;
+
+const versionOf = (bits: readonly FieldBit[]): Version | undefined => {
+  const [first] = bits;
+  if (first?.field.startsWith("ipv4.") === true) return 4;
+  return first?.field.startsWith("ipv6.") === true ? 6 : undefined;
+};
+
+/** Fields of IPv4 and of IPv6 apart; what neither owns goes with both. */
+function perVersion(items: readonly Item[]): readonly (readonly Item[])[] {
+  const sides = items.flatMap(({ left, right }) => [
+    versionOf(left),
+    versionOf(right),
+  ]);
+  const isLinked = items.some(
+    ({ left, right }) =>
+      versionOf(left) !== undefined &&
+      versionOf(right) !== undefined &&
+      versionOf(left) !== versionOf(right),
+  );
+  if (isLinked || !sides.includes(4) || !sides.includes(6)) return [items];
+  return ([4, 6] as const).map((version) =>
+    items.filter(({ left, right }) =>
+      [left, right].every((bits) => (versionOf(bits) ?? version) === version),
+    ),
+  );
+}
+
+/** Each end's classes, where ports are named: those of the version that it names. */
+function transportsOf(
+  items: readonly Item[],
+  names: readonly FieldName[],
+): Conjunct["classes"] {
+  if (!names.some((name) => /^(l4|tcp|udp)\./.test(name))) return undefined;
+  const end = (side: "left" | "right") => {
+    const named = items.map((item) => versionOf(item[side]));
+    const version = named.includes(6) ? 6 : 4;
+    return [`tcp${version}`, `udp${version}`] as const;
+  };
+  return [end("left"), end("right")];
+}
+
 function conjunctOf(items: readonly Item[], swap: boolean): Conjunct {
   const [first] = items;
   const ports = first?.ports ?? (["port", "port"] as const);
@@ -278,11 +324,8 @@ function conjunctOf(items: readonly Item[], swap: boolean): Conjunct {
   const names = items.flatMap(({ left, right }) =>
     [...left, ...right].map(({ field }) => field),
   );
-  if (!names.some((name) => /^(l4|tcp|udp)\./.test(name)))
-    return { ports, equations };
-  const version = names.some((name) => name.startsWith("ipv6.")) ? 6 : 4;
-  const classes = [`tcp${version}`, `udp${version}`] as const;
-  return { ports, equations, classes: [classes, classes] };
+  const classes = transportsOf(items, names);
+  return { ports, equations, ...(classes === undefined ? {} : { classes }) };
 }
 
 // prettier-ignore

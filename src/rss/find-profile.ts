@@ -88,6 +88,7 @@ const checks: Readonly<Record<keyof NicProfile, Check>> = {
   indexRule: { what: '"low" or "unsure"', holds: (value) => value === "low" || value === "unsure" },
   inputs: { what: "packet classes with lists of hash fields (letters of sdfn), or null", holds: isInputs },
   settable: { what: "a list of packet classes", holds: (value) => isTexts(value) && (value as string[]).every(isPacketClass) },
+  vlanTags: { what: "0, 1, 2 or null", holds: (value) => value === null || isCount(2)(value) },
   keySettable: { what: "true, false or null", holds: isFlagOrNull },
   transform: { what: '"none" or "symmetric-or-xor"', holds: (value) => value === "none" || value === "symmetric-or-xor" },
   ntuple: { what: "true, false or null", holds: isFlagOrNull },

@@ -32,7 +32,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "generic", title: "any NIC with a 40-byte key and 128 entries", rss: true,
     keyBytes: 40, tableEntries: 128, indexRule: "low",
     inputs: { ...plain, tcp4: either, tcp6: either }, settable: transports,
-    keySettable: true, transform: "none", ntuple: null, tables: 1,
+    vlanTags: 1, keySettable: true, transform: "none", ntuple: null, tables: 1,
     irqNames: ["{iface}-TxRx-{queue}", "{iface}-Tx-Rx-{queue}", "{iface}-rx-{queue}", "{iface}-{queue}"],
     sources: ["Microsoft: RSS hashing types (input, 40-byte key, low bits index the table)"],
     doubts: [],
@@ -41,7 +41,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "x710", title: "Intel X710/XL710 (i40e)", rss: true,
     keyBytes: 52, tableEntries: 512, indexRule: "low",
     inputs: { ...chosen, sctp4: either, sctp6: either }, settable: transports,
-    keySettable: true, transform: "none", ntuple: true, tables: 1,
+    vlanTags: 2, keySettable: true, transform: "none", ntuple: true, tables: 1,
     irqNames: ["i40e-{iface}-TxRx-{queue}"],
     sources: [
       "i40e.h: I40E_HKEY_ARRAY_SIZE, I40E_HLUT_ARRAY_SIZE",
@@ -58,7 +58,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     keyBytes: 52, tableEntries: 512, indexRule: "low",
     inputs: { ...chosen, sctp4: ["sdfn", "sd"], sctp6: ["sdfn", "sd"] },
     settable: [...transports, "sctp4", "sctp6"],
-    keySettable: true, transform: "none", ntuple: true, tables: null,
+    vlanTags: 2, keySettable: true, transform: "none", ntuple: true, tables: null,
     irqNames: ["ice-{iface}-TxRx-{queue}"],
     sources: [
       "ice_ethtool.c: ice_parse_hash_flds (each of s d f n on its own), ice_get_rxfh_indir_size",
@@ -71,7 +71,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     keyBytes: 40, tableEntries: 256, indexRule: "low",
     inputs: { ...plain, tcp4: ["sdfn", "sd", "s"], udp4: ["sdfn", "sd", "s"], tcp6: ["sdfn", "sd", "s"], udp6: ["sdfn", "sd", "s"] },
     settable: transports,
-    keySettable: true, transform: "symmetric-or-xor", ntuple: true, tables: 16,
+    vlanTags: 2, keySettable: true, transform: "symmetric-or-xor", ntuple: true, tables: 16,
     irqNames: ["mlx5_comp{queue}@pci:{device}", "mlx5_comp{queue}"],
     sources: [
       "mlx5 en/rqt.h: MLX5E_INDIR_RQT_SIZE (256)",
@@ -84,7 +84,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "ixgbe", title: "Intel 82599, X540, X550 (ixgbe)", rss: true,
     keyBytes: 40, tableEntries: 128, queues: 16, indexRule: "low",
     inputs: { ...plain, udp4: ["sd", "sdfn"], udp6: ["sd", "sdfn"] }, settable: ["udp4", "udp6"],
-    keySettable: true, transform: "none", ntuple: true, tables: 1,
+    vlanTags: 1, keySettable: true, transform: "none", ntuple: true, tables: 1,
     irqNames: ["{iface}-TxRx-{queue}"],
     sources: [
       "ixgbe.h: IXGBE_RSS_KEY_SIZE, IXGBE_MAX_RSS_INDICES",
@@ -96,7 +96,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "ena", title: "Amazon Elastic Network Adapter (ena)", rss: true,
     keyBytes: 40, tableEntries: 128, indexRule: "unsure",
     inputs: { ...plain, tcp4: either, tcp6: either, "non-ip": null }, settable: transports,
-    keySettable: null, transform: "none", ntuple: false, tables: 1,
+    vlanTags: null, keySettable: null, transform: "none", ntuple: false, tables: 1,
     irqNames: ["{iface}-Tx-Rx-{queue}"],
     sources: [
       "ena_netdev.h: ENA_RX_RSS_TABLE_LOG_SIZE; ena_com.h: ENA_HASH_KEY_SIZE",
@@ -112,7 +112,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "virtio", title: "virtio-net with VIRTIO_NET_F_RSS", rss: true,
     keyBytes: 40, tableEntries: 128, indexRule: "low",
     inputs: { ...plain, tcp4: either, tcp6: either }, settable: transports,
-    keySettable: true, transform: "none", ntuple: false, tables: 1,
+    vlanTags: null, keySettable: true, transform: "none", ntuple: false, tables: 1,
     irqNames: ["{device}-input.{queue}"],
     sources: [
       "virtio 1.2, section 5.1.6.4.3 (hash types, low bits by indirection_table_mask)",
@@ -124,7 +124,7 @@ export const nicProfiles: Readonly<Record<string, NicProfile>> = {
     name: "veth", title: "veth: no receive-side scaling", rss: false,
     keyBytes: 0, tableEntries: 1, indexRule: "unsure",
     inputs: {}, settable: [],
-    keySettable: false, transform: "none", ntuple: false, tables: 0,
+    vlanTags: 0, keySettable: false, transform: "none", ntuple: false, tables: 0,
     irqNames: [],
     sources: ["veth.c: no rxfh operations; the sender's queue decides"],
     doubts: [],

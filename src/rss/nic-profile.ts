@@ -28,6 +28,8 @@ export interface NicProfile {
   readonly inputs: Readonly<Partial<Record<PacketClass, FieldChoices>>>;
   /** Classes whose fields `ethtool -N … rx-flow-hash` changes. */
   readonly settable: readonly PacketClass[];
+  /** VLAN tags that its parser looks behind; what has more is `non-ip` to it. */
+  readonly vlanTags: 0 | 1 | 2 | null;
   readonly keySettable: boolean | null;
   /** What the driver does to the input by default; all but none must be switched off. */
   readonly transform: "none" | "symmetric-or-xor";

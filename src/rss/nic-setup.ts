@@ -63,7 +63,8 @@ export function portConfig(setup: NicSetup, port: string): PortConfig {
   const found = setup.ports.find(({ name }) => name === port);
   if (found === undefined) throw new Bug(`no port ${port}`);
   const { key, fields, table } = found;
-  return { key, fields, table: table.entries };
+  const vlanTags = setup.profile.vlanTags ?? 0;
+  return { key, fields, table: table.entries, vlanTags };
 }
 
 /** FNV-1a, twice: 16 hex digits. For file names, not for trust. */

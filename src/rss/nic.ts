@@ -21,6 +21,8 @@ export interface PortConfig {
   readonly fields: ClassFields;
   /** Queue of each table entry; a power of two of them. */
   readonly table: readonly number[];
+  /** VLAN tags that the parser looks behind; default 2. */
+  readonly vlanTags?: number;
 }
 
 export interface QueueChoice {
@@ -36,22 +38,24 @@ const widestInput = 36;
 /** A port's NIC, ready for many frames. */
 export class NicModel {
   readonly #fields: ClassFields;
+  readonly #vlanTags: number | undefined;
   readonly #table: readonly number[];
   readonly #hash: ToeplitzTable;
   readonly #input = new Uint8Array(widestInput);
 
-  constructor({ key, fields, table }: PortConfig) {
+  constructor({ key, fields, table, vlanTags }: PortConfig) {
     const { length } = table;
     if (length === 0 || (length & (length - 1)) !== 0)
       throw new Bug(`a table of ${length} entries`);
     this.#fields = fields;
+    this.#vlanTags = vlanTags;
     this.#table = table;
     this.#hash = new ToeplitzTable(fromHex(key), widestInput);
   }
 
   queueOf(frame: Uint8Array): QueueChoice {
     const parsed = parseFrame(frame);
-    const name = classOf(parsed);
+    const name = classOf(parsed, this.#vlanTags);
     const hashed = this.#fields[name];
     if (hashed === null)
       throw new Bug(`what this NIC hashes of ${name} packets is not known`);

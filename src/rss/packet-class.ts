@@ -15,7 +15,8 @@
  *   other6     IPv6, anything else, extension headers included
  *   non-ip     everything else, malformed IP headers included
  *
- * At most two VLAN tags are skipped. Not modelled: NICs that look behind IPv6
+ * A NIC looks behind so many VLAN tags as its profile says (at most two); a frame with
+ * more is non-ip to it, whatever a program finds there. Not modelled: NICs that look behind IPv6
  * extension headers or into tunnels, and bad checksums.
  */
 import type { FieldBit, FieldName, ParsedFrame } from "../packet/index.ts";
@@ -49,9 +50,10 @@ export function isHashFields(text: string): text is HashFields {
   return /^s?d?f?n?$/.test(text);
 }
 
-/** The class of a parsed frame, outermost headers. */
-export function classOf(parsed: ParsedFrame): PacketClass {
-  const { l3, l4, fragment } = parsed;
+/** The class of a parsed frame, outermost headers, behind at most so many VLAN tags. */
+export function classOf(parsed: ParsedFrame, vlanTags = 2): PacketClass {
+  const { l3, l4, fragment, vlans } = parsed;
+  if (vlans.length > vlanTags) return "non-ip";
   if (l3 === "ipv4") {
     if ((parsed.ihl ?? 0) < 5) return "non-ip";
     if (fragment !== "none") return "fragment4";

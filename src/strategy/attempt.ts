@@ -69,11 +69,15 @@ export function attempt(
   const owners = ownersFor(demands, context);
   if (owners.kind === "quarrel" || owners.kind === "stuck")
     return { ...common, refusals: apart(choices, owners) };
-  const narrowed = parts.map((part) =>
-    part.strategy === "shard"
-      ? narrowedPart(part, owners.owners, context)
-      : part,
-  );
+  const narrowed = choices.flatMap(({ unit: { family }, way }) => {
+    // Owners of packets that it is asked of: of one version, say.
+    const own = owners.owners.filter(({ conjuncts }) =>
+      conjuncts.some((at) => demands[at]?.object === family.head.name),
+    );
+    return way.parts.map((part) =>
+      part.strategy === "shard" ? narrowedPart(part, own, context) : part,
+    );
+  });
   const [software] = context.software
     ? softwareDispatch(context.ports, demands)
     : [];

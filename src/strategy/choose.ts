@@ -112,8 +112,10 @@ class Chooser {
     this.#options = options;
     this.#cores = options.cores ?? 4;
     this.#families = familiesOf(report.objects);
+    this.#profile = profileOf(options.profile ?? "generic");
     this.#context = contextOf({
       report,
+      profile: this.#profile,
       ports:
         options.ports !== undefined && options.ports.length > 0
           ? options.ports
@@ -122,7 +124,6 @@ class Chooser {
       dispatch: options.dispatch,
       withoutLayouts: options.withoutLayouts,
     });
-    this.#profile = profileOf(options.profile ?? "generic");
     this.#units = unitsOf(this.#families, this.#context, options);
   }
 
@@ -354,7 +355,11 @@ class Chooser {
 
   /** Software dispatch, where every written object is sharded by some key or merged. */
   #alternatives(): readonly SoftwareDispatch[] {
-    const everything: Context = { ...this.#context, hashable: () => true };
+    const everything: Context = {
+      ...this.#context,
+      hashable: () => true,
+      vlanTags: 2,
+    };
     const demands: Demand[] = [];
     for (const { head } of this.#families) {
       if (strategies.copy(head, everything).kind === "part") continue;

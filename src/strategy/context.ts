@@ -1,6 +1,7 @@
 /** What every strategy is told besides the object. */
 import type { StateObject, StateReport } from "../analysis/index.ts";
 import type { FieldName } from "../packet/index.ts";
+import type { NicProfile } from "../rss/index.ts";
 import { aloneFamily, familiesOf, type Family } from "./families.ts";
 import type { Port } from "./plan.ts";
 
@@ -13,6 +14,8 @@ export interface Context {
   readonly withoutLayouts: string | undefined;
   /** Can the NIC, or that program, hash this field for some class of packets? */
   readonly hashable: (field: FieldName) => boolean;
+  /** VLAN tags that the NIC, or that program, looks behind. */
+  readonly vlanTags: number;
   /** The objects that an object shares its strategy with. */
   readonly familyOf: (object: StateObject) => Family;
 }
@@ -48,12 +51,15 @@ export function contextOf({
   cores,
   dispatch,
   withoutLayouts,
+  profile,
 }: {
   readonly report: StateReport;
   readonly ports: readonly Port[];
   readonly cores: number;
   readonly dispatch?: "nic" | "software" | undefined;
   readonly withoutLayouts?: string | undefined;
+  /** Absent: any NIC there is. */
+  readonly profile?: NicProfile;
 }): Context {
   const families = familiesOf(report.objects);
   return {
@@ -61,6 +67,10 @@ export function contextOf({
     cores,
     software: dispatch === "software",
     withoutLayouts,
+    vlanTags:
+      dispatch === "software" || profile === undefined
+        ? 2
+        : (profile.vlanTags ?? 0),
     hashable: (field) => dispatch === "software" || hashed.includes(field),
     familyOf: (object) =>
       families.find(({ members }) => members.includes(object)) ??

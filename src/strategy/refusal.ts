@@ -12,6 +12,7 @@
  *   R4-opaque          … or it is no linear function of packet bits, or unknown
  *   R4-iterate R4-other  an operation that may touch any cell
  *   R5-…               an index from the packet whose test can be told from a miss
+ *   R-vlan-tags        the NIC does not look behind so many VLAN tags
  *   R-capacity         fewer indices than cores
  *   R-layout           the program does not let its look-ups be changed
  *   R-user-writes      user space writes what would become a core's own

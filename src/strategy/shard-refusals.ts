@@ -2,6 +2,7 @@
 import { Bug, type Place } from "../base/index.ts";
 import {
   reasonText,
+  type Access,
   type Interchange,
   type StateObject,
 } from "../analysis/index.ts";
@@ -161,6 +162,27 @@ export function notInterchangeable(
         }),
     conjunct: `${packet.text} of the packet = ${stored.text} of the one that made the entry`,
     edit: `compare the cell with ${packet.text} before anything else is done with it, and change nothing where they differ`,
+  });
+}
+
+/** The program finds headers behind VLAN tags that the NIC does not look behind. */
+export function behindTags(
+  { name }: StateObject,
+  { op, key, guard, at }: Access,
+  { vlanTags }: Context,
+): Refusal {
+  const tags = (count: number): string =>
+    `${count} VLAN ${count === 1 ? "tag" : "tags"}`;
+  const seen = vlanTags === 0 ? "no VLAN tag" : `at most ${tags(vlanTags)}`;
+  return refuse("R-vlan-tags", {
+    object: name,
+    strategy: "shard",
+    text: `${name} is touched by packets behind ${tags(guard.tags ?? 0)}; the NIC looks behind ${seen}, and brings them to one queue whatever their addresses are`,
+    at,
+    obligation: `the NIC finds the headers that ${name} is keyed by`,
+    slice: [at],
+    accesses: [{ object: name, op, key: key.text, guard: guard.text, at }],
+    edit: "have the NIC strip tags before it hashes and say so in its profile (vlanTags), pass on frames with more tags, or dispatch in software",
   });
 }
 

@@ -22,6 +22,7 @@ import type { Layout, ObjectPart, PortFields, Rule } from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 import { deviationsOf } from "./shard-deviations.ts";
 import {
+  behindTags,
   disjoint,
   noLayouts,
   notInterchangeable,
@@ -44,6 +45,10 @@ export function shard(
   const answer = ownersFor(demands, context);
   if (answer.kind === "stuck") return stuck(object, answer.demands, context);
   if (answer.kind === "quarrel") return disjoint(object, answer.demands);
+  const behind = family.members
+    .flatMap(({ accesses }) => accesses)
+    .find(({ guard }) => (guard.tags ?? 0) > context.vlanTags);
+  if (behind !== undefined) return behindTags(object, behind, context);
   return partOf(object, family, { demands, owners: answer.owners }, context);
 }
 
@@ -136,8 +141,14 @@ function partOf(
 ): ObjectPart {
   const { demands, owners } = answered;
   const fields = namedFields(owners);
-  const narrowed = demands.map(({ conjunct }) =>
-    isNarrower(fields, fieldsOfPorts(ownersOf([conjunct], context.hashable))),
+  // A demand of IPv4 packets is not narrowed by what owns IPv6 ones.
+  const narrowed = demands.map(({ conjunct }, index) =>
+    isNarrower(
+      fieldsOfPorts(
+        owners.filter(({ conjuncts }) => conjuncts.includes(index)),
+      ),
+      fieldsOfPorts(ownersOf([conjunct], context.hashable)),
+    ),
   );
   // The demand that leaves least is the one that forces the choice.
   const crossing = demands.find(({ pair }) =>

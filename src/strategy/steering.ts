@@ -56,7 +56,8 @@ export class SteeringInputs {
   intern(frame: Uint8Array, port: number): number {
     const parsed = parseFrame(frame);
     const name = classOf(parsed);
-    let text = `${port} ${name} `;
+    // How many tags the NIC looks behind is its settings' matter.
+    let text = `${port} ${name} ${parsed.vlans.length} `;
     for (const field of hashedFields(name)) {
       const first = fieldPosition(parsed, field);
       if (first === undefined) break;
@@ -104,7 +105,8 @@ export class SteeringInputs {
       if (found === undefined) return 0;
       const { model, config } = found;
       // A class that the profile is silent on: such packets touch no sharded state.
-      if (config.fields[classOf(parseFrame(frame))] === null) return 0;
+      const name = classOf(parseFrame(frame), config.vlanTags);
+      if (config.fields[name] === null) return 0;
       return choose(model.queueOf(frame));
     };
     const answers: (number | undefined)[] = [];
