@@ -3,32 +3,56 @@
  * packet can do, and what the analysis has tried by itself: the functions of allocators,
  * which it runs against a model of them (StateReport, Allocator.tried).
  *
- * Look-ups in arrays that always find something: every bit of the index that may be set
- * makes a number below the array's size. Compilers and verifiers want the test for null
- * all the same; the way that null would take is no packet's.
+ * What no packet can do is found in three ways, each of which argues for itself:
+ * - options that are off (ir, decide);
+ * - the numbers that operands can be (ir, decideByRange). Compilers and verifiers want
+ *   tests for null where there is no need: of a pointer into the packet; of a look-up in
+ *   an array by a number below its size, which always finds a cell. How far the number
+ *   goes is known from its range, or bit by bit from the key that the analysis found,
+ *   or because it is an index of the allocator whose array it is;
+ * - the invariants of recognised allocators (chain-facts.ts).
  *
- * One-way sound: a bit that the analysis cannot tell may be set.
+ * One-way sound: what cannot be told counts as reachable.
  */
 import {
   returnedConstants,
   type Access,
   type StateReport,
 } from "./analysis/index.ts";
-import { decide, lift, type Block, type IrProgram } from "./ir/index.ts";
+import {
+  decide,
+  decideByRange,
+  lift,
+  type Call,
+  type Decided,
+  type Interval,
+  type IrFunction,
+  type IrProgram,
+} from "./ir/index.ts";
 import {
   mapTypeRow,
   programTypeRow,
   type MapSpec,
   type ProgramSpec,
 } from "./isa/index.ts";
+import { addsOnce, callsFree, ChainOutcomes, chainsOf } from "./chain-facts.ts";
 import { edgeName, type DifferentialOptions } from "./proof/index.ts";
+
+export interface ReachableOptions {
+  /** A verdict as the run shows it. */
+  readonly shown?: (verdict: number) => number;
+  /** Maps that are not empty at first. */
+  readonly filled?: readonly string[];
+}
 
 export function reachable(
   program: ProgramSpec,
   report: StateReport,
-  shown: (verdict: number) => number = (verdict) => verdict,
+  { shown = (verdict) => verdict, filled = [] }: ReachableOptions = {},
 ): Pick<DifferentialOptions, "accesses" | "verdicts" | "infeasible"> {
-  const { program: ir, infeasible } = decideLookups(lift(program), report);
+  const lifted = lift(program);
+  const { program: ir, infeasible } = decideAll(lifted, report, filled);
+  const never = unreached(lifted, ir);
   const names = programTypeRow(program.type).verdicts;
   const tried = new Set(
     report.objects.flatMap(({ allocator }) =>
@@ -48,7 +72,10 @@ export function reachable(
       // What a call does stands in the function that it calls.
       object.accesses
         .filter(
-          ({ callee, at }) => callee === undefined && !tried.has(at.function),
+          ({ callee, at }) =>
+            callee === undefined &&
+            !tried.has(at.function) &&
+            !never.has(placeName(at)),
         )
         .map(({ at, op }) => ({
           at,
@@ -67,42 +94,86 @@ export function reachable(
 }
 
 /** The program without those ways, and the edges that go with them. */
-function decideLookups(
-  program: IrProgram,
+function decideAll(
+  lifted: IrProgram,
   report: StateReport,
-): ReturnType<typeof decide> {
-  const certain = certainLookups(program.maps, report);
-  const decided: { function: string; instruction: number; taken: boolean }[] =
-    [];
-  const functions = program.functions.map((fn) => {
-    const zeros = new Set<number>();
-    const found = new Set<number>();
-    for (const { instructions } of fn.blocks)
-      for (const instruction of instructions) {
-        if (instruction.kind === "const" && instruction.value === 0n)
-          zeros.add(instruction.result);
-        if (
-          instruction.kind === "call" &&
-          instruction.result !== undefined &&
-          certain.has(`${fn.name}+${instruction.at.instruction}`)
-        )
-          found.add(instruction.result);
-      }
-    const blocks = fn.blocks.map((block): Block => {
-      const { terminator } = block;
-      if (terminator.kind !== "branch") return block;
-      const { op, left, right, at } = terminator;
-      if (!found.has(left) || !zeros.has(right)) return block;
-      if (op !== "jeq" && op !== "jne") return block;
-      const taken = op === "jne";
-      decided.push({ ...at, taken: !taken });
-      const to = taken ? terminator.then : terminator.otherwise;
-      return { ...block, terminator: { kind: "jump", to, at } };
+  filled: readonly string[],
+): Decided {
+  const options = decide(lifted);
+  const certain = certainLookups(lifted.maps, report);
+  const chains = chainsOf(lifted, report, new Set(filled));
+  const decided = (
+    kept: readonly (typeof chains)[number][],
+    roomy: readonly (typeof chains)[number][],
+  ): Decided => {
+    const outcomes = new ChainOutcomes(chains, {
+      kept: new Set(kept),
+      roomy: new Set(roomy),
     });
-    return { ...fn, blocks };
-  });
-  const rest = decide({ ...program, functions });
-  return { ...rest, infeasible: [...rest.infeasible, ...decided] };
+    return decideByRange(options.program, {
+      notNull: (call, fn, key) =>
+        certain.has(placeName(call.at)) || isBelowSize(call, fn, key, lifted),
+      outcome: (branch, fn) => outcomes.of(branch, fn),
+    });
+  };
+  const plain = decided([], []).program;
+  const roomy = chains.filter((chain) => addsOnce(chain, plain));
+  // That new entries have room holds where with it nothing is given back by hand.
+  const held = roomy.filter(
+    (chain) => !callsFree(chain, decided([], [chain]).program),
+  );
+  const kept = chains.filter(
+    (chain) => held.includes(chain) || !callsFree(chain, plain),
+  );
+  const rest = decided(kept, held);
+  return {
+    program: rest.program,
+    infeasible: [...options.infeasible, ...rest.infeasible],
+  };
+}
+
+const LOOKUP = 1;
+
+/** A look-up in an array by a number that is below its size. */
+function isBelowSize(
+  { callee, args }: Call,
+  fn: IrFunction,
+  key: Interval | undefined,
+  { maps }: IrProgram,
+): boolean {
+  if (callee.kind !== "helper" || callee.helper !== LOOKUP) return false;
+  const type = args[0] === undefined ? undefined : fn.values[args[0]];
+  if (type?.kind !== "pointer" || type.region.kind !== "map") return false;
+  const { map: name } = type.region;
+  const map = maps.find((each) => each.name === name);
+  return (
+    key !== undefined &&
+    (map?.type === "array" || map?.type === "percpu_array") &&
+    map.keySize === 4 &&
+    key.high < BigInt(map.maxEntries)
+  );
+}
+
+const placeName = (at: {
+  readonly function: string;
+  readonly instruction: number;
+}): string => `${at.function}+${at.instruction}`;
+
+/** `function+instruction` of what was in blocks of which none is left. */
+function unreached(before: IrProgram, after: IrProgram): ReadonlySet<string> {
+  const placesOf = ({ functions }: IrProgram): Set<string> =>
+    new Set(
+      functions.flatMap(({ blocks }) =>
+        blocks.map(({ terminator }) => placeName(terminator.at)),
+      ),
+    );
+  const left = placesOf(after);
+  const gone = new Set<string>();
+  for (const { blocks } of before.functions)
+    for (const { instructions, terminator } of blocks)
+      if (!left.has(placeName(terminator.at)))
+        for (const { at } of instructions) gone.add(placeName(at));
+  return gone;
 }
 
 /** `function+instruction` of calls that never answer null. */

@@ -25,6 +25,7 @@ import {
   lanesOf,
   runDifferential,
   sharedCapacities,
+  sharesOf,
   widened,
   type Episode,
   type MapContents,
@@ -37,7 +38,9 @@ import {
 } from "./proof/index.ts";
 import { coveringPackets, type Cover } from "./covering.ts";
 import { emittedStates, partitionOf } from "./parting.ts";
+import { fillables, fillingOf } from "./filling.ts";
 import { reachable } from "./reachable.ts";
+import { answeredPackets } from "./replies.ts";
 import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
   SteeringInputs,
@@ -69,6 +72,11 @@ export interface CheckOptions {
   readonly contents?: MapContents;
   /** Found before: what `coveringPackets` answers. */
   readonly cover?: Cover;
+  /**
+   * Episodes that answer what the run sent out, and that fill each table that can be
+   * full. Default: no.
+   */
+  readonly full?: boolean;
   /** Packets to run besides, each list on a fresh state. */
   readonly more?: readonly TrialEpisode[];
   /** Program mutants at most; default: the differential run's. */
@@ -84,6 +92,8 @@ export interface TrialEpisode {
   readonly name: string;
   readonly packets: readonly PacketInput[];
   readonly answers?: Answers;
+  /** Packets that a program mutant gets to see; default: the differential run's. */
+  readonly head?: number;
 }
 
 /** The running kernel, with the types of the emitted object. */
@@ -162,9 +172,11 @@ export function check(given: CheckOptions): Tested {
       }),
     steeringMutants: way.mutants,
     // Behind a cpumap a frame goes back by a redirect.
-    ...reachable(sequential, report, (value) =>
-      options.dispatcher !== undefined && value === TX ? REDIRECT : value,
-    ),
+    ...reachable(sequential, report, {
+      shown: (value) =>
+        options.dispatcher !== undefined && value === TX ? REDIRECT : value,
+      filled: Object.keys(contents),
+    }),
     seed,
     ...(options.onProgress === undefined
       ? {}
@@ -234,15 +246,17 @@ const probedPackets = 48;
 
 /** Covering packets with their neighbours, then the trace; all interned. */
 function episodesOf(
-  { sequential, report, ports, cores, trace, seed, ...given }: CheckOptions,
-  seen: Pick<Way, "intern">,
+  options: CheckOptions,
+  seen: Pick<Way, "intern" | "steering">,
 ): { episodes: Episode[]; contents: MapContents } {
+  const { sequential, report, ports, cores, trace, seed, ...given } = options;
   const isKernel = typeof given.engine === "object";
-  const episode = (
-    name: string,
-    all: readonly PacketInput[],
-    answers?: Answers,
-  ): Episode => {
+  const episode = ({
+    name,
+    packets: all,
+    answers,
+    head,
+  }: TrialEpisode): Episode => {
     const whole = isKernel
       ? all.filter((packet) => testRunTakes(sequential.type, packet))
       : all;
@@ -264,6 +278,7 @@ function episodesOf(
       steering,
       leftOut,
       ...(answers === undefined ? {} : { answers }),
+      ...(head === undefined ? {} : { head }),
     };
   };
   const inputs = toInputs(trace, ports);
@@ -293,14 +308,72 @@ function episodesOf(
   ];
   return {
     episodes: [
-      episode("coverage", coverage),
-      ...(trace.length === 0 ? [] : [episode("trace", inputs)]),
-      ...(given.more ?? []).map(({ name, packets, answers }) =>
-        episode(name, packets, answers),
-      ),
+      episode({ name: "coverage", packets: coverage }),
+      ...(trace.length === 0
+        ? []
+        : [episode({ name: "trace", packets: inputs })]),
+      ...(given.full === true
+        ? fullEpisodes(options, seen, { cover, inputs }).map(episode)
+        : []),
+      ...(given.more ?? []).map(episode),
     ],
     contents,
   };
+}
+
+/** Packets of the trace that are answered. */
+const askedPackets = 600;
+
+/** Answers to what is sent out, and full tables; see filling.ts. */
+function fullEpisodes(
+  {
+    sequential,
+    report,
+    ports,
+    cores,
+    seed,
+    parts = [],
+    ...given
+  }: CheckOptions,
+  { intern, steering }: Pick<Way, "intern" | "steering">,
+  known: { readonly cover: Cover; readonly inputs: readonly PacketInput[] },
+): TrialEpisode[] {
+  const ifindexes = ports.map(({ ifindex }) => ifindex);
+  const partOf = (name: string): ObjectPart | undefined =>
+    parts.find(({ object }) => object === name);
+  const accepts = (packet: PacketInput): boolean =>
+    typeof given.engine !== "object" ||
+    (testRunTakes(sequential.type, packet) &&
+      ifindexes.includes(packet.ifindex));
+  const { packets, contents } = known.cover;
+  const tables = fillables(
+    sequential,
+    report,
+    (name, capacity) => partOf(name)?.capacities ?? sharesOf(capacity, cores),
+    (name) => partOf(name)?.layout === "table",
+  );
+  const asked = [...packets, ...known.inputs.slice(0, askedPackets)];
+  return [
+    ...(ports.length < 2
+      ? []
+      : [{ name: "answers", ...answeredPackets(asked, { ifindexes, seed }) }]),
+    ...tables.flatMap((table): TrialEpisode[] => {
+      const filling = fillingOf(table, {
+        program: sequential,
+        contents,
+        cores,
+        seed,
+        cover: packets,
+        ifindexes,
+        coreOf: ({ data, ifindex }) =>
+          steering(intern(data, portIndex(ports, ifindex))),
+        accepts,
+      });
+      return filling === undefined
+        ? []
+        : [{ ...filling, head: filling.packets.length }];
+    }),
+  ];
 }
 
 function portIndex(ports: readonly Port[], ifindex: number): number {

@@ -72,7 +72,7 @@ export class Links {
 }
 
 /** A member called index, or the last four bytes. */
-function indexOffsetOf({ valueFields, valueSize }: MapSpec): number {
+export function indexOffsetOf({ valueFields, valueSize }: MapSpec): number {
   const field = valueFields?.find(
     ({ path, bits }) => path === "index" && bits === 32,
   );

@@ -77,6 +77,7 @@ export async function check(
     dispatcher: dispatcherOf(object),
     demand: demandOf(again),
     trace: traffic.coverageOnly ? [] : trace,
+    full: true,
     ...(contents === undefined ? {} : { contents }),
     seed: plan.seed,
     ...(engine === "wasm" || engine === "interp" ? { engine } : {}),

@@ -147,6 +147,7 @@ export async function split(
     dispatcher: dispatcherOf(readObject(artifact.bytes, "core.o")),
     demand: demandOf(artifact),
     trace: traffic.coverageOnly ? [] : trace,
+    full: true,
     ...(contents === undefined ? {} : { contents: contents.contents }),
     seed,
     onProgress: (done, total) => progress.update(done, total),

@@ -20,6 +20,9 @@ import type { Words } from "./command.ts";
 import { fileError } from "./files.ts";
 import { seedOf, usage, valueOf, valuesOf } from "./words.ts";
 
+/** Of traffic that nobody asked for: coverage, answers and full tables say more. */
+const unaskedPackets = 50_000;
+
 /** What `--trace` said, ready to be read (more than once, unless it is `-`). */
 export interface TrafficInput {
   /** As given, for plan.json. */
@@ -38,7 +41,9 @@ export function trafficInput(
   const chosen =
     given.length > 0
       ? given
-      : [portNames.length > 1 ? "gen:bidirectional" : "gen:zipf"];
+      : [
+          `gen:${portNames.length > 1 ? "bidirectional" : "zipf"},packets=${unaskedPackets}`,
+        ];
   return trafficFrom(chosen, words, portNames);
 }
 

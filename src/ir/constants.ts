@@ -215,9 +215,9 @@ function wordOf(instruction: IrInstruction, scope: Scope): Word | undefined {
 }
 
 /** A load from a read-only data section, at a place that is known. */
-function frozenWord(
+export function frozenWord(
   load: IrInstruction & { readonly kind: "load" },
-  { fn, frozen }: Scope,
+  { fn, frozen }: Pick<Scope, "fn" | "frozen">,
 ): Word {
   const type = fn.values[load.address];
   if (type?.kind !== "pointer" || type.region.kind !== "map-value")

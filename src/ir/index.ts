@@ -1,5 +1,12 @@
 export { removeDeadCode } from "./dead-code.ts";
 export { decide, type Decided } from "./decide.ts";
+export {
+  decideByRange,
+  type Branch,
+  type Call,
+  type Interval,
+  type RangeFacts,
+} from "./ranges.ts";
 export { dominators, type Dominators } from "./dominators.ts";
 export { edgesOf, predecessors, reversePostorder } from "./graph.ts";
 export { inferTypes } from "./infer.ts";

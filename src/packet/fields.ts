@@ -134,8 +134,15 @@ export function isFieldName(text: string): text is FieldName {
 
 /** Every bit of a field, most significant first. */
 export function fieldBits(field: FieldName): readonly FieldBit[] {
-  return Array.from({ length: fields[field].bits }, (_, bit) => ({
-    field,
-    bit,
-  }));
+  let bits = bitsOf.get(field);
+  if (bits === undefined) {
+    bits = Array.from({ length: fields[field].bits }, (_, bit) => ({
+      field,
+      bit,
+    }));
+    bitsOf.set(field, bits);
+  }
+  return bits;
 }
+
+const bitsOf = new Map<FieldName, readonly FieldBit[]>();

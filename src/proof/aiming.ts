@@ -15,6 +15,9 @@ export class Aiming {
   readonly #states: readonly State[];
   /** Port number of index 0, once known. */
   #port: number | undefined;
+  #lastDead = 0;
+  /** Packets for which no index is looked for, since all were in use. */
+  #patience = 0;
   /** Every index was in use here, and the last packet means one that is not. */
   missed = false;
 
@@ -82,7 +85,18 @@ export class Aiming {
         (state) => !isLive(heldAt(state, this.#allocator, each), expiry, now),
       );
     if (isDead(index)) return index;
-    for (let each = 0; each < capacity; each++) if (isDead(each)) return each;
+    // The last one found is often dead still; a vain search says something for a while.
+    if (this.#patience > 0) {
+      this.#patience--;
+      return undefined;
+    }
+    for (let count = 0; count < capacity; count++) {
+      const each = (this.#lastDead + count) % capacity;
+      if (!isDead(each)) continue;
+      this.#lastDead = each;
+      return each;
+    }
+    this.#patience = 256;
     return undefined;
   }
 }

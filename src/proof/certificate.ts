@@ -158,17 +158,18 @@ export function weaknessesOf(
   return reasons;
 }
 
+interface CountedAccess {
+  readonly at: string;
+  readonly object: string;
+  readonly op: string;
+  readonly counts: Record<AccessResult, number>;
+}
+
 /** Counts results per access; the ones never touched are known from the program. */
 export class AccessCounter {
-  readonly #rows = new Map<
-    string,
-    {
-      at: string;
-      object: string;
-      op: string;
-      counts: Record<AccessResult, number>;
-    }
-  >();
+  readonly #rows = new Map<string, CountedAccess>();
+  /** The same rows; a machine names a place by one object. */
+  readonly #byPlace = new WeakMap<Place, Map<string, CountedAccess>>();
   readonly written = new Set<string>();
 
   count(
@@ -178,19 +179,26 @@ export class AccessCounter {
     result: AccessResult,
     writes: boolean,
   ): void {
-    const name = `${at.function}+${at.instruction} ${object}`;
-    let row = this.#rows.get(name);
+    let row = this.#byPlace.get(at)?.get(object);
     if (row === undefined) {
-      row = {
-        at: printPlace(at),
-        object,
-        op,
-        counts: { hit: 0, miss: 0, full: 0, expired: 0 },
-      };
-      this.#rows.set(name, row);
+      const rows = this.#byPlace.get(at) ?? new Map<string, CountedAccess>();
+      this.#byPlace.set(
+        at,
+        rows.set(object, (row = this.#row(at, object, op))),
+      );
     }
     row.counts[result]++;
     if (writes) this.written.add(object);
+  }
+
+  #row(at: Place, object: string, op: string): CountedAccess {
+    const name = `${at.function}+${at.instruction} ${object}`;
+    const known = this.#rows.get(name);
+    if (known !== undefined) return known;
+    const counts = { hit: 0, miss: 0, full: 0, expired: 0 };
+    const row = { at: printPlace(at), object, op, counts };
+    this.#rows.set(name, row);
+    return row;
   }
 
   has(at: Place, object: string): boolean {

@@ -54,6 +54,10 @@ export function cellKey(number: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(number).buffer);
 }
 
+/** A key for look-ups alone, which nobody keeps. */
+const scratch = new Uint32Array(1);
+const scratchBytes = new Uint8Array(scratch.buffer);
+
 /** First contents of the chain on one core; see the file header. */
 export function rangeContents(
   { cellSize, capacity }: AllocatorCheck,
@@ -88,12 +92,16 @@ export function heldAt(
   { chain, keyOffset }: AllocatorCheck,
   index: number,
 ): Held | undefined {
-  const head = state.lookup(chain, cellKey(0));
-  const cell = state.lookup(chain, cellKey(index + 1));
-  if (head === undefined || cell === undefined) return undefined;
-  const fresh = new DataView(head.buffer, head.byteOffset).getUint32(0, true);
+  scratch[0] = 0;
+  const head = state.lookup(chain, scratchBytes);
+  if (head === undefined) return undefined;
+  if (index >= new DataView(head.buffer, head.byteOffset).getUint32(0, true))
+    return undefined;
+  scratch[0] = index + 1;
+  const cell = state.lookup(chain, scratchBytes);
+  if (cell === undefined) return undefined;
   const view = new DataView(cell.buffer, cell.byteOffset);
-  if (index >= fresh || view.getUint32(12, true) === freeCell) return undefined;
+  if (view.getUint32(12, true) === freeCell) return undefined;
   return {
     index,
     last: view.getBigUint64(0, true),

@@ -37,6 +37,8 @@ export interface Episode {
   readonly steering: readonly number[];
   /** Packets that are made in the run, of what an earlier one became. */
   readonly answers?: Answers;
+  /** Packets that a program mutant gets to see; default: a few thousand. */
+  readonly head?: number;
   /** What of it the engine does not take; default: nothing. */
   readonly leftOut?: LeftOut;
 }

@@ -32,7 +32,7 @@ export {
   type StateRule,
 } from "./compare.ts";
 export { deviceContents, lanesOf, toInitialise, widened } from "./contents.ts";
-export { edgeName } from "./reference-run.ts";
+export { edgeName } from "./taken-edges.ts";
 export {
   runDifferential,
   type DifferentialOptions,

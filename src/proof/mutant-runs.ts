@@ -1,5 +1,5 @@
 /** Wrong settings and wrong programs, each of which the differential run must notice. */
-import { VerifierError, type Place } from "../base/index.ts";
+import { VerifierError } from "../base/index.ts";
 import {
   BytecodeMachine,
   createState,
@@ -12,7 +12,8 @@ import type { DifferentialOptions, Episode } from "./differential.ts";
 import type { Steering } from "./ownership.ts";
 import { negatedBranches } from "./program-mutants.ts";
 import type { Runner } from "./record.ts";
-import { edgeName, type Reference } from "./reference-run.ts";
+import type { Reference } from "./reference-run.ts";
+import { edgeName, TakenEdges } from "./taken-edges.ts";
 
 /** Steering mutants by ownership; program mutants on the head of each episode. */
 export function runMutants(
@@ -36,7 +37,7 @@ export function runMutants(
   const heads = options.episodes.map((episode, index) =>
     (
       reference.parted[index]?.packets ?? steered(episode, options.steering)
-    ).slice(0, headLength),
+    ).slice(0, episode.head ?? headLength),
   );
   const run = options.runEmitted();
   const want =
@@ -79,12 +80,8 @@ function edgesOf(
       emitted.functions[index].instructions.length === instructions.length,
   );
   if (isSame) return edges;
-  const own = new Set<string>();
-  const observer = {
-    branch: (at: Place, taken: boolean): void => {
-      own.add(edgeName(at, taken));
-    },
-  };
+  const own = new TakenEdges();
+  const observer = { branch: own.note };
   for (const head of heads) {
     const state = createState(emitted.maps, {
       cpus: cores,
@@ -93,7 +90,7 @@ function edgesOf(
     const machine = new BytecodeMachine(emitted, state, { seed, observer });
     for (const packet of head) machine.run(packet);
   }
-  return own;
+  return own.names();
 }
 
 /** The kernel takes not every mutant: what it refuses says nothing of the check. */

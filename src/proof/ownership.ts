@@ -25,6 +25,8 @@ interface Owner {
 /** Collects touches of the objects that must have one owner per cell. */
 export class Ownership {
   readonly #cells = new Map<string, Owner>();
+  /** Those that more than one steering input reaches: the only ones that can fail. */
+  readonly #contested = new Map<string, Owner>();
   readonly #objects: ReadonlySet<string>;
 
   /** `objects`: names of the maps that are sharded. */
@@ -50,7 +52,10 @@ export class Ownership {
       };
       this.#cells.set(name, owner);
     }
-    owner.inputs.add(steeringInput);
+    if (!owner.inputs.has(steeringInput)) {
+      owner.inputs.add(steeringInput);
+      if (owner.inputs.size === 2) this.#contested.set(name, owner);
+    }
     owner.writes ||= touch.writes;
   }
 
@@ -58,12 +63,8 @@ export class Ownership {
     return this.#cells.size;
   }
 
-  /** Cells that more than one steering input reaches: the only ones that can fail. */
   get contested(): number {
-    let count = 0;
-    for (const owner of this.#cells.values())
-      if (owner.inputs.size > 1) count++;
-    return count;
+    return this.#contested.size;
   }
 
   /** Cells that the steering gives to two cores; at most `limit` are described. */
@@ -74,8 +75,7 @@ export class Ownership {
   ): { count: number; first: Mismatch[] } {
     const first: Mismatch[] = [];
     let count = 0;
-    for (const [name, owner] of this.#cells) {
-      if (owner.inputs.size < 2) continue;
+    for (const [name, owner] of this.#contested) {
       let core: number | undefined;
       for (const input of owner.inputs) {
         const next = steering(input);
@@ -110,6 +110,14 @@ export class Ownership {
 
   /** Is there any cell with two owners? Faster than counting. */
   hasConflict(steering: Steering): boolean {
-    return this.conflicts(steering, "core", 0).count > 0;
+    for (const { inputs } of this.#contested.values()) {
+      let core: number | undefined;
+      for (const input of inputs) {
+        const next = steering(input);
+        core ??= next;
+        if (next !== core) return true;
+      }
+    }
+    return false;
   }
 }

@@ -3,7 +3,7 @@
  * full capacity, in arrival order. It notes outcomes, touched cells and coverage; where
  * the state is parted, pass 2 goes beside it packet by packet (second-pass.ts).
  */
-import { toHex, type Place } from "../base/index.ts";
+import { toHex } from "../base/index.ts";
 import {
   BytecodeMachine,
   createState,
@@ -25,6 +25,7 @@ import {
 import type { Judged } from "./partition.ts";
 import { SecondPass } from "./second-pass.ts";
 import { dumpState } from "./state-dump.ts";
+import { edgeName, TakenEdges } from "./taken-edges.ts";
 import { TouchNotes } from "./touch-notes.ts";
 
 export interface Reference {
@@ -48,7 +49,7 @@ export function runReference(options: DifferentialOptions): Reference {
   } = options;
   const ownership = new Ownership(options.sharded);
   const counter = new AccessCounter();
-  const edges = new Set<string>();
+  const taken = new TakenEdges();
   const total = options.episodes.reduce(
     (sum, { packets }) => sum + packets.length,
     0,
@@ -93,7 +94,7 @@ export function runReference(options: DifferentialOptions): Reference {
             touch.writes,
           );
         },
-        branch: (at, taken) => edges.add(edgeName(at, taken)),
+        branch: taken.note,
       },
     });
     const recorder = new Recorder(episode.packets.length);
@@ -124,6 +125,7 @@ export function runReference(options: DifferentialOptions): Reference {
     // Parted states are compared cell by cell where they were written.
     return recorder.finish(second === undefined ? dumpState(state) : new Map());
   });
+  const edges = taken.names();
   return {
     records,
     episodes,
@@ -173,11 +175,6 @@ function contentsOption(options: Pick<DifferentialOptions, "contents">): {
   contents?: MapContents;
 } {
   return options.contents === undefined ? {} : { contents: options.contents };
-}
-
-/** Name of one way out of a conditional branch. */
-export function edgeName(at: Place, taken: boolean): string {
-  return `${at.function}+${at.instruction}:${taken ? "taken" : "fall"}`;
 }
 
 function branchCoverage(
