@@ -4,7 +4,7 @@
  * another port, to another port, and as another protocol, which must be told from it.
  *
  * A NAT gives a flow its port in the run, so no packet that was made before can be an
- * answer to it; see proof, answering.ts.
+ * answer to it; see src/proof/answering.ts.
  */
 import { Random } from "./base/index.ts";
 import type { Outcome, PacketInput } from "./interp/index.ts";

@@ -25,12 +25,10 @@ import {
   lanesOf,
   runDifferential,
   sharedCapacities,
-  sharesOf,
   widened,
   type Episode,
   type MapContents,
   type Runner,
-  type Answers,
   type StateRule,
   type Steering,
   type SteeringMutant,
@@ -38,9 +36,8 @@ import {
 } from "./proof/index.ts";
 import { coveringPackets, type Cover } from "./covering.ts";
 import { emittedStates, partitionOf } from "./parting.ts";
-import { fillables, fillingOf } from "./filling.ts";
+import { fullEpisodes, type TrialEpisode } from "./full-episodes.ts";
 import { reachable } from "./reachable.ts";
-import { answeredPackets } from "./replies.ts";
 import { portConfig, type NicSetup } from "./rss/index.ts";
 import {
   SteeringInputs,
@@ -85,15 +82,6 @@ export interface CheckOptions {
   /** What runs the emitted bytes; default: the portable engine, if it can. */
   readonly engine?: "wasm" | "interp" | KernelEngine;
   readonly onProgress?: (done: number, total: number) => void;
-}
-
-/** Packets in order, some of which answer what the run itself sent out. */
-export interface TrialEpisode {
-  readonly name: string;
-  readonly packets: readonly PacketInput[];
-  readonly answers?: Answers;
-  /** Packets that a program mutant gets to see; default: the differential run's. */
-  readonly head?: number;
 }
 
 /** The running kernel, with the types of the emitted object. */
@@ -239,6 +227,7 @@ export function asTracePacket(
   return { data, wireLength: data.length, time, port: Math.max(port, 0) };
 }
 
+export type { TrialEpisode } from "./full-episodes.ts";
 export { coveringPackets, type Cover, type CoverRequest } from "./covering.ts";
 
 /** Covering packets whose neighbours are tried: about a hundred each. */
@@ -313,67 +302,22 @@ function episodesOf(
         ? []
         : [episode({ name: "trace", packets: inputs })]),
       ...(given.full === true
-        ? fullEpisodes(options, seen, { cover, inputs }).map(episode)
+        ? fullEpisodes({
+            ...options,
+            cover,
+            inputs,
+            coreOf: ({ data, ifindex }) =>
+              seen.steering(seen.intern(data, portIndex(ports, ifindex))),
+            accepts: (packet) =>
+              !isKernel ||
+              (testRunTakes(sequential.type, packet) &&
+                ports.some(({ ifindex }) => ifindex === packet.ifindex)),
+          }).map(episode)
         : []),
       ...(given.more ?? []).map(episode),
     ],
     contents,
   };
-}
-
-/** Packets of the trace that are answered. */
-const askedPackets = 600;
-
-/** Answers to what is sent out, and full tables; see filling.ts. */
-function fullEpisodes(
-  {
-    sequential,
-    report,
-    ports,
-    cores,
-    seed,
-    parts = [],
-    ...given
-  }: CheckOptions,
-  { intern, steering }: Pick<Way, "intern" | "steering">,
-  known: { readonly cover: Cover; readonly inputs: readonly PacketInput[] },
-): TrialEpisode[] {
-  const ifindexes = ports.map(({ ifindex }) => ifindex);
-  const partOf = (name: string): ObjectPart | undefined =>
-    parts.find(({ object }) => object === name);
-  const accepts = (packet: PacketInput): boolean =>
-    typeof given.engine !== "object" ||
-    (testRunTakes(sequential.type, packet) &&
-      ifindexes.includes(packet.ifindex));
-  const { packets, contents } = known.cover;
-  const tables = fillables(
-    sequential,
-    report,
-    (name, capacity) => partOf(name)?.capacities ?? sharesOf(capacity, cores),
-    (name) => partOf(name)?.layout === "table",
-  );
-  const asked = [...packets, ...known.inputs.slice(0, askedPackets)];
-  return [
-    ...(ports.length < 2
-      ? []
-      : [{ name: "answers", ...answeredPackets(asked, { ifindexes, seed }) }]),
-    ...tables.flatMap((table): TrialEpisode[] => {
-      const filling = fillingOf(table, {
-        program: sequential,
-        contents,
-        cores,
-        seed,
-        cover: packets,
-        ifindexes,
-        coreOf: ({ data, ifindex }) =>
-          steering(intern(data, portIndex(ports, ifindex))),
-        accepts,
-      });
-      return filling === undefined
-        ? []
-        : [{ ...filling, head: filling.packets.length }];
-    }),
-  ];
 }
 
 function portIndex(ports: readonly Port[], ifindex: number): number {

@@ -108,10 +108,21 @@ function guardedLines({ guarded }: Certificate): string[] {
 
 /** What of the packets is the user's, and what was added to reach branches. */
 function partsOf({ episodes }: Tested): string {
-  const of = (name: string): number =>
-    episodes.find((episode) => episode.name === name)?.packets ?? 0;
-  const trace = of("trace").toLocaleString("en");
-  return `${trace} of the trace, ${of("coverage").toLocaleString("en")} covering; `;
+  const words = [
+    ["of the trace", /^trace$/],
+    ["covering", /^coverage$/],
+    ["answers", /^answers$/],
+    ["to fill tables", /^full /],
+  ] as const;
+  const parts = words.flatMap(([word, name], index) => {
+    const packets = episodes
+      .filter((episode) => name.test(episode.name))
+      .reduce((sum, episode) => sum + episode.packets, 0);
+    return packets === 0 && index > 1
+      ? []
+      : [`${packets.toLocaleString("en")} ${word}`];
+  });
+  return `${parts.join(", ")}; `;
 }
 
 function leftOutLine({ episodes }: Tested): string[] {

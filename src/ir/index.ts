@@ -1,10 +1,10 @@
 export { removeDeadCode } from "./dead-code.ts";
 export { decide, type Decided } from "./decide.ts";
+export type { Interval } from "./interval.ts";
 export {
   decideByRange,
   type Branch,
   type Call,
-  type Interval,
   type RangeFacts,
 } from "./ranges.ts";
 export { dominators, type Dominators } from "./dominators.ts";

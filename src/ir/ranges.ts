@@ -20,10 +20,23 @@
  * Source: Harrison, "Compiler Analysis of the Value Ranges for Variables", IEEE TSE 1977.
  */
 import type { Place } from "../base/index.ts";
-import type { BranchOp, MapSpec } from "../isa/index.ts";
+import type { MapSpec } from "../isa/index.ts";
 import { removeDeadCode } from "./dead-code.ts";
 import { frozenWord } from "./constants.ts";
 import type { Decided } from "./decide.ts";
+import {
+  anything,
+  arithmetic,
+  compared,
+  exchanged,
+  isEqual,
+  limits,
+  mask,
+  met,
+  negated,
+  unsigned,
+  type Interval,
+} from "./interval.ts";
 import { edgesOf, graphOf, graphReversePostorder } from "./graph.ts";
 import type {
   Block,
@@ -33,11 +46,6 @@ import type {
   Terminator,
   ValueId,
 } from "./program.ts";
-
-export interface Interval {
-  readonly low: bigint;
-  readonly high: bigint;
-}
 
 /** What else is known; each must hold for every packet. */
 export interface RangeFacts {
@@ -89,8 +97,6 @@ export function decideByRange(
   return { program: { ...program, functions }, infeasible };
 }
 
-const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
-const anything: Interval = { low: 0n, high: mask(64) };
 const word: Interval = { low: 0n, high: mask(32) };
 const notNull: Interval = { low: 1n, high: mask(64) };
 /** No offset into a frame is longer. */
@@ -300,8 +306,6 @@ class Propagation {
     { op, width, left, right, result }: Binary,
     known: Known,
   ): Interval {
-    const most = mask(width);
-    const top: Interval = { low: 0n, high: most };
     const a = this.#get(left, known);
     const b = this.#get(right, known);
     if (width === 64 && this.#isFrame(result))
@@ -315,50 +319,7 @@ class Propagation {
       const below = this.#remainder({ width, left, right }, known);
       if (below !== undefined) return below;
     }
-    // A 32-bit operation looks at low halves only.
-    if (a.high > most || b.high > most) return top;
-    switch (op) {
-      case "add":
-        return within({ low: a.low + b.low, high: a.high + b.high }, top);
-      case "sub":
-        return b.high <= a.low
-          ? { low: a.low - b.high, high: a.high - b.low }
-          : top;
-      case "mul":
-        return within({ low: a.low * b.low, high: a.high * b.high }, top);
-      case "div":
-        // Division by zero gives zero.
-        return b.low > 0n
-          ? { low: a.low / b.high, high: a.high / b.low }
-          : { low: 0n, high: a.high };
-      case "mod":
-        if (b.low === 0n) return { low: 0n, high: a.high };
-        return a.high < b.low
-          ? a
-          : { low: 0n, high: least(a.high, b.high - 1n) };
-      case "and":
-        return { low: 0n, high: least(a.high, b.high) };
-      case "or":
-      case "xor": {
-        const bits = (a.high > b.high ? a.high : b.high).toString(2).length;
-        return {
-          low: op === "or" ? greatest(a.low, b.low) : 0n,
-          high: mask(bits),
-        };
-      }
-      case "lsh":
-        return b.low === b.high && b.low < BigInt(width)
-          ? within({ low: a.low << b.low, high: a.high << b.low }, top)
-          : top;
-      case "rsh":
-        return b.low === b.high && b.low < BigInt(width)
-          ? { low: a.low >> b.low, high: a.high >> b.low }
-          : { low: 0n, high: a.high };
-      case "sdiv":
-      case "smod":
-      case "arsh":
-        return top;
-    }
+    return arithmetic(op, width, a, b);
   }
 
   /** x - x / c * c, as compilers write a remainder. */
@@ -494,89 +455,6 @@ const zeroExtended: Readonly<Record<string, number>> = {
   neg32: 32,
 };
 
-const unsigned: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
-  jsgt: "jgt",
-  jsge: "jge",
-  jslt: "jlt",
-  jsle: "jle",
-};
-
-const negated: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
-  jeq: "jne",
-  jne: "jeq",
-  jgt: "jle",
-  jle: "jgt",
-  jge: "jlt",
-  jlt: "jge",
-};
-
-const exchanged: Readonly<Partial<Record<BranchOp, BranchOp>>> = {
-  jeq: "jeq",
-  jne: "jne",
-  jgt: "jlt",
-  jlt: "jgt",
-  jge: "jle",
-  jle: "jge",
-};
-
-/** The outcome for all numbers of both, if there is one. */
-function compared(
-  op: BranchOp | undefined,
-  a: Interval,
-  b: Interval,
-): boolean | undefined {
-  switch (op) {
-    case "jeq":
-      if (a.high < b.low || b.high < a.low) return false;
-      return a.low === a.high && isEqual(a, b) ? true : undefined;
-    case "jne": {
-      const equal = compared("jeq", a, b);
-      return equal === undefined ? undefined : !equal;
-    }
-    case "jgt":
-      return a.low > b.high ? true : a.high <= b.low ? false : undefined;
-    case "jge":
-      return a.low >= b.high ? true : a.high < b.low ? false : undefined;
-    case "jlt":
-      return compared("jgt", b, a);
-    case "jle":
-      return compared("jge", b, a);
-    default:
-      return undefined;
-  }
-}
-
-/** Where `a` must lie for `a op b` to hold. */
-function limits(op: BranchOp, a: Interval, b: Interval): Interval {
-  switch (op) {
-    case "jeq":
-      return b;
-    case "jne":
-      if (b.low !== b.high) return anything;
-      return {
-        low: a.low === b.low ? a.low + 1n : 0n,
-        high: a.high === b.low ? a.high - 1n : anything.high,
-      };
-    case "jgt":
-      return { low: b.low + 1n, high: anything.high };
-    case "jge":
-      return { low: b.low, high: anything.high };
-    case "jlt":
-      return { low: 0n, high: b.high - 1n };
-    case "jle":
-      return { low: 0n, high: b.high };
-    default:
-      return anything;
-  }
-}
-
-/** In both; where that is nothing, the way is not taken, and any answer is right. */
-function met(one: Interval, other: Interval): Interval {
-  const low = greatest(one.low, other.low);
-  const high = least(one.high, other.high);
-  return low > high ? one : { low, high };
-}
-
 function joined(one: Known, other: Known): Known {
   const both = new Map<ValueId, Interval>();
   for (const [value, range] of one) {
@@ -595,14 +473,3 @@ function isSame(one: Known, other: Known): boolean {
     })
   );
 }
-
-function within(range: Interval, top: Interval): Interval {
-  return range.high <= top.high ? range : top;
-}
-
-const isEqual = (one: Interval, other: Interval): boolean =>
-  one.low === other.low && one.high === other.high;
-const least = (one: bigint, other: bigint): bigint =>
-  one < other ? one : other;
-const greatest = (one: bigint, other: bigint): bigint =>
-  one > other ? one : other;
