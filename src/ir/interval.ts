@@ -5,12 +5,15 @@
  * where a comparison holds, the numbers lie within its limits.
  */
 import type { BranchOp, Width } from "../isa/index.ts";
-import type { BinaryOp } from "./program.ts";
+import type { BinaryOp, ValueId } from "./program.ts";
 
 export interface Interval {
   readonly low: bigint;
   readonly high: bigint;
 }
+
+/** What tests say of values. */
+export type Known = ReadonlyMap<ValueId, Interval>;
 
 export const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 export const anything: Interval = { low: 0n, high: mask(64) };
@@ -160,4 +163,24 @@ export function arithmetic(
     case "arsh":
       return top;
   }
+}
+
+/** What both say. */
+export function joined(one: Known, other: Known): Known {
+  const both = new Map<ValueId, Interval>();
+  for (const [value, range] of one) {
+    const also = other.get(value);
+    if (also !== undefined && isEqual(also, range)) both.set(value, range);
+  }
+  return both;
+}
+
+export function isSame(one: Known, other: Known): boolean {
+  return (
+    one.size === other.size &&
+    [...one].every(([value, range]) => {
+      const also = other.get(value);
+      return also !== undefined && isEqual(also, range);
+    })
+  );
 }

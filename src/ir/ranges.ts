@@ -30,12 +30,15 @@ import {
   compared,
   exchanged,
   isEqual,
+  isSame,
+  joined,
   limits,
   mask,
   met,
   negated,
   unsigned,
   type Interval,
+  type Known,
 } from "./interval.ts";
 import { edgesOf, graphOf, graphReversePostorder } from "./graph.ts";
 import type {
@@ -103,8 +106,6 @@ const notNull: Interval = { low: 1n, high: mask(64) };
 const farthest = 1n << 31n;
 /** Rises until a value may be anything. */
 const patience = 4;
-
-type Known = ReadonlyMap<ValueId, Interval>;
 
 class Propagation {
   readonly #fn: IrFunction;
@@ -454,22 +455,3 @@ const zeroExtended: Readonly<Record<string, number>> = {
   swap32: 32,
   neg32: 32,
 };
-
-function joined(one: Known, other: Known): Known {
-  const both = new Map<ValueId, Interval>();
-  for (const [value, range] of one) {
-    const also = other.get(value);
-    if (also !== undefined && isEqual(also, range)) both.set(value, range);
-  }
-  return both;
-}
-
-function isSame(one: Known, other: Known): boolean {
-  return (
-    one.size === other.size &&
-    [...one].every(([value, range]) => {
-      const also = other.get(value);
-      return also !== undefined && isEqual(also, range);
-    })
-  );
-}
