@@ -177,18 +177,22 @@ export function ownerContents(
 /** Packets that may wait for a CPU. */
 export const queueSize = 2048;
 
+/** What plan.json says of it. */
+interface DispatchedPlan {
+  readonly cores: number;
+  /** Absent: entries are spread evenly. */
+  readonly dispatchTable?: readonly number[];
+}
+
 /** What loading an object with a dispatcher needs besides; undefined: it has none. */
 export function boundDispatcher(
   object: ObjectSpec,
-  cores: number,
+  { cores, dispatchTable: table = evenTable(cores) }: DispatchedPlan,
 ): BoundDispatcher | undefined {
   const program = dispatcherOf(object);
   if (program === undefined) return undefined;
-  const { [dispatchCpus]: _, ...filled } = dispatchContents(
-    program,
-    evenTable(cores),
-  );
-  const contents = { ...ownerContents(program, evenTable(cores)), ...filled };
+  const { [dispatchCpus]: _, ...filled } = dispatchContents(program, table);
+  const contents = { ...ownerContents(program, table), ...filled };
   return {
     program,
     cpumap: dispatchCpus,
@@ -255,18 +259,29 @@ export class Dispatching {
   }
 }
 
+/** The dispatcher of an object that has one. */
+export function dispatchingOf(
+  object: ObjectSpec,
+  {
+    cores,
+    dispatchTable: table = evenTable(cores),
+    ports,
+  }: DispatchedPlan & { readonly ports: readonly Port[] },
+): Dispatching {
+  const program = dispatcherOf(object);
+  if (program === undefined) throw new Bug("no dispatcher");
+  return new Dispatching(program, { table, ports });
+}
+
 /** CPU of each packet; undefined: the object has no dispatcher. */
 export function dispatchedCpus(
   object: ObjectSpec,
   packets: readonly Pick<PacketInput, "data" | "ifindex">[],
-  { cores, ports }: { readonly cores: number; readonly ports: readonly Port[] },
+  plan: DispatchedPlan & { readonly ports: readonly Port[] },
 ): readonly number[] | undefined {
-  const program = dispatcherOf(object);
-  if (program === undefined) return undefined;
-  const dispatching = new Dispatching(program, {
-    table: evenTable(cores),
-    ports,
-  });
+  if (dispatcherOf(object) === undefined) return undefined;
+  const { ports } = plan;
+  const dispatching = dispatchingOf(object, plan);
   return packets.map(
     ({ data, ifindex }) =>
       dispatching.of(

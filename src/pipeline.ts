@@ -13,7 +13,12 @@ import {
   type MapTypeName,
   type ProgramSpec,
 } from "./isa/index.ts";
-import { dispatchedObject, dispatchToFill } from "./dispatched.ts";
+import {
+  dispatchedObject,
+  dispatchingOf,
+  dispatchToFill,
+  evenTable,
+} from "./dispatched.ts";
 import {
   programSpec,
   readObject,
@@ -30,6 +35,7 @@ import {
   type NicSetup,
 } from "./rss/index.ts";
 import {
+  balanceDispatch,
   balancePlan,
   choosePlan,
   withPrivateTables,
@@ -219,7 +225,21 @@ export function balanced(
   profile: NicProfile,
   packets: Iterable<PortFrame>,
 ): Artifact {
-  const plan = balancePlan(artifact.plan, packets);
+  const { plan: made } = artifact;
+  if (made.dispatch.kind === "software") {
+    const dispatching = dispatchingOf(
+      readObject(artifact.bytes, "core.o"),
+      made,
+    );
+    return {
+      ...artifact,
+      plan: balanceDispatch(made, packets, {
+        entries: evenTable(made.cores),
+        entryOf: ({ frame, port }) => dispatching.of(frame, port).entry,
+      }),
+    };
+  }
+  const plan = balancePlan(made, packets);
   if (plan.rss === undefined || plan.balance === undefined) return artifact;
   return { ...artifact, plan, setup: nicSetup(plan.rss, profile) };
 }

@@ -131,3 +131,34 @@ test("without a trace of the user's, tables are even", () => {
     entries.map((_, entry) => entry % 4),
   );
 });
+
+test("a software dispatcher's table is balanced, too, and used", () => {
+  const directory = join(scratch, "mac");
+  // prettier-ignore
+  const ran = divisi(["split", join(root, "testdata/dispatch/mac-meter.o"), "-o", directory, "--dispatch", "software", "--cores", "4", "--seed", "1", "--allow-untested", "--trace", "gen:zipf,packets=5000,flows=300"]);
+  equal(ran.status, 0, ran.stderr);
+  match(
+    ran.stdout,
+    /^ +table for 5,000 packets of the trace: busiest core 1\.\d\d times\s+the\s+mean\s+\(1\.\d\d spread evenly; \d+ entries moved\)/m,
+  );
+  const { dispatchTable, balance } = JSON.parse(
+    readFileSync(join(directory, "plan.json"), "utf8"),
+  ) as {
+    readonly dispatchTable: readonly number[];
+    readonly balance: readonly {
+      readonly before: number;
+      readonly after: number;
+    }[];
+  };
+  equal(dispatchTable.length, 1024);
+  const [{ before, after } = { before: 0, after: 1 }] = balance;
+  ok(after < before);
+  // `run` goes by it: the same packets, the same load.
+  // prettier-ignore
+  const again = divisi(["run", directory, "--json", "--seed", "1", "--trace", "gen:zipf,packets=5000,flows=300"]);
+  const { cores } = JSON.parse(again.stdout) as {
+    readonly cores: readonly { readonly packets: number }[];
+  };
+  const loads = cores.map(({ packets }) => packets);
+  equal((Math.max(...loads) * 4) / 5000, after);
+});

@@ -112,7 +112,7 @@ export function bindDirectory(
     ...runningKernel,
   });
   const { program } = loaded;
-  const dispatcher = boundDispatcher(loaded.object, plan.cores);
+  const dispatcher = boundDispatcher(loaded.object, plan);
   const devices = deviceMaps(
     program.maps,
     interfaces.map(({ ifindex }) => ifindex),

@@ -89,7 +89,7 @@ function directorySubject(path: string, words: Words): IfaceSubject {
       const source = load(analysed.source, options).program;
       // CO-RE records stay in core.o for the loader: as reread does.
       const isSame = reread(core, analysed.program).functions;
-      const dispatcher = boundDispatcher(object, plan.cores);
+      const dispatcher = boundDispatcher(object, plan);
       return {
         ...bound(
           isSame === analysed.program.functions

@@ -3,6 +3,7 @@
  * to do it again: input hash, command, ports, NIC set-up.
  */
 import { InputError, UnsupportedError } from "../base/index.ts";
+import { dispatchEntries } from "../dispatched.ts";
 import type { NicSetup } from "../rss/index.ts";
 import type { Port, Runtime } from "../strategy/index.ts";
 
@@ -27,6 +28,8 @@ export interface PlanFile {
   readonly setup?: NicSetup;
   /** How packets get to cores. */
   readonly dispatch?: string;
+  /** CPU of each entry of a software dispatcher's table; absent: spread evenly. */
+  readonly dispatchTable?: readonly number[];
   /** Maps that user space changes at run time. */
   readonly userWrites?: readonly string[];
   readonly seed: number;
@@ -76,6 +79,7 @@ export function parsePlanFile(text: string, file: string): PlanFile {
       "userWrites",
     ],
     [plan.setup === undefined || isSetup(plan.setup), "setup"],
+    [isTable(plan.dispatchTable, plan.cores ?? 0), "dispatchTable"],
   ];
   for (const [holds, member] of checks)
     if (!holds) throw bad(file, `${member} is missing or malformed`);
@@ -99,4 +103,13 @@ function isSetup(setup: Partial<NicSetup>): boolean {
 
 function bad(file: string, text: string): InputError {
   return new InputError(text, { code: "plan-file", file });
+}
+
+function isTable(table: unknown, cores: number): boolean {
+  if (table === undefined) return true;
+  return (
+    Array.isArray(table) &&
+    table.length === dispatchEntries &&
+    table.every((cpu) => Number.isInteger(cpu) && cpu >= 0 && cpu < cores)
+  );
 }

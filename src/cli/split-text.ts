@@ -9,7 +9,7 @@ import type { ProgramSpec } from "../isa/index.ts";
 import type { Analysed } from "../analysed.ts";
 import type { Artifact } from "../pipeline.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
-import { printPlan } from "../strategy/index.ts";
+import { printPlan, type Plan } from "../strategy/index.ts";
 import { columns, wrapped as wrapLines } from "./wrap.ts";
 
 const mostLines = 30;
@@ -150,13 +150,18 @@ function wrapped(title: string, text: string): string[] {
 }
 
 /** What a loader of one's own has to do. */
-function dispatchSteps(program: ProgramSpec, cores: number): string[] {
+function dispatchSteps(
+  program: ProgramSpec,
+  { cores, dispatch }: Pick<Plan, "cores" | "dispatch">,
+): string[] {
+  const isBalanced =
+    dispatch.kind === "software" && dispatch.table !== undefined;
   return [
     `2. Load core.o with any loader (bpftool prog loadall core.o DIR). Program`,
     `   ${dispatcherName} is for the interfaces; it drops all until it is ready:`,
     `     ${dispatchCpus}   element i, for CPU 0 to ${cores - 1}: struct bpf_cpumap_val with`,
     `                    qsize ${queueSize} and the descriptor of ${printable(program.name)}`,
-    `     ${dispatchTable}  element i = CPU i mod ${cores}`,
+    `     ${dispatchTable}  element i = ${isBalanced ? "dispatchTable[i] of plan.json" : `CPU i mod ${cores}`}`,
     "     ready          in .data.dispatch: 1, the last",
   ];
 }
@@ -187,7 +192,7 @@ export function readmeText(
       ? "     nothing to set up"
       : `     nic/apply.sh ${interfaces}`,
     ...(plan.dispatch.kind === "software"
-      ? dispatchSteps(program, plan.cores)
+      ? dispatchSteps(program, plan)
       : [
           "2. Load and attach the program with any loader, for example:",
           "     bpftool prog load core.o /sys/fs/bpf/divided",

@@ -3,6 +3,7 @@ export {
   coreLoads,
   greedyMoves,
   imbalanceOfCounts,
+  spreadEntries,
   type Balance,
   type BalanceOptions,
   type EntryMove,

@@ -8,12 +8,15 @@ import {
   parseFrame,
   printIpv4,
   printIpv6,
+  printMac,
   readField,
   type FieldName,
 } from "../packet/index.ts";
 import {
   balanceTable,
+  imbalanceOfCounts,
   reachableEntries,
+  spreadEntries,
   withTables,
   type KeyGroup,
   type KeySolution,
@@ -68,6 +71,52 @@ export function balancePlan(plan: Plan, packets: Iterable<PortFrame>): Plan {
         elephants,
       }),
     ),
+  };
+}
+
+/** The same for the one table of a software dispatcher, which is written entry by entry. */
+export function balanceDispatch(
+  plan: Plan,
+  packets: Iterable<PortFrame>,
+  {
+    entries,
+    entryOf,
+  }: {
+    readonly entries: readonly number[];
+    readonly entryOf: (packet: PortFrame) => number;
+  },
+): Plan {
+  const { dispatch, cores } = plan;
+  if (dispatch.kind !== "software" || cores < 2) return plan;
+  const traffic = countPackets(packets);
+  if (traffic.total === 0) return plan;
+  const counts = new Float64Array(entries.length);
+  for (const input of traffic.numbers) {
+    const entry = entryOf(traffic.inputs.seen(input));
+    counts[entry] = (counts[entry] ?? 0) + (traffic.counts[input] ?? 0);
+  }
+  const before = imbalanceOfCounts(counts, entries, cores);
+  const spread = spreadEntries(counts, { entries, cores });
+  const after = imbalanceOfCounts(counts, spread, cores);
+  const table = after < before ? spread : entries;
+  const elephants = elephantsOf(plan, {
+    ...traffic,
+    own: traffic.numbers,
+    packets: traffic.total,
+  });
+  return {
+    ...plan,
+    dispatch: { ...dispatch, table },
+    balance: [
+      {
+        ports: plan.requirement.ports,
+        packets: traffic.total,
+        before,
+        after: Math.min(before, after),
+        moved: table.filter((cpu, entry) => cpu !== entries[entry]).length,
+        elephants,
+      },
+    ],
   };
 }
 
@@ -183,5 +232,6 @@ function keyText(plan: Plan, { port, frame }: PortFrame): string {
 function valueText(field: FieldName, value: bigint): string {
   if (field === "ipv4.src" || field === "ipv4.dst") return printIpv4(value);
   if (field === "ipv6.src" || field === "ipv6.dst") return printIpv6(value);
+  if (field === "eth.src" || field === "eth.dst") return printMac(value);
   return value.toString();
 }

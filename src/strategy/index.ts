@@ -1,5 +1,5 @@
 export { refuseImmovable } from "./movable.ts";
-export { balancePlan } from "./balance.ts";
+export { balanceDispatch, balancePlan } from "./balance.ts";
 export { capacitySplit } from "./capacity.ts";
 export { choosePlan, type PlanOptions } from "./choose.ts";
 export { portsOf, type Claim } from "./claims.ts";

@@ -91,6 +91,9 @@ export function planJson(plan: Plan) {
     refusals: plan.refusals.map(refusalJson),
     rejected: plan.rejected,
     dispatch: plan.dispatch.kind,
+    ...(plan.dispatch.kind === "software" && plan.dispatch.table !== undefined
+      ? { dispatchTable: plan.dispatch.table }
+      : {}),
     runtime: plan.runtime,
     cost: plan.cost,
     ...(plan.estimates === undefined ? {} : { estimates: plan.estimates }),

@@ -94,6 +94,8 @@ export interface SoftwareDispatch {
   /** Share of a core's packet rate that it costs, as [least, most]. */
   readonly cost: readonly [number, number];
   readonly text: string;
+  /** CPU of each entry, balanced for a trace; absent: spread evenly. */
+  readonly table?: readonly number[];
 }
 
 /** What stands around each packet's run. */

@@ -33,7 +33,10 @@ export function printPlan(
     "",
     ...section("objects", plan.objects.map(objectLine)),
     ...(plan.dispatch.kind === "software"
-      ? section("dispatch", [plan.dispatch.text.replace(/^dispatch /, "")])
+      ? section("dispatch", [
+          plan.dispatch.text.replace(/^dispatch /, ""),
+          ...balanceLines(plan),
+        ])
       : section("NIC", nicLines(plan))),
     ...section(
       "differs",
