@@ -18,6 +18,8 @@ import {
 import { lift } from "#ir";
 import type { FunctionSpec, Instruction, ProgramSpec } from "#isa";
 import { programSpec, readObject, setVariable } from "#object";
+import { nicProfile } from "#rss";
+import { choosePlan } from "#strategy";
 import { temporaryFolder } from "./support/cli.ts";
 import { folder } from "./support/network-function.ts";
 import { compiled } from "./support/nf-compile.ts";
@@ -388,4 +390,32 @@ test("a hash is a function of what was hashed, in order", () => {
     const fields = new Set(all.map(({ field }) => field));
     deepEqual([...fields], ["ipv4.src", "ipv4.dst"]);
   }
+});
+
+test("entries fewer than indices are not parted: one core's would take another's room", () => {
+  const program = committed("nat", { capacity: 64 });
+  const codes = (entries: number): readonly string[] => {
+    const maps = program.maps.map((map) =>
+      map.name === "flows" ? { ...map, maxEntries: entries } : map,
+    );
+    const { refusals } = choosePlan(analyse({ ...program, maps }), {
+      cores: 4,
+      profile: nicProfile("generic"),
+      ports: [
+        { name: "lan", ifindex: 1 },
+        { name: "wan", ifindex: 2 },
+      ],
+      samples: 10,
+    });
+    return refusals
+      .filter(({ strategy }) => strategy === "shard")
+      .map(({ object, code, edit }) => `${object} ${code}: ${edit}`);
+  };
+  deepEqual(codes(64), []);
+  const edit =
+    "give flows 64 entries (--map-size flows=64), or lower the capacity to 63";
+  deepEqual(codes(63), [
+    `flows R-capacity: ${edit}`,
+    `flows_chain R-family: ${edit}`,
+  ]);
 });

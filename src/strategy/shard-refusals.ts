@@ -203,6 +203,24 @@ export function tooFewIndices(
   });
 }
 
+/** Entries stay one shared map: who comes first would have what others' indices are for. */
+export function fewerEntriesThanIndices(
+  { name, accesses, maxEntries = 0 }: StateObject,
+  allocator: StateObject,
+  capacity: number,
+): Refusal {
+  const at = accesses[0]?.at;
+  return refuse("R-capacity", {
+    object: name,
+    strategy: "shard",
+    text: `${name} has room for ${maxEntries} entries, and ${allocator.name} hands out ${capacity} indices for them: full for one core, it is full for all`,
+    ...(at === undefined ? {} : { at }),
+    obligation: "each index of a core has an entry",
+    slice: at === undefined ? [] : [at],
+    edit: `give ${name} ${capacity} entries (--map-size ${name}=${capacity}), or lower the capacity to ${maxEntries}`,
+  });
+}
+
 /** The program does not let its look-ups be changed. */
 export function noLayouts(
   { name, accesses }: StateObject,

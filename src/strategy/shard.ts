@@ -24,6 +24,7 @@ import { deviationsOf } from "./shard-deviations.ts";
 import {
   behindTags,
   disjoint,
+  fewerEntriesThanIndices,
   noLayouts,
   notInterchangeable,
   stuck,
@@ -123,8 +124,11 @@ function allocatorRefusal(
     return writtenOutside(written, "cores cannot have indices of their own");
   const broken = interchangesOf(family).find(({ holds }) => !holds);
   if (broken !== undefined) return notInterchangeable(family, broken);
-  return allocator.allocator.capacity < cores
-    ? tooFewIndices(allocator, allocator.allocator.capacity, cores)
+  const { capacity, entries } = allocator.allocator;
+  if (capacity < cores) return tooFewIndices(allocator, capacity, cores);
+  const map = family.members.find(({ name }) => name === entries);
+  return map?.maxEntries !== undefined && map.maxEntries < capacity
+    ? fewerEntriesThanIndices(map, allocator, capacity)
     : undefined;
 }
 
