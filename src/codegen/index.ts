@@ -128,9 +128,11 @@ export {
   headOf,
   type ChainFacts,
 } from "./bpf/shards/chain-layout.ts";
+export { withKernelLocks, type KernelLocks } from "./bpf/locks/kernel-locks.ts";
+export { type LockRefusal } from "./bpf/locks/lock-refusal.ts";
 export {
   withLocks,
   type Locked,
-  type LockRefusal,
+  type LockForm,
   type TypedCode,
 } from "./bpf/locks/with-locks.ts";

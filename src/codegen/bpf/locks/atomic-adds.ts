@@ -16,12 +16,18 @@ import {
 import type { RegistersWanted } from "./registers-wanted.ts";
 import type { ValueAccess } from "./value-accesses.ts";
 
-/** The edits; undefined: some store is no such end, or somebody else looks. */
+export interface AtomicAdds {
+  readonly edits: readonly Edit[];
+  /** Loads that are gone. */
+  readonly ends: ReadonlySet<number>;
+}
+
+/** Undefined: some store is no such end. */
 export function atomicAdds(
   fn: FunctionSpec,
   accesses: readonly ValueAccess[],
   wanted: RegistersWanted,
-): readonly Edit[] | undefined {
+): AtomicAdds | undefined {
   const targets = new Set(fn.instructions.map((each) => targetOf(each)));
   const edits: Edit[] = [];
   const ends = new Set<number>();
@@ -68,17 +74,7 @@ export function atomicAdds(
       },
     );
   }
-  const stores = accesses.filter(({ op }) => op === "store");
-  const looks = accesses.some(
-    (other) =>
-      other.op === "load" &&
-      !ends.has(other.at) &&
-      stores.some(
-        ({ offset, size }) =>
-          other.offset < offset + size && offset < other.offset + other.size,
-      ),
-  );
-  return looks ? undefined : edits;
+  return { edits, ends };
 }
 
 /** Going up from the store through additions to `sum` only. */

@@ -6,7 +6,7 @@
  * here will. The lock is held where both are true. It is taken in front of an access
  * that nothing begins before, and given back behind an access, or where a jump leads,
  * that nothing is ahead of. A place that is reached both with and without it is no
- * place for one lock: that is refused, not guessed.
+ * place for one lock: there it is given back on the jump that holds it.
  */
 import { targetOf, type FunctionSpec } from "../../../isa/index.ts";
 import { fallsThrough } from "../patch/arguments-read.ts";
@@ -16,16 +16,28 @@ export interface CriticalSection {
   readonly site: number;
   /** In front of these accesses the lock is taken. */
   readonly takes: readonly ValueAccess[];
-  /** In front of these instructions it is given back. */
-  readonly gives: readonly { readonly at: number; readonly reach: Reach }[];
+  /** Where it is given back. */
+  readonly gives: readonly Give[];
   /** In front of which instructions it is held. */
   readonly held: readonly boolean[];
 }
 
-export type Reach = "every-path" | "fall-through";
+export type Give =
+  /** In front of that instruction, on every way or coming from above. */
+  | { readonly at: number; readonly reach: "every-path" | "fall-through" }
+  /** On the jump to that instruction. */
+  | { readonly at: number; readonly reach: "jump"; readonly from: number };
 
-export interface NoSection {
-  readonly code: "R-lock-helper" | "R-lock-shape";
+export type LockCode =
+  | "R-lock-helper"
+  | "R-lock-two"
+  | "R-lock-shape"
+  | "R-lock-pointer"
+  | "R-lock-type";
+
+/** Why not, with the instruction. */
+export interface NoLock {
+  readonly code: LockCode;
   readonly at: number;
   readonly text: string;
 }
@@ -34,7 +46,7 @@ export function criticalSection(
   fn: FunctionSpec,
   site: number,
   accesses: readonly ValueAccess[],
-): CriticalSection | NoSection {
+): CriticalSection | NoLock {
   const { instructions } = fn;
   const successors = instructions.map((instruction, at) => {
     const target = targetOf(instruction);
@@ -53,7 +65,7 @@ export function criticalSection(
         at,
         text: "a call stands between the first and the last access of a value",
       };
-  const gives: { at: number; reach: Reach }[] = [];
+  const gives: Give[] = [];
   const open = new Map<number, { from: number; holds: boolean }[]>();
   for (const [from, targets] of successors.entries())
     for (const to of targets) {
@@ -73,18 +85,16 @@ export function criticalSection(
   for (const [at, edges] of open) {
     const ending = edges.filter(({ holds }) => holds);
     if (ending.length === 0) continue;
-    const isFall =
-      ending.length === 1 &&
-      ending[0]?.from === at - 1 &&
-      targetOf(instructions[at - 1] ?? { kind: "exit" }) !== at;
-    if (ending.length === edges.length) gives.push({ at, reach: "every-path" });
-    else if (isFall) gives.push({ at, reach: "fall-through" });
-    else
-      return {
-        code: "R-lock-shape",
-        at,
-        text: "this is reached both with the lock of a value and without",
-      };
+    if (ending.length === edges.length) {
+      gives.push({ at, reach: "every-path" });
+      continue;
+    }
+    for (const { from } of ending) {
+      const isJump = targetOf(instructions[from] ?? { kind: "exit" }) === at;
+      gives.push(
+        isJump ? { at, reach: "jump", from } : { at, reach: "fall-through" },
+      );
+    }
   }
   const takes = accesses.filter(({ at }) => begun[at] !== true);
   return { site, takes, gives, held };

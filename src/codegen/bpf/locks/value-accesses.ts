@@ -5,6 +5,8 @@
  * A forward analysis over registers and spilled words, whose contents are a look-up
  * (`site`) and an offset, nothing, or `lost`: a pointer that nobody knows enough of. A
  * lost pointer that is used, and a pointer that goes anywhere else, is told as `escape`.
+ * Where a program addresses the map's only value directly, the instruction that makes
+ * the address is the site.
  */
 import {
   helperByNumber,
@@ -24,7 +26,8 @@ export interface ValueAccess {
   /** From the value's start. */
   readonly offset: number;
   readonly size: number;
-  readonly op: "load" | "store" | "atomic";
+  /** `take` and `give`: the program's own lock in the value. */
+  readonly op: "load" | "store" | "atomic" | "take" | "give";
   readonly base: Register;
 }
 
@@ -34,7 +37,8 @@ export interface ValueAccesses {
   readonly escape?: { readonly at: number; readonly text: string };
 }
 
-type Pointer = { readonly site: number; readonly offset: number } | "lost";
+export type Pointer =
+  { readonly site: number; readonly offset: number } | "lost";
 
 interface State {
   readonly registers: ReadonlyMap<number, Pointer>;
@@ -45,23 +49,45 @@ const liveness = new MachineLiveness([]);
 const nothing: State = { registers: new Map(), words: new Map() };
 
 export function valueAccesses(fn: FunctionSpec, map: string): ValueAccesses {
-  const sites = new Set(
-    mapCalls(fn)
-      .filter((call) => call.map === map && call.helper === "map_lookup_elem")
-      .map(({ at }) => at),
-  );
+  const sites = sitesOf(fn, map);
   if (sites.size === 0) return { accesses: [] };
   const before = solve(fn, sites);
   const accesses: ValueAccess[] = [];
   for (const [at, instruction] of fn.instructions.entries()) {
     const state = before[at];
     if (state === undefined) continue;
-    const escape = escapeOf(instruction, state);
+    const escape =
+      instruction.kind === "exit" && isCalled(fn) && state.registers.has(0)
+        ? "a value is handed to who called"
+        : escapeOf(instruction, state);
     if (escape !== undefined) return { accesses, escape: { at, text: escape } };
     const access = accessOf(instruction, at, state);
     if (access !== undefined) accesses.push(access);
   }
   return { accesses };
+}
+
+/** Where values of the map are looked up, or addressed directly. */
+export function sitesOf(fn: FunctionSpec, map: string): ReadonlySet<number> {
+  const direct = fn.instructions.flatMap((instruction, at) =>
+    instruction.kind === "load-wide" &&
+    instruction.value.kind === "map-value" &&
+    instruction.value.map === map
+      ? [at]
+      : [],
+  );
+  const calls = mapCalls(fn)
+    .filter((call) => call.map === map && call.helper === "map_lookup_elem")
+    .map(({ at }) => at);
+  return new Set([...direct, ...calls]);
+}
+
+/** What registers point to in front of each instruction; undefined: never reached. */
+export function pointersBefore(
+  fn: FunctionSpec,
+  sites: ReadonlySet<number>,
+): readonly (ReadonlyMap<number, Pointer> | undefined)[] {
+  return solve(fn, sites).map((state) => state?.registers);
 }
 
 function solve(
@@ -111,6 +137,15 @@ function step(
     registers.set(instruction.dst, moved);
   if (instruction.kind === "call" && sites.has(at))
     registers.set(0, { site: at, offset: 0 });
+  if (
+    instruction.kind === "load-wide" &&
+    instruction.value.kind === "map-value" &&
+    sites.has(at)
+  )
+    registers.set(instruction.dst, {
+      site: at,
+      offset: instruction.value.offset,
+    });
   if (instruction.kind === "store" && instruction.base === 10) {
     const { offset, size, src } = instruction;
     for (const word of words.keys())
@@ -146,6 +181,12 @@ function accessOf(
   at: number,
   { registers }: State,
 ): ValueAccess | undefined {
+  const own = lockCall(instruction);
+  if (own !== undefined) {
+    const pointer = registers.get(1);
+    if (pointer === undefined || pointer === "lost") return undefined;
+    return { at, ...pointer, size: 4, base: 1, op: own };
+  }
   if (!("base" in instruction)) return undefined;
   const pointer = registers.get(instruction.base);
   if (pointer === undefined || pointer === "lost") return undefined;
@@ -165,6 +206,21 @@ function accessOf(
   };
 }
 
+/** Another function's result is a pointer; a program's is a number. */
+const isCalled = ({ section }: FunctionSpec): boolean => section === ".text";
+
+/** A call that takes or gives back the lock in a value. */
+function lockCall(instruction: Instruction): "take" | "give" | undefined {
+  if (instruction.kind !== "call" || instruction.callee.kind !== "helper")
+    return undefined;
+  const name = helperByNumber(instruction.callee.helper)?.name;
+  return name === "spin_lock"
+    ? "take"
+    : name === "spin_unlock"
+      ? "give"
+      : undefined;
+}
+
 function escapeOf(
   instruction: Instruction,
   { registers }: State,
@@ -177,6 +233,10 @@ function escapeOf(
       return "a pointer to a value is stored";
   }
   if (instruction.kind !== "call") return undefined;
+  if (lockCall(instruction) !== undefined)
+    return registers.get(1) === "lost"
+      ? "a lock is reached through a pointer that is not known"
+      : undefined;
   const { callee } = instruction;
   const count =
     callee.kind === "helper"

@@ -2,13 +2,15 @@
  * State that cores share, made safe in the kernel: per value, since no lock may be held
  * across a helper call.
  *
- *   atomic   every store into the map ends an addition to what was just loaded: the
- *            three become one atomic addition
+ *   atomic   each value is touched by one instruction, or by additions to what was just
+ *            loaded, which become atomic ones
  *   lock     a `struct bpf_spin_lock` behind each value, held from the first access of a
  *            value to its last, where no call stands between
+ *   own      the program's own lock in the value, under which all of it is done
  *
- * Else it is refused, with the place: above all where the program inserts or deletes,
- * since between a look-up that missed and the insertion another core may insert.
+ * A key that a look-up missed is inserted once (insertions.ts). Else it is refused, with
+ * the place: above all where the program deletes, since a value that one core deletes
+ * may be in use on another.
  *
  * The value grows by the lock (user space sees another layout), and the map's type in
  * BTF names it, as the kernel demands. Around the two helper calls, which destroy r0 to
@@ -17,12 +19,15 @@
  * Source: kernel/bpf/verifier.c (process_spin_lock: one lock at a time, no calls),
  * kernel/bpf/btf.c (btf_find_spin_lock).
  */
-import { printPlace, type Place } from "../../../base/index.ts";
+import { Bug, UnsupportedError } from "../../../base/index.ts";
 import {
   editFunction,
-  placeOf,
+  local,
+  targetOf,
+  withTarget,
   type Edit,
   type FunctionSpec,
+  type Instruction,
   type MapSpec,
   type Register,
 } from "../../../isa/index.ts";
@@ -34,14 +39,24 @@ import {
   type Code,
 } from "../patch/code.ts";
 import { checkFrames, freeSlot } from "../patch/frame.ts";
-import { mapCalls } from "../patch/map-calls.ts";
+import { hasAddress, mapCalls, strayUse } from "../patch/map-calls.ts";
 import { atomicAdds } from "./atomic-adds.ts";
 import {
   criticalSection,
   type CriticalSection,
-  type NoSection,
+  type Give,
+  type NoLock,
 } from "./critical-section.ts";
+import {
+  insertionEdits,
+  insertionsOf,
+  roomFor,
+  type Insertion,
+} from "./insertions.ts";
+import { lockRefusal, type LockRefusal } from "./lock-refusal.ts";
+import { unlockedUse } from "./own-locks.ts";
 import { RegistersWanted } from "./registers-wanted.ts";
+import { isWhole, type Touched } from "./single-touches.ts";
 import { valueAccesses, type ValueAccess } from "./value-accesses.ts";
 
 /** Code with its types, if it has any; an object's own. */
@@ -49,24 +64,20 @@ export interface TypedCode extends Code {
   readonly btf?: { readonly types: readonly object[] };
 }
 
+export type LockForm = "atomic" | "lock" | "own";
+
 export interface Locked<T> {
   readonly kind: "locked";
-  readonly how: "atomic" | "lock";
+  readonly how: LockForm;
+  /** Does a packet see what others did to a value? */
+  readonly isObserved: boolean;
   readonly code: T;
-}
-
-export interface LockRefusal {
-  readonly kind: "refused";
-  readonly code:
-    "R-lock-helper" | "R-lock-two" | "R-lock-shape" | "R-lock-pointer";
-  readonly object: string;
-  readonly at: Place;
-  readonly text: string;
 }
 
 interface Part {
   readonly fn: FunctionSpec;
   readonly accesses: readonly ValueAccess[];
+  readonly insertions: readonly Insertion[];
   readonly wanted: RegistersWanted;
 }
 
@@ -76,74 +87,163 @@ export function withLocks<T extends TypedCode>(
   object: string,
 ): Locked<T> | LockRefusal {
   const map = mapOf(code, object);
-  const refuse = (
-    fn: FunctionSpec,
-    {
-      code: why,
-      at,
-      text,
-    }: Omit<NoSection, "code"> & Pick<LockRefusal, "code">,
-  ): LockRefusal => {
-    const place = placeOf(fn, at);
-    return {
-      kind: "refused",
-      code: why,
-      object,
-      at: place,
-      text: `${printPlace(place)}: ${text}`,
-    };
-  };
   const parts: Part[] = [];
   for (const fn of code.functions) {
-    const other = mapCalls(fn).find(
-      (call) => call.map === object && call.helper !== "map_lookup_elem",
-    );
-    if (other !== undefined)
-      return refuse(fn, {
-        code: "R-lock-helper",
-        at: other.at,
-        text: `bpf_${other.helper} changes ${object}, and no lock is held across a helper call`,
-      });
-    const { accesses, escape } = valueAccesses(fn, object);
-    if (escape !== undefined)
-      return refuse(fn, { code: "R-lock-pointer", ...escape });
-    if (accesses.length > 0)
-      parts.push({ fn, accesses, wanted: new RegistersWanted(fn) });
+    const part = partOf(code, fn, map);
+    if (part === undefined) continue;
+    if ("code" in part) return lockRefusal(object, fn, part);
+    parts.push(part);
   }
-  const added = parts.map(({ fn, accesses, wanted }) =>
-    atomicAdds(fn, accesses, wanted),
-  );
-  if (added.every((edits) => edits !== undefined)) {
-    const functions = parts.map(({ fn }, at) =>
-      editFunction(fn, added[at] ?? []),
-    );
+  try {
+    const own = map.valueFields?.find(({ kind }) => kind === "spin-lock");
+    if (own !== undefined) return ownLocks(code, map, parts);
+    return asWholeTouches(code, map, parts) ?? withNewLocks(code, map, parts);
+  } catch (error) {
+    const [first] = parts;
+    if (!(error instanceof UnsupportedError) || first === undefined)
+      throw error;
+    const text = error.message;
+    return lockRefusal(object, first.fn, { code: "R-lock-shape", at: 0, text });
+  }
+}
+
+/** What a function does with the map; undefined: nothing. */
+function partOf(
+  { maps }: Code,
+  fn: FunctionSpec,
+  map: MapSpec,
+): Part | NoLock | undefined {
+  if (!hasAddress(fn, map.name)) return undefined;
+  const unknown = mapCalls(fn).find((call) => call.map === undefined);
+  if (unknown !== undefined)
     return {
-      kind: "locked",
-      how: "atomic",
-      code: withFunctions(code, functions),
+      code: "R-lock-pointer",
+      at: unknown.at,
+      text: `a call may be one with map ${map.name}`,
     };
+  const stray = strayUse(fn, map.name);
+  if (stray !== undefined) return { code: "R-lock-pointer", ...stray };
+  const wanted = new RegistersWanted(fn);
+  const insertions = insertionsOf(fn, map, { maps, wanted });
+  if ("code" in insertions) return insertions;
+  const { accesses, escape } = valueAccesses(fn, map.name);
+  if (escape !== undefined) return { code: "R-lock-pointer", ...escape };
+  return { fn, accesses, insertions, wanted };
+}
+
+/** Each value is touched once on each way, or added to. */
+function asWholeTouches<T extends TypedCode>(
+  code: T,
+  map: MapSpec,
+  parts: readonly Part[],
+): Locked<T> | undefined {
+  const touched: (Part & Touched & { readonly edits: readonly Edit[] })[] = [];
+  for (const part of parts) {
+    const { fn, accesses, wanted } = part;
+    const added = atomicAdds(fn, accesses, wanted);
+    const { edits, ends } = added ?? { edits: [], ends: new Set<number>() };
+    touched.push({ ...part, edits, ends, isAdded: added !== undefined });
   }
+  const whole = isWhole(touched);
+  if (whole === undefined) return undefined;
+  const functions = touched.map(({ fn, edits, insertions }) =>
+    editFunction(fn, [
+      ...edits,
+      ...insertionEdits(insertions, map, {
+        frame: frameFor(fn, roomFor(insertions, 0)),
+        grown: 0,
+      }),
+    ]),
+  );
+  const result = withFunctions(code, functions);
+  checkFrames(result);
+  const inserts = parts.some(({ insertions }) => insertions.length > 0);
+  return {
+    kind: "locked",
+    how: "atomic",
+    isObserved: inserts || whole.isObserved,
+    code: result,
+  };
+}
+
+const frameFor = (fn: FunctionSpec, bytes: number): number =>
+  bytes === 0 ? 0 : freeSlot(fn, bytes);
+
+function ownLocks<T extends TypedCode>(
+  code: T,
+  map: MapSpec,
+  parts: readonly Part[],
+): Locked<T> | LockRefusal {
+  const isStore = ({ op }: ValueAccess): boolean =>
+    op === "store" || op === "atomic";
+  const stores = parts.flatMap(({ accesses }) => accesses.filter(isStore));
+  const isChanged = ({ offset, size }: ValueAccess): boolean =>
+    stores.some(
+      (other) =>
+        other.offset < offset + size && offset < other.offset + other.size,
+    );
+  for (const { fn, accesses } of parts) {
+    const bare = unlockedUse(fn, accesses, isChanged);
+    if (bare !== undefined) return lockRefusal(map.name, fn, bare);
+  }
+  const functions = parts.map(({ fn, insertions }) =>
+    editFunction(
+      fn,
+      insertionEdits(insertions, map, {
+        frame: frameFor(fn, roomFor(insertions, 0)),
+        grown: 0,
+      }),
+    ),
+  );
+  return {
+    kind: "locked",
+    how: "own",
+    isObserved: true,
+    code: withFunctions(code, functions),
+  };
+}
+
+function withNewLocks<T extends TypedCode>(
+  code: T,
+  map: MapSpec,
+  parts: readonly Part[],
+): Locked<T> | LockRefusal {
+  const [first] = parts;
+  const hasRoom = map.type === "array" || map.type === "hash";
+  const isTyped = code.btf !== undefined && map.btfKey !== undefined;
+  if (first !== undefined && (!hasRoom || map.data !== undefined || !isTyped))
+    return lockRefusal(map.name, first.fn, {
+      code: "R-lock-type",
+      at: first.accesses[0]?.at ?? 0,
+      text:
+        map.data !== undefined
+          ? `${map.name} holds variables, which have no room for a lock`
+          : hasRoom
+            ? `the types of ${map.name} are not known, and the kernel finds locks by type`
+            : `a ${map.type} map holds no locks`,
+    });
   const lockAt = Math.ceil(map.valueSize / 4) * 4;
+  const grown = Math.ceil((lockAt + 4) / 8) * 8;
   const functions: FunctionSpec[] = [];
   for (const part of parts) {
-    const locked = lockedFunction(part, lockAt);
-    if ("code" in locked) return refuse(part.fn, locked);
+    const locked = lockedFunction(part, map, { lockAt, grown });
+    if ("code" in locked) return lockRefusal(map.name, part.fn, locked);
     functions.push(locked);
   }
-  const result = withFunctions(withLockedValues(code, map, lockAt), functions);
+  const typed = withLockedValues(code, map, { lockAt, grown });
+  const result = withFunctions(typed, functions);
   checkFrames(result);
-  return { kind: "locked", how: "lock", code: result };
+  return { kind: "locked", how: "lock", isObserved: true, code: result };
 }
 
 function lockedFunction(
-  { fn, accesses, wanted }: Part,
-  lockAt: number,
-): FunctionSpec | (Omit<NoSection, "code"> & Pick<LockRefusal, "code">) {
+  { fn, accesses, insertions, wanted }: Part,
+  map: MapSpec,
+  { lockAt, grown }: { lockAt: number; grown: number },
+): FunctionSpec | NoLock {
   const sections: CriticalSection[] = [];
   for (const site of new Set(accesses.map((access) => access.site))) {
     const own = accesses.filter((access) => access.site === site);
-    // One access is whole by itself.
-    if (own.length === 1) continue;
     const section = criticalSection(fn, site, own);
     if ("code" in section) return section;
     const twice = fn.instructions.findIndex(
@@ -157,8 +257,17 @@ function lockedFunction(
       };
     sections.push(section);
   }
-  if (sections.length === 0) return fn;
-  const frame = freeSlot(fn, 8 * (1 + callerSaved.length));
+  const elsewhere = insertions.find(({ value }) => value === undefined);
+  if (elsewhere !== undefined)
+    return {
+      code: "R-lock-pointer",
+      at: elsewhere.at,
+      text: `a new value of ${map.name} does not stand in the frame, where a lock could be put behind it`,
+    };
+  const lockRoom = sections.length === 0 ? 0 : 8 * (1 + callerSaved.length);
+  const room = lockRoom + roomFor(insertions, grown);
+  if (room === 0) return fn;
+  const frame = freeSlot(fn, room);
   const edits = sections.flatMap(({ takes, gives }): Edit[] => [
     ...takes.map(({ at, base, offset }): Edit => ({
       kind: "insert",
@@ -170,17 +279,52 @@ function lockedFunction(
         "call spin_lock",
       ]),
     })),
-    ...gives.map(({ at, reach }): Edit => ({
-      kind: "insert",
-      at,
-      reach,
-      instructions: around(wanted.before(at), frame, [
-        `r1 = *(u64 *)(r10 + ${frame})`,
-        "call spin_unlock",
-      ]),
-    })),
+    ...gives.map((give) =>
+      giveEdit(
+        fn,
+        give,
+        around(wanted.before(give.at), frame, [
+          `r1 = *(u64 *)(r10 + ${frame})`,
+          "call spin_unlock",
+        ]),
+      ),
+    ),
   ]);
-  return editFunction(fn, edits);
+  return editFunction(fn, [
+    ...edits,
+    ...insertionEdits(insertions, map, { frame: frame + lockRoom, grown }),
+  ]);
+}
+
+/** A jump that gives the lock back leads through that first. */
+function giveEdit(
+  { instructions }: FunctionSpec,
+  give: Give,
+  code: readonly Instruction[],
+): Edit {
+  const { at } = give;
+  if (give.reach !== "jump")
+    return { kind: "insert", at, reach: give.reach, instructions: code };
+  const jump = instructions[give.from];
+  if (jump === undefined) throw new Bug(`no jump at ${give.from}`);
+  const there: Instruction = { kind: "jump", target: at, long: false };
+  const shifted = code.map((each) => {
+    const target = targetOf(each);
+    return target === undefined ? each : withTarget(each, target - 2);
+  });
+  return {
+    kind: "replace",
+    at: give.from,
+    instructions:
+      jump.kind === "jump"
+        ? [...code, there]
+        : [
+            withTarget(jump, local(2)),
+            { kind: "jump", target: local(3 + code.length), long: false },
+            ...shifted,
+            there,
+          ],
+  };
 }
 
 /** What the access itself adds to its base register. */
@@ -213,9 +357,8 @@ function around(
 function withLockedValues<T extends TypedCode>(
   code: T,
   map: MapSpec,
-  lockAt: number,
+  { lockAt, grown }: { lockAt: number; grown: number },
 ): T {
-  const valueSize = Math.ceil((lockAt + 4) / 8) * 8;
   const { btf } = code;
   const next = btf?.types.length ?? 0;
   const [int, lock, byte, bytes, value] = [0, 1, 2, 3, 4].map(
@@ -227,16 +370,16 @@ function withLockedValues<T extends TypedCode>(
     { kind: "struct", name: "bpf_spin_lock", size: 4, bitFields: false, members: [{ name: "val", type: int, bitOffset: 0, bitSize: 0 }] },
     { kind: "int", name: "divisi_u8", size: 1, bits: 8, offset: 0, encoding: 0 },
     { kind: "array", type: byte, index: int, count: map.valueSize },
-    { kind: "struct", name: `${map.name}_locked`, size: valueSize, bitFields: false, members: [
+    { kind: "struct", name: `${map.name}_locked`, size: grown, bitFields: false, members: [
       { name: "value", type: bytes, bitOffset: 0, bitSize: 0 },
       { name: "lock", type: lock, bitOffset: 8 * lockAt, bitSize: 0 },
     ] },
   ];
   const changed = withReplacedMap(code, {
     ...map,
-    valueSize,
+    valueSize: grown,
     valueFields: [
-      ...(map.valueFields ?? []).filter(({ kind }) => kind !== "spin-lock"),
+      ...(map.valueFields ?? []),
       { path: "lock", kind: "spin-lock", bitOffset: 8 * lockAt, bits: 32 },
     ],
     ...(btf === undefined || value === undefined ? {} : { btfValue: value }),

@@ -78,7 +78,8 @@ export function callsWith(
   return found;
 }
 
-function hasAddress(fn: FunctionSpec, map: string): boolean {
+/** Does the function name the map? */
+export function hasAddress(fn: FunctionSpec, map: string): boolean {
   return fn.instructions.some(
     (instruction) =>
       instruction.kind === "load-wide" &&
@@ -88,8 +89,11 @@ function hasAddress(fn: FunctionSpec, map: string): boolean {
   );
 }
 
-/** The address stays in registers and spilled words until a helper takes it. */
-function checkAddress(fn: FunctionSpec, map: string): void {
+/** A use of the map's address that is no call of a helper; undefined: there is none. */
+export function strayUse(
+  fn: FunctionSpec,
+  map: string,
+): { readonly at: number; readonly text: string } | undefined {
   const contents = registerContents(fn);
   for (const [at, instruction] of fn.instructions.entries()) {
     const registers = contents[at]?.registers;
@@ -99,25 +103,34 @@ function checkAddress(fn: FunctionSpec, map: string): void {
       return content?.kind === "map" && content.map === map;
     };
     if (
-      instruction.kind === "load-wide" &&
-      instruction.value.kind === "map-value" &&
-      instruction.value.map === map
-    )
-      throw refused(fn, at, `the cells of ${map} are addressed directly`);
-    if (
       instruction.kind === "call" &&
       instruction.callee.kind !== "helper" &&
       ([1, 2, 3, 4, 5] as const).some(holds)
     )
-      throw refused(fn, at, `map ${map} is handed to another function`);
+      return { at, text: `map ${map} is handed to another function` };
     if (
       instruction.kind === "store" &&
       instruction.src.kind === "register" &&
       holds(instruction.src.register) &&
       registers.get(instruction.base)?.kind !== "frame"
     )
-      throw refused(fn, at, `the address of ${map} is stored`);
+      return { at, text: `the address of ${map} is stored` };
   }
+  return undefined;
+}
+
+/** The address stays in registers and spilled words until a helper takes it. */
+function checkAddress(fn: FunctionSpec, map: string): void {
+  const direct = fn.instructions.findIndex(
+    (instruction) =>
+      instruction.kind === "load-wide" &&
+      instruction.value.kind === "map-value" &&
+      instruction.value.map === map,
+  );
+  if (direct >= 0)
+    throw refused(fn, direct, `the cells of ${map} are addressed directly`);
+  const stray = strayUse(fn, map);
+  if (stray !== undefined) throw refused(fn, stray.at, stray.text);
 }
 
 function refused(fn: FunctionSpec, at: number, text: string): UnsupportedError {
