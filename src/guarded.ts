@@ -9,7 +9,7 @@
  */
 import type { StateReport } from "./analysis/index.ts";
 import { Bug, Random } from "./base/index.ts";
-import type { GuardOptions } from "./codegen/index.ts";
+import { refreshFields, type GuardOptions } from "./codegen/index.ts";
 import {
   commitOrder,
   loadPortable,
@@ -25,6 +25,7 @@ import type { Runtime } from "./strategy/index.ts";
 export function guardOf(
   runtime: Runtime,
   { objects }: StateReport,
+  program: ProgramSpec,
 ): GuardOptions | undefined {
   if (runtime.kind === "plain") return undefined;
   const { kind, objects: guarded, writers } = runtime;
@@ -40,9 +41,15 @@ export function guardOf(
           },
         ],
   );
+  // Under transactions a refresh is a write.
+  const refreshes =
+    kind === "lock"
+      ? refreshFields(program).filter(({ object }) => guarded.includes(object))
+      : [];
   return {
     kind,
     objects: guarded,
+    ...(refreshes.length > 0 ? { refreshes } : {}),
     ...(kind === "lock" && ages.length > 0 ? { ages } : {}),
     ...(writers === undefined
       ? {}

@@ -264,6 +264,9 @@ function layoutOf(
     case "as-is":
     case "per-cpu":
       return { kind: layout };
+    // Its values are narrowed to the program's (narrowed.ts).
+    case "locked":
+      return { kind: "as-is" };
     case "sliced":
       return { kind: "sliced", cells: map?.maxEntries ?? 0 };
     case "allocator": {

@@ -3,14 +3,10 @@
  * a check runs is trial.ts. Values in, values out; files, clocks and terminals belong to `cli`.
  */
 import type { Analysed } from "./analysed.ts";
-import type { StateReport } from "./analysis/index.ts";
-import { splitLayouts, tableUsers, type LayoutPart } from "./codegen/index.ts";
-import { Bug, UnsupportedError } from "./base/index.ts";
 import {
   isUnsized,
   printFunction,
   type MapSpec,
-  type MapTypeName,
   type ProgramSpec,
 } from "./isa/index.ts";
 import {
@@ -19,13 +15,8 @@ import {
   dispatchToFill,
   evenTable,
 } from "./dispatched.ts";
-import {
-  programSpec,
-  readObject,
-  setMapType,
-  writeObject,
-  type ObjectSpec,
-} from "./object/index.ts";
+import { editedFor } from "./edited.ts";
+import { programSpec, readObject, writeObject } from "./object/index.ts";
 import { toInitialise, type Certificate, type Proved } from "./proof/index.ts";
 import {
   inputsOf,
@@ -37,8 +28,7 @@ import {
 import {
   balanceDispatch,
   balancePlan,
-  choosePlan,
-  withPrivateTables,
+  emittedFile,
   type PortFrame,
   type SteeringDemand,
   type Plan,
@@ -60,7 +50,7 @@ export function generate(
   options: PlanOptions,
 ): Artifact {
   const { object, program, report } = analysed;
-  const { plan, edited } = planAndEdit(analysed, report, options);
+  const { plan, edited } = editedFor(analysed, options);
   const isDispatched = plan.dispatch.kind === "software";
   const emitted = isDispatched
     ? dispatchedObject(edited, {
@@ -78,109 +68,6 @@ export function generate(
     emitted: reread(bytes, program),
     setup: plan.rss === undefined ? undefined : nicSetup(plan.rss, profile),
   };
-}
-
-/** A plan whose layouts cannot be put into this program is made again without them. */
-function planAndEdit(
-  { object, program }: Analysed,
-  report: StateReport,
-  options: PlanOptions,
-): { plan: Plan; edited: ObjectSpec } {
-  const chosen = (more: PlanOptions): Plan =>
-    withPrivateTables(choosePlan(report, more), report, {
-      choice: more.layout ?? "shared",
-      sizeOf: (map) =>
-        program.maps.find(({ name }) => name === map)?.maxEntries ?? 0,
-      filled: new Set(options.filled ?? []),
-      obstacle: (map, capacities) => tableObstacle(object, map, capacities),
-    });
-  const plan = chosen(options);
-  try {
-    return { plan, edited: withLayouts(object, program, plan, report) };
-  } catch (error) {
-    if (!(error instanceof UnsupportedError) || layoutsOf(plan).length === 0)
-      throw error;
-    const again = chosen({
-      ...options,
-      layout: "shared",
-      withoutLayouts: error.message,
-    });
-    return {
-      plan: again,
-      edited: withLayouts(object, program, again, report),
-    };
-  }
-}
-
-/** Why the program's calls with a map cannot become those of a table. */
-function tableObstacle(
-  object: ObjectSpec,
-  map: string,
-  capacities: readonly number[],
-): string | undefined {
-  try {
-    tableUsers(object, { object: map, layout: "table", capacities });
-    return undefined;
-  } catch (error) {
-    if (error instanceof UnsupportedError) return error.message;
-    throw error;
-  }
-}
-
-const layoutsOf = ({ objects, cores }: Plan): Plan["objects"] =>
-  objects.filter(
-    ({ layout }) =>
-      layout === "table" ||
-      (cores > 1 && (layout === "sliced" || layout === "allocator")),
-  );
-
-/** The object with its maps and look-ups as the plan has them. */
-function withLayouts(
-  object: ObjectSpec,
-  program: ProgramSpec,
-  plan: Plan,
-  { objects }: StateReport,
-): ObjectSpec {
-  let edited = object;
-  for (const part of plan.objects)
-    if (part.layout === "per-cpu")
-      edited = setMapType(edited, part.object, perCpuType(edited, part.object));
-  const changed = layoutsOf(plan);
-  if (changed.length === 0) return edited;
-  if (object.functions.some((fn) => fn.coreRelocations.length > 0))
-    throw new UnsupportedError(
-      "its CO-RE records do not survive a change of its look-ups",
-      {
-        feature: "layouts of one's own beside CO-RE records",
-        fix: "compile it for this kernel's types",
-      },
-    );
-  const parts = changed.map((part): LayoutPart => {
-    const { object: name, layout, capacities = [] } = part;
-    if (layout === "table") return { object: name, layout, capacities };
-    if (layout === "sliced") return { object: name, layout };
-    const found = objects.find((one) => one.name === name)?.allocator;
-    if (found === undefined) throw new Bug(`${name} is no allocator`);
-    return { object: name, layout: "allocator", allocator: found };
-  });
-  return splitLayouts(edited, program.name, {
-    cores: plan.cores,
-    parts,
-    source: plan.dispatch.kind === "software" ? "cpu" : "queue",
-  });
-}
-
-const perCpuForms = {
-  array: "percpu_array",
-  hash: "percpu_hash",
-  lru_hash: "lru_percpu_hash",
-} as const;
-
-function perCpuType(object: ObjectSpec, name: string): MapTypeName {
-  const type = object.maps.find((map) => map.name === name)?.type;
-  if (type === "array" || type === "hash" || type === "lru_hash")
-    return perCpuForms[type];
-  throw new Bug(`${name} cannot become per-CPU`);
 }
 
 /** The program as the emitted bytes hold it; records resolved as in the source. */
@@ -279,7 +166,7 @@ function proofs({ program }: Analysed, artifact: Artifact): Proved[] {
   if (text(program) === text(artifact.emitted))
     proved.push({
       by: "structural",
-      claim: "the instructions of core.o are those of source.o",
+      claim: `the instructions of ${emittedFile(artifact.plan)} are those of source.o`,
     });
   const { plan, setup } = artifact;
   if (plan.rss === undefined || setup === undefined) return proved;

@@ -25,6 +25,7 @@ import {
   lanesOf,
   runDifferential,
   sharedCapacities,
+  narrowed,
   widened,
   type Episode,
   type MapContents,
@@ -102,7 +103,16 @@ export function check(given: CheckOptions): Tested {
   const { steering } = way;
   const emittedContents = widened(contents, emitted, cores);
   const engine = options.engine ?? engineFor(emitted);
-  const runnerOf = runnerFor(engine);
+  const sizes = new Map(
+    (options.parts ?? []).flatMap(({ object, layout }) => {
+      const map = sequential.maps.find(({ name }) => name === object);
+      return layout === "locked" && map !== undefined
+        ? [[object, map.valueSize] as const]
+        : [];
+    }),
+  );
+  const runnerOf: ReturnType<typeof runnerFor> = (program, more) =>
+    narrowed(runnerFor(engine)(program, more), sizes);
   const sharded = new Set(
     [...options.strategies].flatMap(([object, strategy]) =>
       strategy === "shard" ? [object] : [],

@@ -46,8 +46,9 @@ const verbs = {
   "guarded.ts": all,
   "measured-traffic.ts": `${all} analysed.ts`,
   "analysed.ts": all,
-  "pipeline.ts": `${all} analysed.ts dispatched.ts trial.ts`,
-  "index.ts": `${all} analysed.ts compile.ts dispatched.ts guarded.ts measured-traffic.ts pipeline.ts trial.ts`,
+  "edited.ts": all,
+  "pipeline.ts": `${all} analysed.ts dispatched.ts edited.ts trial.ts`,
+  "index.ts": `${all} analysed.ts compile.ts dispatched.ts edited.ts guarded.ts measured-traffic.ts pipeline.ts trial.ts`,
 };
 const rows = Object.entries({ ...table, ...verbs, cli: verbs["index.ts"] });
 const mayImport = new Map(rows.map(([from, to]) => [from, to.split(" ")]));

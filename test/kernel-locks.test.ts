@@ -37,15 +37,35 @@ function objectOf(name: string): ObjectSpec {
   return readObject(readFileSync(join(root, file)), file);
 }
 
+/** Every object that the suite's functions write, and its lock in the kernel. */
 // prettier-ignore
 const rows: readonly (readonly [name: string, object: string, what: string])[] = [
   ["arr", "counts", "atomic"],
   ["gcount", "total", "atomic"],
+  ["gcount", "sources", "lock"],
+  ["r3", "sources", "atomic"],
+  ["r3", "destinations", "atomic"],
+  ["source-counter", "sources", "atomic"],
+  ["flow-counter", "flows", "atomic"],
+  ["ddos-mitigator", "sources", "atomic"],
   ["ddos-mitigator", "dropped", "atomic"],
   ["wan-dedup", "dropped", "atomic"],
-  ["load-balancer", "slots", "lock"],
-  ["gcount", "sources", "R-lock-helper"],
+  ["ids", "matches", "atomic"],
+  ["ctrnat", "allocated", "atomic"],
+  ["ctrnat", "tuples", "lock"],
+  ["ctrnat", "flows", "R-lock-helper"],
+  ["policer", "buckets", "R-lock-clock"],
+  ["load-balancer", "slots", "R-lock-clock"],
+  ["load-balancer", "backends", "R-lock-helper"],
+  ["load-balancer", "backends_chain", "R-lock-pointer"],
   ["firewall", "flows", "R-lock-helper"],
+  ["conntrack", "connections", "R-lock-helper"],
+  ["token-bucket", "flows", "R-lock-helper"],
+  ["heavy-hitter", "flows", "R-lock-helper"],
+  ["port-knock", "sources", "R-lock-helper"],
+  ["wan-dedup", "payloads", "R-lock-helper"],
+  ["nat", "flows_chain", "R-lock-pointer"],
+  ["connection-limiter", "clients", "R-lock-pointer"],
   ["dynamic-bridge", "stations_chain", "R-lock-pointer"],
 ];
 

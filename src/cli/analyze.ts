@@ -2,7 +2,8 @@
 import { performance } from "node:perf_hooks";
 import { printPlace, printable } from "../base/index.ts";
 import type { StateObject } from "../analysis/index.ts";
-import { analyzeJson } from "../strategy/index.ts";
+import { analyzeJson, lockForms } from "../strategy/index.ts";
+import { kernelLocksOf } from "../edited.ts";
 import type { Words } from "./command.ts";
 import { loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
@@ -12,6 +13,10 @@ import { choiceOf, isSet, valueOf } from "./words.ts";
 import { wrapped } from "./wrap.ts";
 
 type Analyzed = ReturnType<typeof analyzeJson>;
+type Guarded = Extract<
+  Analyzed["objects"][number]["strategies"][number],
+  { readonly kernel: unknown }
+>;
 
 export async function analyze(
   words: Words,
@@ -25,6 +30,7 @@ export async function analyze(
   const json = analyzeJson(report, {
     type: program.type,
     ports,
+    kernelLocks: kernelLocksOf(analysed),
     ms: Math.round(performance.now() - started),
   });
   const failOn = choiceOf(words, "fail-on", ["race"] as const);
@@ -81,6 +87,11 @@ function analyzeText(
       );
     }
     for (const strategy of object.strategies) {
+      if ("kernel" in strategy) {
+        if (strategy.name === "lock")
+          lines.push(...lockLines(strategy.kernel, isLong));
+        continue;
+      }
       const [reason] = strategy.reasons;
       lines.push(
         ...wrapped(
@@ -100,6 +111,22 @@ function analyzeText(
   for (const note of json.notes)
     lines.push("", ...wrapped(`note: ${note.text}`, 2));
   return lines.map(printable).join("\n");
+}
+
+/** A guard fits anything: what it is in the kernel is what there is to say. */
+function lockLines(kernel: Guarded["kernel"], isLong: boolean): string[] {
+  const line = (text: string): string[] =>
+    wrapped(`  lock     yes, or a transaction: ${text}`, 11);
+  if ("how" in kernel) return line(`in the kernel ${lockForms[kernel.how]}`);
+  const [reason] = kernel.reasons;
+  return [
+    ...line(
+      `on the portable engine alone; ${reason?.text ?? ""} [${reason?.code ?? ""}]`,
+    ),
+    ...(isLong && reason !== undefined
+      ? wrapped(`             ${reason.edit}`, 13)
+      : []),
+  ];
 }
 
 /** The key and when it is used: on one line, or each on lines of its own. */

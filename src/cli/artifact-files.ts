@@ -4,7 +4,7 @@ import { certify, demandOf, type Artifact } from "../pipeline.ts";
 import type { GuardedResult } from "../guarded.ts";
 import type { Certificate, Tested } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
-import { planJson } from "../strategy/index.ts";
+import { emittedFile, planJson } from "../strategy/index.ts";
 import { sha256, type OutputFile } from "./files.ts";
 import type { ObjectFile } from "./object-file.ts";
 import { readmeText } from "./split-text.ts";
@@ -57,7 +57,7 @@ export function artifactFiles(input: ArtifactInput): {
   const files: OutputFile[] = [
     { path: "plan.json", content: json(plan) },
     { path: "source.o", content: analysed.source },
-    { path: "core.o", content: artifact.bytes },
+    { path: emittedFile(artifact.plan), content: artifact.bytes },
     ...(setup === undefined
       ? []
       : ([

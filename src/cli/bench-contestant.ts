@@ -22,6 +22,7 @@ import type { TracePacket } from "../traffic/index.ts";
 import { toInputs } from "../trial.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
+import { mustRunInKernel } from "./plan-file.ts";
 import { contentsOf, loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
 import {
@@ -109,6 +110,7 @@ async function splitContestant(
       );
   const directory = readSplitDirectory(path);
   const { plan, analysed } = directory;
+  if (valuesOf(words, "engine").includes("kernel")) mustRunInKernel(plan);
   const { ports, setup, cores: planned } = plan;
   const names = ports.map(({ name }) => name);
   const given = valuesOf(words, "trace");
@@ -130,7 +132,7 @@ async function splitContestant(
     ),
   );
   const cpus = dispatchedCpus(
-    readObject(directory.core, `${path}/core.o`),
+    readObject(directory.core, directory.coreFile),
     inputs,
     plan,
   );
@@ -142,7 +144,7 @@ async function splitContestant(
     program,
     from: path,
     strategy: plan.strategy,
-    btf: readObject(directory.core, `${path}/core.o`).btf,
+    btf: readObject(directory.core, directory.coreFile).btf,
     contents: (cores) => widened(contents, program, cores),
     packets: inputs,
     ports,

@@ -28,7 +28,7 @@ import {
   type MapContents,
 } from "../proof/index.ts";
 import { readSplitDirectory, type SplitDirectory } from "./directory.ts";
-import { mustBePlain } from "./plan-file.ts";
+import { mustRunInKernel } from "./plan-file.ts";
 import { runningKernel } from "./input.ts";
 import type { BoundInterface } from "./interfaces.ts";
 import { counting } from "./misdirected.ts";
@@ -83,7 +83,7 @@ export function bindDirectory(
       `${plan.program.name} is a ${plan.program.type} program; only XDP programs can be attached`,
       { feature: `attaching ${plan.program.type}` },
     );
-  mustBePlain(plan);
+  mustRunInKernel(plan);
   const tested = analysed.report.testedPorts ?? [];
   for (const { port, name, ifindex } of interfaces) {
     const planned = plan.ports.find((each) => each.name === port)?.ifindex;
@@ -275,6 +275,7 @@ function privateCells(
   const { layout, capacities = [] } = part ?? {};
   const isOwn =
     layout === "table" ||
+    layout === "locked" ||
     (cores > 1 && (layout === "allocator" || layout === "sliced"));
   return isOwn ? { layout, cores, capacities } : undefined;
 }

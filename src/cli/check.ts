@@ -1,5 +1,4 @@
 /** `divisi check`: the differential run of a directory that `split` wrote. */
-import { join } from "node:path";
 import { demandOf, generate, reread } from "../pipeline.ts";
 import { check as differential, type CheckOptions } from "../trial.ts";
 import { dispatcherOf } from "../dispatched.ts";
@@ -8,7 +7,7 @@ import { readObject } from "../object/index.ts";
 import type { Tested } from "../proof/index.ts";
 import type { Words } from "./command.ts";
 import { readSplitDirectory } from "./directory.ts";
-import type { PlanFile } from "./plan-file.ts";
+import { mustRunInKernel, type PlanFile } from "./plan-file.ts";
 import { nicProfile } from "../rss/index.ts";
 import type { ObjectPart } from "../strategy/index.ts";
 import { contentsOf } from "./input.ts";
@@ -53,7 +52,8 @@ export async function check(
     "interp",
     "kernel",
   ] as const);
-  const core = join(path, "core.o");
+  if (engine === "kernel") mustRunInKernel(plan);
+  const core = directory.coreFile;
   const emitted = reread(directory.core, analysed.program, core);
   const verifier =
     engine === "kernel"

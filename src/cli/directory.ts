@@ -8,6 +8,7 @@ import { InputError } from "../base/index.ts";
 import { load, analyseLoaded, type Analysed } from "../analysed.ts";
 import type { MapContents } from "../proof/index.ts";
 import { applyScript, dpdkJson, undoScript } from "../rss/index.ts";
+import { emittedFile } from "../strategy/index.ts";
 import { readInput, sha256 as sha256Of } from "./files.ts";
 import { runningKernel } from "./input.ts";
 import { parseMapsFile } from "./maps-file.ts";
@@ -17,7 +18,9 @@ export interface SplitDirectory {
   readonly path: string;
   readonly plan: PlanFile;
   readonly analysed: Analysed;
+  /** The emitted object, and its file: core.o, or portable.o if no kernel may run it. */
   readonly core: Uint8Array;
+  readonly coreFile: string;
   readonly contents: MapContents | undefined;
   /** Files whose content is not what the certificate names. */
   readonly changed: readonly string[];
@@ -68,7 +71,8 @@ export function readSplitDirectory(path: string): SplitDirectory {
     path,
     plan,
     analysed,
-    core: readInput(file("core.o")),
+    core: readInput(file(emittedFile(plan))),
+    coreFile: file(emittedFile(plan)),
     contents: existsSync(file("maps.json"))
       ? parseMapsFile(
           text("maps.json"),

@@ -21,7 +21,7 @@ export function guardedPart(
     readonly seed: number;
   },
 ): GuardedResult | undefined {
-  const guard = guardOf(plan.runtime, report);
+  const guard = guardOf(plan.runtime, report, emitted);
   if (guard === undefined) return undefined;
   const { cores } = plan;
   const packets = [

@@ -17,6 +17,7 @@ import type { Port } from "../strategy/index.ts";
 import { certifiedDirectory } from "./bound-directory.ts";
 import type { Words } from "./command.ts";
 import { contentsOf, loadAnalysed, runningKernel } from "./input.ts";
+import { mustRunInKernel } from "./plan-file.ts";
 import { objectFile } from "./object-file.ts";
 import { isSet, usage } from "./words.ts";
 
@@ -66,6 +67,7 @@ function directorySubject(path: string, words: Words): IfaceSubject {
         `--${flag} is for a program: ${path} has what split was given`,
       );
   const { plan, analysed, core, contents } = certifiedDirectory(path);
+  mustRunInKernel(plan);
   const given = contentsOf(words, analysed.program)?.contents ?? contents;
   return {
     ...common(path, analysed, plan.ports),

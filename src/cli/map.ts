@@ -206,6 +206,8 @@ function howStored(record: MapRecord): string {
   const { cores } = record;
   if (cores?.layout === "sliced")
     return `a copy for each of ${cores.cores} cores`;
+  if (cores?.layout === "locked")
+    return "one map for all cores, a lock in each value";
   if (cores?.layout === "table")
     return cores.cores === 1
       ? "a table of the program's own"

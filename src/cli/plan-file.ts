@@ -25,6 +25,11 @@ export interface PlanFile {
   }[];
   /** Absent in old files: nothing stands around a packet's run. */
   readonly runtime?: Runtime;
+  /** What the guard is in the kernel; absent in old files, too. */
+  readonly kernel?: {
+    readonly kind: string;
+    readonly refusals?: readonly KernelRefusal[];
+  };
   readonly setup?: NicSetup;
   /** How packets get to cores. */
   readonly dispatch?: string;
@@ -36,14 +41,22 @@ export interface PlanFile {
   readonly traffic: readonly string[];
 }
 
-/** The kernel engine runs packets of several cores without a lock around them. */
-export function mustBePlain({ runtime, program }: PlanFile): void {
+interface KernelRefusal {
+  readonly object: string;
+  readonly code: string;
+  readonly text: string;
+}
+
+/** The kernel holds no lock around a packet: each guarded object has one, or none runs. */
+export function mustRunInKernel({ runtime, kernel, program }: PlanFile): void {
   if (runtime === undefined || runtime.kind === "plain") return;
+  if (kernel?.kind === "locked") return;
+  const [first] = kernel?.refusals ?? [];
   throw new UnsupportedError(
-    `${program.name} is divided with a ${runtime.kind} around ${runtime.objects.join(", ")}, which only the portable engine has`,
+    `${program.name} is divided with a ${runtime.kind} around ${runtime.objects.join(", ")}, which only the portable engine has${first === undefined ? "" : `: ${first.text} [${first.code}]`}`,
     {
       feature: `a ${runtime.kind} around packets in the kernel`,
-      fix: "split it with --no-fallback to see why, or with --strategy sequential for one core",
+      fix: "divisi run without --engine kernel, or divisi split --strategy sequential for one core",
     },
   );
 }

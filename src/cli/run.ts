@@ -3,11 +3,10 @@
  * core and private state, over a trace.
  */
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { InputError } from "../base/index.ts";
 import { loadPortable, runParallel } from "../engine/index.ts";
 import { guardOf } from "../guarded.ts";
-import { mustBePlain } from "./plan-file.ts";
+import { mustRunInKernel } from "./plan-file.ts";
 import {
   BytecodeMachine,
   createState,
@@ -216,11 +215,7 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     words,
     names,
   );
-  const program = reread(
-    directory.core,
-    analysed.program,
-    join(path, "core.o"),
-  );
+  const program = reread(directory.core, analysed.program, directory.coreFile);
   const before =
     contentsOf(words, analysed.program)?.contents ?? directory.contents;
   const { trace, inputs, contents } = await packetsFor(traffic, {
@@ -266,18 +261,21 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
     plan.cores,
   );
   const steer = Uint8Array.from(
-    dispatchedCpus(readObject(directory.core, "core.o"), inputs, plan) ??
-      numbers.map((number) => steering(number)),
+    dispatchedCpus(
+      readObject(directory.core, directory.coreFile),
+      inputs,
+      plan,
+    ) ?? numbers.map((number) => steering(number)),
   );
   const notSteered =
     setup === undefined ? 0 : misdirected(setup, plan.ports, inputs, steer);
   if (engine === "kernel") {
-    mustBePlain(plan);
+    mustRunInKernel(plan);
     const ran = await runOnKernel(program, queued(inputs, steer, plan.ports), {
       seed: seedOf(words),
       contents: widened(contents, program, plan.cores),
       cores: plan.cores,
-      btf: readObject(directory.core, "core.o").btf,
+      btf: readObject(directory.core, directory.coreFile).btf,
     });
     const traffic = { trace, ports: plan.ports };
     const all = { ...ran, misdirected: notSteered };
@@ -287,7 +285,11 @@ async function runDirectory(path: string, words: Words): Promise<Answer> {
   const hasOwnCells = plan.objects.some(
     ({ layout }) => layout !== undefined && layout !== "as-is",
   );
-  const guard = guardOf(plan.runtime ?? { kind: "plain" }, analysed.report);
+  const guard = guardOf(
+    plan.runtime ?? { kind: "plain" },
+    analysed.report,
+    program,
+  );
   const result = await runParallel({
     program,
     cores: plan.cores,

@@ -169,8 +169,36 @@ function dispatchSteps(
 /** README.txt of DIR. */
 export function readmeText(
   { program, ports }: Pick<Analysed, "program" | "ports">,
-  { plan, setup, emitted }: Artifact,
+  artifact: Artifact,
 ): string {
+  const { plan } = artifact;
+  return [
+    `${printable(program.name)}, divided over ${plan.cores} cores by divisi.`,
+    "",
+    ...printPlan(plan).trimEnd().split("\n"),
+    "",
+    ...(plan.kernel?.kind === "refused"
+      ? portableSteps
+      : kernelSteps(program, artifact, ports)),
+    "",
+    "certificate.json says what was proved and tested of these files;",
+    "`divisi check .` runs the test again, with --trace FILE on your own traffic.",
+    "",
+  ].join("\n");
+}
+
+const portableSteps: readonly string[] = [
+  "No kernel holds a lock around a packet, so no kernel may run portable.o:",
+  "with several CPUs, updates would be lost. It is for the portable engine:",
+  "  divisi run . --trace FILE",
+  "`divisi attach` and `--engine kernel` refuse this directory.",
+];
+
+function kernelSteps(
+  program: ProgramSpec,
+  { plan, setup, emitted }: Artifact,
+  ports: Analysed["ports"],
+): readonly string[] {
   const fill = emitted.maps
     .filter(({ type }) => /map$|^prog_array$/.test(type))
     .map(({ name, type }) => `  ${name} (${type})`);
@@ -179,10 +207,6 @@ export function readmeText(
       ? "IFACE"
       : ports.map(({ name }) => `${name}=IFACE`).join(" ");
   return [
-    `${printable(program.name)}, divided over ${plan.cores} cores by divisi.`,
-    "",
-    ...printPlan(plan).trimEnd().split("\n"),
-    "",
     "As root, for good (`divisi detach` takes it off again):",
     `  divisi attach . ${setup === undefined ? "" : "--apply-nic "}--iface ${ports.length === 1 ? "IFACE" : ports.map(({ name }) => `${name}=IFACE`).join(",")}`,
     "",
@@ -203,9 +227,5 @@ export function readmeText(
       : ["   and fill what user space fills:", ...fill]),
     "3. To go back: detach the program, then",
     setup === undefined ? "     nothing to undo" : "     nic/undo.sh",
-    "",
-    "certificate.json says what was proved and tested of these files;",
-    "`divisi check .` runs the test again, with --trace FILE on your own traffic.",
-    "",
-  ].join("\n");
+  ];
 }

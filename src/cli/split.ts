@@ -8,6 +8,7 @@ import { dispatcherOf } from "../dispatched.ts";
 import { readObject } from "../object/index.ts";
 import { countedPlaces, type Tested } from "../proof/index.ts";
 import {
+  emittedFile,
   grades,
   tableLayouts,
   planJson,
@@ -107,7 +108,10 @@ export async function split(
   if (refusal !== undefined) return refusal;
 
   // First: what the kernel rejects is not worth a check.
-  const verifier = await askVerifier(generated.bytes, generated.emitted);
+  const verifier =
+    emittedFile(generated.plan) === "core.o"
+      ? await askVerifier(generated.bytes, generated.emitted)
+      : "not asked: portable.o is for the portable engine alone";
   const { trace, isCut } = given ?? (await readTrace(traffic.read()));
   const portOf = portOfTrace(analysed.ports);
   const artifact = isGiven

@@ -59,7 +59,7 @@ export interface MapRecord {
 
 /** A layout that only divisi knows (codegen/bpf/shards); sizes are the original's. */
 export interface PrivateCells {
-  readonly layout: "allocator" | "sliced" | "table";
+  readonly layout: "allocator" | "sliced" | "table" | "locked";
   readonly cores: number;
   /** Indices or entries of each core; empty where every core has a whole copy. */
   readonly capacities: readonly number[];

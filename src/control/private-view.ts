@@ -5,6 +5,7 @@
  *              in the machine, so cells keep their keys
  *   sliced     a value per core under each key, as a per-CPU map shows them
  *   table      the entries of all tables (table-view.ts)
+ *   locked     values without the lock behind them; they are written under it
  *
  * Written is what the original would have: the cells of a chain go to the cores whose
  * ranges they are in, and only what differs is written. Packets that arrive meanwhile
@@ -33,6 +34,11 @@ export function privateEntries(
   record: MapRecord,
 ): readonly OriginalEntry[] {
   if (record.cores?.layout === "table") return storedEntries(map, record);
+  if (record.cores?.layout === "locked")
+    return map.entries().map(([key, values]) => ({
+      key,
+      values: values.map((value) => value.slice(0, record.valueSize)),
+    }));
   const cellAt = cellsOf(map);
   if (record.cores?.layout === "sliced")
     return Array.from({ length: record.maxEntries }, (_, key) => ({
@@ -51,6 +57,10 @@ export function privateValue(
   key: Uint8Array,
 ): readonly Uint8Array[] | undefined {
   if (record.cores?.layout === "table") return storedValue(map, record, key);
+  if (record.cores?.layout === "locked") {
+    const value = map.lookup(key)?.slice(0, record.valueSize);
+    return value === undefined ? undefined : [value];
+  }
   const number = keyNumber(key);
   if (number >= record.maxEntries) return undefined;
   if (record.cores?.layout === "sliced")
@@ -66,6 +76,14 @@ export function writePrivate(
 ): void {
   if (record.cores?.layout === "table") {
     writeStored(map, record, entries);
+    return;
+  }
+  if (record.cores?.layout === "locked") {
+    for (const { key, values } of entries) {
+      const long = new Uint8Array(map.spec.valueSize);
+      long.set(values[0] ?? []);
+      map.update(key, long, underLock);
+    }
     return;
   }
   for (const { key } of entries)
@@ -97,6 +115,9 @@ export function writePrivate(
       map.update(keyBytes(key), cell);
   }
 }
+
+/** BPF_F_LOCK (include/uapi/linux/bpf.h): the value changes while nobody holds its lock. */
+const underLock = 4;
 
 function slices(
   cellAt: CellAt,

@@ -37,8 +37,9 @@ export function widened(
   return Object.fromEntries(
     Object.entries(contents).map(([name, entries]) => {
       const map = program.maps.find((candidate) => candidate.name === name);
-      if (map === undefined || mapTypeRow(map.type).perCpu !== true)
-        return [name, entries];
+      if (map === undefined) return [name, entries];
+      if (mapTypeRow(map.type).perCpu !== true)
+        return [name, entries.map((entry) => lengthened(entry, map))];
       const size = cpus * ((map.valueSize + 7) & ~7);
       return [
         name,
@@ -51,6 +52,18 @@ export function widened(
       ];
     }),
   );
+}
+
+/** With zeros behind it where the emitted value has a lock there. */
+function lengthened(
+  { key, value }: MapContents[string][number],
+  { valueSize, valueFields = [] }: MapSpec,
+): MapContents[string][number] {
+  const hasLock = valueFields.some(({ kind }) => kind === "spin-lock");
+  if (!hasLock || value.length >= valueSize) return { key, value };
+  const long = new Uint8Array(valueSize);
+  long.set(value);
+  return { key, value: long };
 }
 
 const filledByUser: readonly MapSpec["type"][] = [

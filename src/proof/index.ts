@@ -42,6 +42,7 @@ export {
 } from "./differential.ts";
 export { interpRunner, type InterpRunnerOptions } from "./interp-runner.ts";
 export { mergedDigest } from "./merged-state.ts";
+export { narrowed } from "./narrowed.ts";
 export { Ownership, type Steering } from "./ownership.ts";
 export { coreCapacities, sharedCapacities, sharesOf } from "./private-runs.ts";
 export { packetMutants, type PacketMutantOptions } from "./packet-mutants.ts";

@@ -240,7 +240,11 @@ class Chooser {
       if (other.refusals === undefined) priced.push(this.#priced(other));
     }
     const alone = this.#priced(undefined);
-    const [chosen, ...others] = [...priced, alone].sort(
+    // Who asks for a guard gets it, whatever it costs.
+    const isAsked = best.choices.some(
+      ({ unit, way }) => unit.isForced && guards.includes(way.strategy),
+    );
+    const [chosen, ...others] = [...priced, ...(isAsked ? [] : [alone])].sort(
       (a, b) => weight(a) - weight(b),
     );
     if (chosen === undefined) throw new Bug("no candidate");

@@ -1,5 +1,14 @@
 export { refuseImmovable } from "./movable.ts";
 export { balanceDispatch, balancePlan } from "./balance.ts";
+export {
+  emittedFile,
+  kernelLocked,
+  kernelRefused,
+  lockForms,
+  type KernelGuard,
+  type KernelLock,
+  type LockForm,
+} from "./kernel-guard.ts";
 export { capacitySplit } from "./capacity.ts";
 export { choosePlan, type PlanOptions } from "./choose.ts";
 export { portsOf, type Claim } from "./claims.ts";
@@ -49,7 +58,7 @@ export {
   type StrategyName,
 } from "./plan.ts";
 export { tableLayouts, withPrivateTables } from "./private-tables.ts";
-export type { Refusal } from "./refusal.ts";
+export { refuse, type Refusal } from "./refusal.ts";
 export { strategies } from "./strategies.ts";
 export { analyzeJson, planJson, type AnalyzeFacts } from "./json.ts";
 export { printPlan } from "./print.ts";

@@ -6,6 +6,7 @@ import { printPlace, type Place } from "../base/index.ts";
 import type { StateReport } from "../analysis/index.ts";
 import type { KeySolution } from "../rss/index.ts";
 import { contextOf, defaultPorts } from "./context.ts";
+import type { KernelGuard, KernelLock } from "./kernel-guard.ts";
 import type { ObjectPart, Plan, Port, StrategyName } from "./plan.ts";
 import type { Refusal } from "./refusal.ts";
 import { strategies } from "./strategies.ts";
@@ -16,6 +17,8 @@ export interface AnalyzeFacts {
   readonly ports?: readonly Port[];
   /** Default 4. */
   readonly cores?: number;
+  /** By object that is written: the kernel's lock, or why there is none. */
+  readonly kernelLocks?: ReadonlyMap<string, KernelLock | Refusal>;
 }
 
 export function analyzeJson(report: StateReport, facts: AnalyzeFacts) {
@@ -48,7 +51,13 @@ export function analyzeJson(report: StateReport, facts: AnalyzeFacts) {
         guard: guard.text,
         at: placeJson(at),
       })),
-      strategies: verdictsOf((name) => strategies[name](object, context)),
+      strategies: [
+        ...verdictsOf((name) => strategies[name](object, context)),
+        ...guardVerdicts(
+          (name) => strategies[name](object, context),
+          facts.kernelLocks?.get(object.name),
+        ),
+      ],
     })),
     races: report.races.map(({ object, kind, at, text }) => ({
       object,
@@ -95,6 +104,7 @@ export function planJson(plan: Plan) {
       ? { dispatchTable: plan.dispatch.table }
       : {}),
     runtime: plan.runtime,
+    ...(plan.kernel === undefined ? {} : { kernel: kernelJson(plan.kernel) }),
     cost: plan.cost,
     ...(plan.estimates === undefined ? {} : { estimates: plan.estimates }),
     ...(plan.rss === undefined ? {} : { rss: rssJson(plan.rss) }),
@@ -118,6 +128,39 @@ function verdictsOf(ask: (name: StrategyName) => ObjectPart | Refusal) {
       reasons: [{ code: "fits", text: answer.reason }],
     };
   });
+}
+
+/** What fits anything, and what it is in the kernel; not told of what needs no guard. */
+function guardVerdicts(
+  ask: (name: StrategyName) => ObjectPart | Refusal,
+  kernel: KernelLock | Refusal | undefined,
+) {
+  if (kernel === undefined) return [];
+  const inKernel =
+    "how" in kernel
+      ? { verdict: "yes", how: kernel.how }
+      : { verdict: "no", reasons: [reasonJson(kernel)] };
+  return (["lock", "transaction"] as const).flatMap((name) => {
+    const part = ask(name);
+    return part.kind === "refusal"
+      ? []
+      : [
+          {
+            name,
+            verdict: "yes",
+            grade: part.grade,
+            reasons: [{ code: "fits", text: part.reason }],
+            kernel: inKernel,
+          },
+        ];
+  });
+}
+
+/** How guarded objects are locked in the kernel, or why they are not. */
+function kernelJson(kernel: KernelGuard) {
+  return kernel.kind === "locked"
+    ? kernel
+    : { kind: kernel.kind, refusals: kernel.refusals.map(refusalJson) };
 }
 
 function fieldsJson({ fields = [] }: ObjectPart) {

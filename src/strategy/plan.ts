@@ -6,6 +6,7 @@
 import type { AccessGuard } from "../analysis/index.ts";
 import type { Diagnostic, Place } from "../base/index.ts";
 import type { KeySolution, Requirement } from "../rss/index.ts";
+import type { KernelGuard } from "./kernel-guard.ts";
 import type { Refusal } from "./refusal.ts";
 
 /** Those that exist; others of the vocabulary join when they are built. */
@@ -27,8 +28,10 @@ export type StrategyName = (typeof strategyNames)[number];
  *   sliced     an array of n·k cells, core c has those from n·c on
  *   allocator  shared cells of a chain, each core with a head and a range of its own
  *   table      one array value per core that holds a hash table of the program's own
+ *   locked     the map as it was, with a spin lock behind each value
  */
-export type Layout = "as-is" | "per-cpu" | "sliced" | "allocator" | "table";
+export type Layout =
+  "as-is" | "per-cpu" | "sliced" | "allocator" | "table" | "locked";
 
 /** Equal keys, a part of all keys, disjoint, incompatible, interchanged. */
 export type Rule = "R1" | "R2" | "R3" | "R4" | "R5";
@@ -208,6 +211,8 @@ export interface Plan {
   readonly objects: readonly ObjectPart[];
   readonly dispatch: Dispatch;
   readonly runtime: Runtime;
+  /** What the guard is in the kernel; absent: nothing is guarded. */
+  readonly kernel?: KernelGuard;
   /** What sharded objects ask of the NIC; no conjuncts where none is sharded. */
   readonly requirement: Requirement;
   readonly rss?: KeySolution;

@@ -5,6 +5,7 @@
  */
 import { printable, printPlace } from "../base/index.ts";
 import { explained, inOrder } from "./explain.ts";
+import { lockText } from "./kernel-guard.ts";
 import type {
   Elephant,
   MeasuredTraffic,
@@ -38,6 +39,7 @@ export function printPlan(
           ...balanceLines(plan),
         ])
       : section("NIC", nicLines(plan))),
+    ...section("kernel", kernelLines(plan)),
     ...section(
       "differs",
       plan.deviations.map(({ text }) => text),
@@ -75,6 +77,19 @@ function refusalLine(refusal: Refusal): readonly string[] {
   const place = at === undefined ? "" : ` at ${printPlace(at)}`;
   return [
     `${object} ${strategy}: ${text.replace(`${object}: `, "")} [${code}]${place}; ${edit}`,
+  ];
+}
+
+/** What stands for the guard in the kernel; nothing: a line per object that has none. */
+function kernelLines({ kernel }: Plan): readonly string[] {
+  if (kernel === undefined) return [];
+  if (kernel.kind === "locked")
+    return [kernel.objects.map(lockText).join(", ")];
+  return [
+    "no: portable.o is for the portable engine alone",
+    ...kernel.refusals.map(
+      ({ object, code, text, edit }) => `${object}: ${text} [${code}]; ${edit}`,
+    ),
   ];
 }
 

@@ -21,6 +21,7 @@
  *   R-old-value-used   a merge of what somebody looks at
  *   R-global-data      a merge of a variable, which no per-CPU map can replace
  *   R-merge-type       a merge of a map type that has no per-CPU form
+ *   R-lock-…           no lock in the kernel (helper, two, shape, pointer, type)
  *   R-tail-call        the program goes on elsewhere
  *   rss-…              the NIC (codes of rss)
  */

@@ -7,7 +7,6 @@
  * - merge, lock, transaction: for all objects that need a strategy and take it
  */
 import type { GuardOptions } from "#codegen";
-import { refreshFields } from "#codegen";
 import { portConfig } from "#rss";
 import { SteeringInputs, type Plan, type StrategyName } from "#strategy";
 import type { PacketInput } from "#interp";
@@ -72,15 +71,7 @@ export function planGuard(
   { plan, emitted }: Artifact,
   { analysed }: MatrixSubject,
 ): GuardOptions | undefined {
-  const guard = guardOf(plan.runtime, analysed.report);
-  return (
-    guard && {
-      refreshes: refreshFields(emitted).filter(({ object }) =>
-        guard.objects.includes(object),
-      ),
-      ...guard,
-    }
-  );
+  return guardOf(plan.runtime, analysed.report, emitted);
 }
 
 /** Core of a packet as the emitted settings of the NIC have it. */

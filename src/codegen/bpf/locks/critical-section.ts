@@ -33,7 +33,8 @@ export type LockCode =
   | "R-lock-two"
   | "R-lock-shape"
   | "R-lock-pointer"
-  | "R-lock-type";
+  | "R-lock-type"
+  | "R-lock-clock";
 
 /** Why not, with the instruction. */
 export interface NoLock {

@@ -336,29 +336,22 @@ function between(
 
 /** Does somebody else see that it was done? */
 function hasEffect(instruction: Instruction, { registers }: Contents): boolean {
-  switch (instruction.kind) {
-    case "store":
-    case "store-release":
-    case "atomic":
-      return registers.get(instruction.base)?.kind !== "frame";
-    case "call": {
-      if (instruction.callee.kind !== "helper") return true;
-      const helper = helperByNumber(instruction.callee.helper);
-      return (
-        helper?.args === undefined ||
-        helper.effects.length > 0 ||
-        helper.invalidatesPacket ||
-        helper.args.some(
-          (argument) =>
-            !["map", "map-key", "number", "size"].includes(argument.kind),
-        )
-      );
-    }
-    case "call-register":
-      return true;
-    default:
-      return false;
-  }
+  const { kind } = instruction;
+  if (kind === "store" || kind === "store-release" || kind === "atomic")
+    return registers.get(instruction.base)?.kind !== "frame";
+  if (kind === "call-register") return true;
+  if (kind !== "call") return false;
+  if (instruction.callee.kind !== "helper") return true;
+  const helper = helperByNumber(instruction.callee.helper);
+  return (
+    helper?.args === undefined ||
+    helper.effects.length > 0 ||
+    helper.invalidatesPacket ||
+    helper.args.some(
+      (argument) =>
+        !["map", "map-key", "number", "size"].includes(argument.kind),
+    )
+  );
 }
 
 function overwrites(

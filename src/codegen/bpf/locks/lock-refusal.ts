@@ -35,5 +35,6 @@ const edits: Readonly<Record<LockCode, string>> = {
   "R-lock-two": "keep what belongs together in one value under one key",
   "R-lock-shape": "use a value on one way only, from its look-up to its last change",
   "R-lock-pointer": "use a value where it was looked up, at constant offsets",
+  "R-lock-clock": "keep no times in a value that packets of several cores share",
   "R-lock-type": "keep it in an array or hash map whose types the object's BTF names",
 };

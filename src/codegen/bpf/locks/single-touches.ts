@@ -18,10 +18,15 @@ export interface Touched {
   readonly isAdded: boolean;
 }
 
+export interface Whole {
+  /** Does somebody look at what others changed? */
+  readonly isObserved: boolean;
+  /** Something is put there that is no sum. */
+  readonly hasStores: boolean;
+}
+
 /** Undefined: some value is touched more than once. */
-export function isWhole(
-  parts: readonly Touched[],
-): { readonly isObserved: boolean } | undefined {
+export function isWhole(parts: readonly Touched[]): Whole | undefined {
   const touches = parts.flatMap((part) =>
     part.accesses
       .filter(({ at }) => !part.ends.has(at))
@@ -52,7 +57,10 @@ export function isWhole(
     if (!isAlone || isRepeated(part.fn, access)) return undefined;
     if (access.offset % access.size !== 0) return undefined;
   }
-  return { isObserved: sensitive.length > 0 };
+  return {
+    isObserved: sensitive.length > 0,
+    hasStores: changes.some(({ kind }) => kind === "store"),
+  };
 }
 
 type Kind = "look" | "add" | "store" | "both";

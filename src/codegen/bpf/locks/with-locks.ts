@@ -19,9 +19,10 @@
  * Source: kernel/bpf/verifier.c (process_spin_lock: one lock at a time, no calls),
  * kernel/bpf/btf.c (btf_find_spin_lock).
  */
-import { Bug, UnsupportedError } from "../../../base/index.ts";
+import { Bug, InputError, UnsupportedError } from "../../../base/index.ts";
 import {
   editFunction,
+  helperByNumber,
   local,
   targetOf,
   withTarget,
@@ -100,8 +101,10 @@ export function withLocks<T extends TypedCode>(
     return asWholeTouches(code, map, parts) ?? withNewLocks(code, map, parts);
   } catch (error) {
     const [first] = parts;
-    if (!(error instanceof UnsupportedError) || first === undefined)
-      throw error;
+    // No room in a frame, or code that nothing can be put into.
+    const isRefusal =
+      error instanceof UnsupportedError || error instanceof InputError;
+    if (!isRefusal || first === undefined) throw error;
     const text = error.message;
     return lockRefusal(object, first.fn, { code: "R-lock-shape", at: 0, text });
   }
@@ -146,6 +149,10 @@ function asWholeTouches<T extends TypedCode>(
   }
   const whole = isWhole(touched);
   if (whole === undefined) return undefined;
+  const inserts = parts.some(({ insertions }) => insertions.length > 0);
+  // Times that are stored are looked at by packets with times of their own.
+  if ((whole.hasStores || inserts) && clockRead(code) !== undefined)
+    return undefined;
   const functions = touched.map(({ fn, edits, insertions }) =>
     editFunction(fn, [
       ...edits,
@@ -157,7 +164,6 @@ function asWholeTouches<T extends TypedCode>(
   );
   const result = withFunctions(code, functions);
   checkFrames(result);
-  const inserts = parts.some(({ insertions }) => insertions.length > 0);
   return {
     kind: "locked",
     how: "atomic",
@@ -222,6 +228,13 @@ function withNewLocks<T extends TypedCode>(
             ? `the types of ${map.name} are not known, and the kernel finds locks by type`
             : `a ${map.type} map holds no locks`,
     });
+  const clock = clockRead(code);
+  if (clock !== undefined)
+    return lockRefusal(map.name, clock.fn, {
+      code: "R-lock-clock",
+      at: clock.at,
+      text: `the clock is read before a lock can be taken: a later time may stand in ${map.name} by then, and time would run backwards`,
+    });
   const lockAt = Math.ceil(map.valueSize / 4) * 4;
   const grown = Math.ceil((lockAt + 4) / 8) * 8;
   const functions: FunctionSpec[] = [];
@@ -234,6 +247,25 @@ function withNewLocks<T extends TypedCode>(
   const result = withFunctions(typed, functions);
   checkFrames(result);
   return { kind: "locked", how: "lock", isObserved: true, code: result };
+}
+
+/** Where the time of day goes into a program. */
+function clockRead({ functions }: Code): FunctionPlace | undefined {
+  for (const fn of functions) {
+    const at = fn.instructions.findIndex(
+      (instruction) =>
+        instruction.kind === "call" &&
+        instruction.callee.kind === "helper" &&
+        helperByNumber(instruction.callee.helper)?.reads.includes("time"),
+    );
+    if (at >= 0) return { fn, at };
+  }
+  return undefined;
+}
+
+interface FunctionPlace {
+  readonly fn: FunctionSpec;
+  readonly at: number;
 }
 
 function lockedFunction(

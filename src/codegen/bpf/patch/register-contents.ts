@@ -36,6 +36,17 @@ export interface Contents {
 export function registerContents(
   fn: FunctionSpec,
 ): readonly (Contents | undefined)[] {
+  const known = solved.get(fn);
+  if (known !== undefined) return known;
+  const contents = solve(fn);
+  solved.set(fn, contents);
+  return contents;
+}
+
+/** A function is asked about map by map. */
+const solved = new WeakMap<FunctionSpec, readonly (Contents | undefined)[]>();
+
+function solve(fn: FunctionSpec): readonly (Contents | undefined)[] {
   const { instructions } = fn;
   const before: (Contents | undefined)[] = instructions.map(() => undefined);
   const work: number[] = [];
