@@ -76,7 +76,7 @@ const rows: readonly (readonly [string, Wrapping, string, string])[] = [
   ["policer6", "ipv6", "zipf,packets=3000,flows=100", "ipv6.dst"],
   ["vlan-meter", "tagged", "zipf,packets=3000,flows=100", "vlan.id, vlan2.id"],
   ["gtp-meter", "gtp", "zipf,packets=3000,flows=100", "inner.ipv4.src"],
-  ["vxlan-firewall", "vxlan", "bidirectional,packets=3000,flows=100,tcp=1", "inner.ipv4.src, inner.ipv4.dst, inner.l4.sport, inner.l4.dport on lan"],
+  ["vxlan-firewall", "vxlan", "bidirectional,packets=3000,flows=100,tcp=0.5", "inner.ipv4.src, inner.ipv4.dst, inner.l4.sport, inner.l4.dport on lan"],
 ];
 
 for (const [name, kind, text, fields] of rows)

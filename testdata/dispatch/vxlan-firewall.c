@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * A firewall on the packets inside VXLAN: what the LAN opened, the WAN may answer.
- * Everything that is no TCP over IPv4 inside VXLAN passes.
+ * Everything that is no TCP or UDP over IPv4 inside VXLAN passes.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -68,7 +68,8 @@ int vxlan_firewall(struct xdp_md *ctx)
 	    frame->inner_ip.ihl != 5 ||
 	    frame->inner_ip.frag_off & bpf_htons(0x3fff))
 		return XDP_PASS;
-	if (frame->inner_ip.protocol != IPPROTO_TCP)
+	if (frame->inner_ip.protocol != IPPROTO_TCP &&
+	    frame->inner_ip.protocol != IPPROTO_UDP)
 		return XDP_PASS;
 	if (ctx->ingress_ifindex == lan_ifindex) {
 		flow.inside = frame->inner_ip.saddr;
