@@ -60,9 +60,26 @@ networkTest(
       attachments.map(({ healthy, program: { name } }) => [healthy, name]),
       [[true, "dispatch"]],
     );
-    const { sent, received } = await delivered(network);
+    // An upgrade in between: nothing is lost, state and table stay.
+    const [old = 0] = network.programs();
+    const { sent, received } = await delivered(network, {
+      flows: 4,
+      work: async () => {
+        const upgraded = await network.later([
+          "upgrade",
+          directory,
+          "--name",
+          "policer6",
+        ]);
+        equal(upgraded.status, 0, upgraded.stderr);
+        match(upgraded.stdout, /buckets: kept as it is/);
+        match(upgraded.stdout, /divisi_table: kept as it is/);
+      },
+    });
     ok(sent.length > 0);
     deepEqual(received, sent);
+    const [now = 0] = network.programs();
+    ok(now > 0 && now !== old);
     equal(network.divisi(["detach", "policer6"]).status, 0);
     equal(network.snapshot(), before);
   },
