@@ -2,7 +2,7 @@
  * For tests: a module's bytes as functions whose instructions can be run one by one.
  * Labels are resolved: a block knows its end, an if also what is behind its else.
  *
- * Reads what encoder.ts writes (WebAssembly 2.0, chapter 5, and the threads proposal).
+ * Reads what src/codegen/wasm/encoder.ts writes (WebAssembly 2.0, chapter 5, and the threads proposal).
  */
 import { Bug } from "../../base/index.ts";
 
