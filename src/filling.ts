@@ -357,7 +357,7 @@ class Line {
       (this.#entries[core] ?? 0) >= (table.shares[core] ?? 0);
     let left = 3 * capacity + 1000;
     let idle = 0;
-    while (left > 0 && idle < 4 * groupLength) {
+    while (left > 0 && idle < 32 * groupLength) {
       left--;
       const packet = this.#fresh();
       const core = request.coreOf(packet);
