@@ -2,257 +2,238 @@
  * What state that cores share costs, by how it is kept apart, on the portable engine:
  * all network functions of nfs/c under a lock, under transactions, with nothing shared,
  * and with merged counters where they are all that is written; on 1, 2 and all cores,
- * at 0 to 10^6 new flows per minute.
+ * from a flow table that never changes to one where every sixth packet begins a flow.
  *
- * Traffic: flows in both directions between two ports, spread over the cores by a hash
- * of the packet's four-tuple, so the two directions of a flow meet on any core, as with
- * any RSS key. Churn is of the time in the trace: one packet every 100 ns, in ticks of
- * 64 packets; a new flow takes an old one's place. With nothing shared, each core knows
- * only its own flows, so those figures are what an engine can reach where a plan shards
- * by these flows; locks and transactions serve any program.
+ *   --budget S     seconds for all of it (default 660). The whole matrix is gone through
+ *                  again and again, all arms in turn, until the time is over; a pass
+ *                  that was begun is finished only if it was the first
+ *   --samples N    passes at most (default 9)
+ *   --only A,B     these functions
+ *   --churns A,B   these rates, in flows per minute
+ *
+ * Traffic: support/churned-traffic.ts. With nothing shared each core knows only its own
+ * flows, so those figures are what the engine reaches where a plan shards by these
+ * flows; locks and transactions serve any program. Shared-nothing on one core is the
+ * sequential program.
  *
  * `mpps`: sum over cores of packets by time inside the compiled program, waiting for
- * others included, waiting for a CPU not (run-clock.ts). Medians of rounds. A portable
- * figure never predicts a kernel's. DIVISI_BENCH_BRIEF=1: fewer rounds and functions.
+ * other cores included, waiting for a CPU not (run-clock.ts). A pass gives the median of
+ * its windows (4,096 packets of a core each, behind a warm-up); shown is the median of
+ * passes with a 90 % interval.
+ * Cores of one memory begin each batch together, so that taking packets in, which is not
+ * counted, gives nobody the state to himself. A busy machine shows as wide intervals:
+ * whoever waits for a core that has no CPU waits inside the program. A portable figure
+ * never predicts a kernel's.
  */
-import { readFileSync, readdirSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release } from "node:os";
-import { join } from "node:path";
 import process from "node:process";
-import { analyse, recogniseAllocators } from "#analysis";
-import { Random } from "#base";
-import { refreshFields, type GuardOptions } from "#codegen";
-import { median, runParallel, type ParallelOptions } from "#engine";
-import type { MapEntry, PacketInput } from "#interp";
-import { lift } from "#ir";
-import type { MapSpec, ProgramSpec } from "#isa";
-import { programSpec, readObject } from "#object";
-import { buildFrame } from "#packet";
+import { parseArgs } from "node:util";
+import { median, medianInterval, runParallel, type Look } from "#engine";
+import {
+  churnedTraffic,
+  flows,
+  spacingNs,
+  warmUp,
+  type ChurnedTraffic,
+} from "./support/churned-traffic.ts";
+import {
+  churnSubject,
+  churnSubjects,
+  runOf,
+  strategies,
+  type ChurnSubject,
+  type Strategy,
+} from "./support/churn-subject.ts";
 
-const folder = join(import.meta.dirname, "../../nfs/c");
-const isBrief = process.env["DIVISI_BENCH_BRIEF"] !== undefined;
-const seed = 1;
-const count = isBrief ? 100_000 : 400_000;
-const rounds = isBrief ? 1 : 3;
-const flows = 4096;
-const spacing = 100n;
-const tick = 64;
-const churns = isBrief ? [0, 1_000_000] : [0, 10_000, 100_000, 1_000_000];
+const { values } = parseArgs({
+  options: {
+    budget: { type: "string", default: "660" },
+    samples: { type: "string", default: "9" },
+    only: { type: "string" },
+    churns: {
+      type: "string",
+      default: "0,100000,1000000,10000000,100000000",
+    },
+  },
+});
+const budget = Number(values.budget);
+const mostPasses = Number(values.samples);
+const churns = values.churns.split(",").map(Number);
 const coreCounts = [...new Set([1, 2, availableParallelism()])].sort(
   (left, right) => left - right,
 );
-const strategies = ["shared-nothing", "lock", "transaction", "merge"] as const;
-type Strategy = (typeof strategies)[number];
+/** Packets of a core between two looks at its clock, and such windows. */
+const window = 4096;
+const windows = 8;
 const say = (text: string): void => console.error(`  ${text}`);
 
-interface Traffic {
-  readonly packets: readonly PacketInput[];
-  /** A hash of each packet's addresses and ports. */
-  readonly hashes: Uint32Array;
-  readonly newFlows: number;
+interface Cell {
+  readonly subject: ChurnSubject;
+  readonly strategy: Strategy;
+  readonly cores: number;
+  readonly churn: number;
+  readonly rates: number[];
+  readonly counts: Record<string, number>;
 }
 
-/** Flow n: both frames, and their hashes. */
-function flowFrames(
-  number: number,
-): readonly (readonly [Uint8Array, number])[] {
-  const inside = `10.${(number >> 14) & 63}.${(number >> 7) & 127}.${1 + (number & 127)}`;
-  const server = `192.168.${number % 7}.${1 + (number % 31)}`;
-  const sport = 1024 + (number % 60_000);
-  return [
-    buildFrame({
-      ipv4: { src: inside, dst: server },
-      udp: { sport, dport: 80 },
-    }),
-    buildFrame({
-      ipv4: { src: server, dst: inside },
-      udp: { sport: 80, dport: sport },
-    }),
-  ].map((data, direction) => {
-    // Stations are as many as hosts.
-    const ends = [inside, server].map(macOf);
-    data.set(ends[1 - direction] ?? [], 0);
-    data.set(ends[direction] ?? [], 6);
-    return [data, hash(data.subarray(26, 38))];
-  });
-}
-
-function macOf(address: string): number[] {
-  return [2, 0, ...address.split(".").map(Number)];
-}
-
-function hash(bytes: Uint8Array): number {
-  let sum = 0x811c_9dc5;
-  for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x0100_0193);
-  return (sum ^ (sum >>> 15)) >>> 0;
-}
-
-function trafficOf(perMinute: number): Traffic {
-  const random = new Random(seed);
-  const frames = Array.from({ length: flows }, (_, number) =>
-    flowFrames(number),
-  );
-  const every = perMinute === 0 ? Infinity : 6e10 / perMinute / Number(spacing);
-  let born = flows;
-  let due = every;
-  const hashes = new Uint32Array(count);
-  const packets = Array.from({ length: count }, (_, at): PacketInput => {
-    if (at >= due) {
-      due += every;
-      frames[born % flows] = flowFrames(born);
-      born++;
+/** Rates of the windows behind the warm-up, over all cores. */
+function ratesOf(cores: readonly (readonly Look[])[]): number[] {
+  const first = warmUp / window - 1;
+  return Array.from({ length: windows }, (_, at) => {
+    let rate = 0;
+    for (const looks of cores) {
+      const [from, to] = [looks[first + at], looks[first + at + 1]];
+      if (from === undefined || to === undefined) return 0;
+      rate += (1000 * (to.packets - from.packets)) / (to.ns - from.ns);
     }
-    const flow = frames[random.below(flows)] ?? [];
-    const direction = random.below(2);
-    const [data, sum] = flow[direction] ?? [new Uint8Array(60), 0];
-    hashes[at] = sum;
-    const time = 1_000_000_000n + BigInt(at - (at % tick)) * spacing;
-    return { data, time, ifindex: 1 + direction, rxQueue: 0, cpu: 0 };
-  });
-  return { packets, hashes, newFlows: born - flows };
+    return rate;
+  }).filter((rate) => rate > 0);
 }
 
-interface Subject {
-  readonly name: string;
-  readonly program: ProgramSpec;
-  readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
-  readonly guard: Omit<GuardOptions, "kind">;
-  /** The program with per-CPU counters, if they are all that it writes. */
-  readonly merged?: ProgramSpec;
-}
-
-const index = (value: number): Uint8Array => Uint8Array.of(value, 0, 0, 0);
-
-function subjectOf(file: string): Subject {
-  const object = readObject(readFileSync(join(folder, file)), file);
-  const program = programSpec(object);
-  const { objects } = analyse(program);
-  const state = objects.filter(
-    ({ access, channel }) => access !== "read-only" && channel !== true,
-  );
-  const { allocators } = recogniseAllocators(program, lift(program));
-  const ages = [...allocators].flatMap(
-    ([chain, { capacity, expiry, functions }]) =>
-      expiry === undefined ? [] : [{ chain, capacity, expiry, functions }],
-  );
-  const names = new Set(program.maps.map(({ name }) => name));
-  const written = state.filter(({ access }) => access !== "none");
-  const merges =
-    written.length > 0 &&
-    written.every(
-      ({ access }) => access === "add-only" || access === "per-cpu",
-    );
-  const perCpu = (map: MapSpec): MapSpec =>
-    written.some(({ name }) => name === map.name)
-      ? { ...map, type: map.type === "hash" ? "percpu_hash" : "percpu_array" }
-      : map;
-  const ports = [0, 1].map((at) => ({ key: index(at), value: index(at + 1) }));
-  return {
-    name: file.slice(0, -2),
-    program,
-    contents: names.has("ports") ? { ports } : {},
-    guard: {
-      objects: state.map(({ name }) => name).filter((name) => names.has(name)),
-      ages,
-      refreshes: refreshFields(program),
-    },
-    ...(merges
-      ? { merged: { ...program, maps: program.maps.map(perCpu) } }
-      : {}),
-  };
-}
-
-function optionsOf(
-  { program, contents, guard, merged }: Subject,
-  strategy: Strategy,
-):
-  | Pick<ParallelOptions, "program" | "memory" | "guard" | "contents">
-  | undefined {
-  switch (strategy) {
-    case "shared-nothing":
-      return { program, contents, memory: "private" };
-    case "merge":
-      return merged && { program: merged, contents, memory: "shared" };
-    case "lock":
-    case "transaction": {
-      const kind = strategy;
-      return { program, contents, memory: "shared", guard: { kind, ...guard } };
-    }
+/** What guards counted behind the warm-up is added. */
+function count(
+  counts: Record<string, number>,
+  cores: readonly (readonly Look[])[],
+): void {
+  for (const looks of cores) {
+    const from = looks[warmUp / window - 1]?.guard;
+    const to = looks.at(-1)?.guard;
+    if (from === undefined || to === undefined) continue;
+    for (const name of [
+      "reads",
+      "writes",
+      "restarts",
+      "aborts",
+      "serial",
+    ] as const)
+      counts[name] = (counts[name] ?? 0) + to[name] - from[name];
   }
 }
 
 async function measure(
-  subject: Subject,
-  strategy: Strategy,
-  cores: number,
-  { packets, hashes }: Traffic,
-): Promise<Record<string, unknown> | undefined> {
-  const options = optionsOf(subject, strategy);
-  if (options === undefined) return undefined;
-  const steer = Uint8Array.from(hashes, (sum) => sum % cores);
-  const rates: number[] = [];
-  let counts: Record<string, number> | undefined;
-  for (let round = 0; round < rounds; round++) {
-    const run = await runParallel({ ...options, cores, packets, steer });
-    rates.push(
-      run.cores.reduce((sum, core) => sum + (1000 * core.packets) / core.ns, 0),
-    );
-    if (options.guard === undefined) continue;
-    counts = { reads: 0, writes: 0, restarts: 0, aborts: 0, serial: 0 };
-    for (const { guard } of run.cores)
-      for (const [name, value] of Object.entries(guard ?? {}))
-        counts[name] = (counts[name] ?? 0) + value;
-  }
-  return {
-    mpps: Math.round(100 * median(rates)) / 100,
-    ...(counts === undefined ? {} : { counts }),
-  };
+  { subject, strategy, cores, rates, counts }: Cell,
+  { packed, steer }: ChurnedTraffic,
+): Promise<void> {
+  const run = runOf(subject, strategy);
+  if (run === undefined) return;
+  const { cores: ran } = await runParallel({
+    ...run,
+    cores,
+    packets: packed,
+    steer,
+    window,
+  });
+  const looks = ran.map((core) => core.looks ?? []);
+  const found = ratesOf(looks);
+  if (found.length > 0) rates.push(median(found));
+  count(counts, looks);
 }
 
 const loadBefore = loadavg()[0] ?? 0;
-const names = readdirSync(folder).filter((file) => file.endsWith(".o"));
-const few = [
-  "dynamic-bridge.o",
-  "firewall.o",
-  "gcount.o",
-  "nat.o",
-  "nop.o",
-  "policer.o",
-];
-const subjects = names
-  .filter((file) => !isBrief || few.includes(file))
-  .map(subjectOf);
-const rows: Record<string, unknown>[] = [];
-for (const perMinute of churns) {
-  const traffic = trafficOf(perMinute);
-  for (const subject of subjects)
-    for (const strategy of strategies)
-      for (const cores of coreCounts) {
-        const figures = await measure(subject, strategy, cores, traffic);
-        if (figures === undefined) continue;
-        const { newFlows } = traffic;
-        const label = { program: subject.name, strategy, cores, perMinute };
-        rows.push({ ...label, newFlows, ...figures });
-        say(
-          `${subject.name}, ${strategy}, ${cores} cores, ${perMinute} fpm: ${String(figures["mpps"])} Mpps`,
-        );
-      }
+const started = performance.now();
+const elapsed = (): number => (performance.now() - started) / 1000;
+const names = values.only?.split(",") ?? churnSubjects();
+const subjects = names.map((name) => churnSubject(name));
+const traffic = new Map<string, ChurnedTraffic>();
+for (const churn of churns)
+  for (const cores of coreCounts)
+    traffic.set(
+      `${churn} ${cores}`,
+      churnedTraffic(churn, cores, window * windows),
+    );
+const cells: readonly Cell[] = churns.flatMap((churn) =>
+  subjects.flatMap((subject) =>
+    strategies
+      .filter((strategy) => runOf(subject, strategy) !== undefined)
+      .flatMap((strategy) =>
+        coreCounts.map((cores) => ({
+          subject,
+          strategy,
+          cores,
+          churn,
+          rates: [],
+          counts: {},
+        })),
+      ),
+  ),
+);
+say(
+  `${cells.length} arms on ${coreCounts.join(", ")} cores, up to ${mostPasses} passes in ${budget} s; load ${loadBefore.toFixed(1)}`,
+);
+let passes = 0;
+let isOver = false;
+for (; passes < mostPasses && !isOver; passes++) {
+  const began = elapsed();
+  for (const [at, cell] of cells.entries()) {
+    if (passes > 0 && elapsed() > budget) {
+      isOver = true;
+      break;
+    }
+    const packets = traffic.get(`${cell.churn} ${cell.cores}`);
+    if (packets !== undefined) await measure(cell, packets);
+    if (at % 50 === 49 || at === cells.length - 1) {
+      const pass = ((elapsed() - began) / (at + 1)) * cells.length;
+      const possible = Math.floor((budget - began) / pass);
+      say(
+        `pass ${passes + 1}: ${at + 1} of ${cells.length}; ${elapsed().toFixed(0)} s, a pass takes ${pass.toFixed(0)} s, about ${Math.max(1, Math.min(mostPasses, passes + possible))} fit; done in at most ${Math.max(0, Math.max(budget, began + pass) - elapsed()).toFixed(0)} s`,
+      );
+    }
+  }
 }
-const round1 = (value: number): number => Math.round(10 * value) / 10;
+
+const places =
+  (digits: number) =>
+  (value: number): number =>
+    Math.round(value * 10 ** digits) / 10 ** digits;
+const hundredths = places(2);
+const rows = cells.map(
+  ({ subject, strategy, cores, churn, rates, counts }) => ({
+    program: subject.name,
+    strategy,
+    cores,
+    churn,
+    mpps: hundredths(median(rates)),
+    interval: medianInterval(rates, {
+      seed: 1,
+      rounds: 500,
+      confidence: 0.9,
+    }).map(hundredths),
+    passes: rates.length,
+    ...(Object.keys(counts).length === 0 ? {} : { counts }),
+  }),
+);
+
 console.log(
   JSON.stringify({
-    schema: "divisi.bench-strategies/1",
+    schema: "divisi.bench-strategies/2",
+    date: new Date().toISOString().slice(0, 10),
     machine: {
       cpu: cpus()[0]?.model ?? "unknown",
       cpus: cpus().length,
+      available: availableParallelism(),
       node: process.version,
       kernel: release(),
-      loadAverage: [round1(loadBefore), round1(loadavg()[0] ?? 0)],
+      loadAverage: [loadBefore, loadavg()[0] ?? 0].map(places(1)),
     },
-    brief: isBrief,
     includes: "program",
-    traffic: { packets: count, flows, spacingNs: Number(spacing), tick },
-    rounds,
+    threads: "one worker thread per core, not pinned",
+    seconds: Math.round(elapsed()),
+    passes,
+    wholePasses: isOver ? passes - 1 : passes,
+    traffic: {
+      flows,
+      spacingNs,
+      warmUpPerCore: warmUp,
+      measuredPerCore: window * windows,
+      window,
+      churns: [...traffic].map(([name, { newFlows, measured, perMinute }]) => ({
+        churn: Number(name.split(" ")[0]),
+        cores: Number(name.split(" ")[1]),
+        newFlows,
+        packets: measured,
+        achievedPerMinute: perMinute,
+      })),
+    },
     rows,
   }),
 );

@@ -1,5 +1,7 @@
 // Compiles and runs the benchmarks.
-//   node scripts/bench.mjs [NAME…]      NAME: start of a file name in bench/
+//   node scripts/bench.mjs [NAME…] [--OPTION VALUE…]
+// NAME: start of a file name in bench/. Options are the bench's own, and told in its
+// first comment.
 // Each bench prints words for humans on stderr and one JSON value on stdout, which
 // is kept as bench/results/NAME.json. Benches never gate anything.
 import { spawnSync } from "node:child_process";
@@ -8,7 +10,14 @@ import { join } from "node:path";
 import process from "node:process";
 
 const root = new URL("..", import.meta.url).pathname;
-const names = process.argv.slice(2);
+const words = process.argv.slice(2);
+const first = words.findIndex((word) => word.startsWith("-"));
+const names = first < 0 ? words : words.slice(0, first);
+const options = first < 0 ? [] : words.slice(first);
+if (options.length > 0 && names.length !== 1) {
+  console.error("options are one benchmark's: name it");
+  process.exit(2);
+}
 const compiler = [
   join(root, "node_modules/typescript/bin/tsc"),
   "-p",
@@ -31,7 +40,8 @@ mkdirSync(results, { recursive: true });
 for (const file of files) {
   const name = file.slice(0, -".bench.js".length);
   console.error(`${name}:`);
-  const { status, stdout } = spawnSync(process.execPath, [join(folder, file)], {
+  const command = [join(folder, file), ...options];
+  const { status, stdout } = spawnSync(process.execPath, command, {
     cwd: root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],

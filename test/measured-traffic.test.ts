@@ -207,3 +207,38 @@ test("one flow has all packets: cores do not help, and the estimate says so", ()
   equal(one?.cost.traffic?.largestEntry, 1);
   ok((one?.cost.busiest ?? 0) === 4, String(one?.cost.busiest));
 });
+
+test("a measured run: looks at every window, and results as without", async () => {
+  const { program } = subjectOf("gcount", []);
+  const packets = Array.from({ length: 4096 }, (_, at) =>
+    packet(1 + (at % 100), 7, at),
+  );
+  // The second core has three times as much: the first leaves, and is not waited for.
+  const steer = Uint8Array.from(packets, (_, at) => (at % 4 === 0 ? 0 : 1));
+  const objects = ["total", "sources"];
+  const options = {
+    program,
+    cores: 2,
+    packets,
+    steer,
+    memory: "shared",
+    guard: { kind: "lock", objects },
+  } as const;
+  const measuring = await runParallel({ ...options, window: 512 });
+  deepEqual(
+    measuring.cores.map(({ looks }) => looks?.map((look) => look.packets)),
+    [
+      [512, 1024],
+      [512, 1024, 1536, 2048, 2560, 3072],
+    ],
+  );
+  for (const { looks = [] } of measuring.cores)
+    for (const [at, look] of looks.entries()) {
+      ok(look.ns > (looks[at - 1]?.ns ?? 0));
+      ok(look.at >= (looks[at - 1]?.at ?? 0));
+      equal((look.guard?.reads ?? 0) + (look.guard?.writes ?? 0), look.packets);
+    }
+  const plain = await runParallel(options);
+  equal(plain.cores[0]?.looks, undefined);
+  deepEqual(measuring.verdicts, plain.verdicts);
+});

@@ -105,6 +105,7 @@ export { anotherMemory, preparePortable } from "./wasm/prepare.ts";
 export type { LoadOptions } from "./wasm/prepare.ts";
 export { outcomeDigest, type OutcomeDigest } from "./wasm/outcome-digest.ts";
 export { PackedPackets } from "./wasm/packed-packets.ts";
+export type { Look } from "./wasm/abreast.ts";
 export type { CoreResult } from "./wasm/core.ts";
 export { commitOrder, type Committed } from "./wasm/commit-order.ts";
 export type { GuardCounts } from "./wasm/guard-counts.ts";

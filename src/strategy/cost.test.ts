@@ -2,8 +2,9 @@
  * The cost model: more writers, more skew and more cores move an estimate the way they
  * move the machine, and the choice flips where it should.
  */
-import { equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import {
   assert,
@@ -13,7 +14,14 @@ import {
   property,
   record,
 } from "fast-check";
-import { estimate, lockTime, transactionTime } from "./cost.ts";
+import { engineCosts, engineCostsSource } from "./engine-costs.ts";
+import {
+  estimate,
+  lockTerms,
+  timeOf as sumOf,
+  transactionTerms,
+} from "./cost.ts";
+import { dispatchCost, dispatchCostSource } from "./dispatch-cost.ts";
 import type { ObjectPart, StrategyName } from "./plan.ts";
 import type { TrafficFacts } from "./traffic-facts.ts";
 
@@ -86,9 +94,9 @@ test(`guards get worse with the share of writers (seed ${seed})`, () => {
     property(run, ({ work, cores, writing, more }) => {
       const spread = 1 / cores;
       const then = Math.min(1, writing + more);
-      for (const time of [lockTime, transactionTime]) {
-        const few = time({ work, cores, spread, writing });
-        const many = time({ work, cores, spread, writing: then });
+      for (const terms of [lockTerms, transactionTerms]) {
+        const few = sumOf(terms({ work, cores, spread, writing }));
+        const many = sumOf(terms({ work, cores, spread, writing: then }));
         ok(many > few, `${many} at ${then}, ${few} at ${writing}`);
       }
     }),
@@ -127,6 +135,7 @@ test("the choice flips where it should", () => {
     [guarded, 0,    {},             /lock|transaction/],
     [guarded, 1,    {},             /lock|transaction/],
     [guarded, 1000, {},             /one core/],
+    [guarded, 1000, { cores: 16 },  /one core/],
     [all,     1000, {},             /shard/],
     // One key has all packets: sharding is one core with a table in front.
     [["shard", "lock"], 0,    { skew: 4 }, /shard/],
@@ -174,4 +183,46 @@ test("mutants of the facts are seen in the estimate", () => {
   };
   equal(timeOf("lock", aged), timeOf("lock", facts(0)));
   equal(timeOf("transaction", aged), timeOf("transaction", facts(1000)));
+});
+
+test("the table of the model is of the results that it names", () => {
+  const read = (name: string): string =>
+    readFileSync(
+      new URL(`../../bench/results/${name}`, import.meta.url),
+      "utf8",
+    );
+  if (!engineCostsSource.startsWith("bench/results/cost.json")) {
+    for (const { source } of Object.values(engineCosts)) {
+      const [file = ""] = source.split(":");
+      if (file !== "assumed") ok(read(file).length > 0, source);
+    }
+    return;
+  }
+  const { costs } = JSON.parse(read("cost.json")) as {
+    readonly costs: Readonly<Record<string, { value: number; unit: string }>>;
+  };
+  deepEqual(
+    Object.entries(engineCosts).map(([name, { value, unit }]) => [
+      name,
+      value,
+      unit,
+    ]),
+    Object.entries(costs).map(([name, { value, unit }]) => [name, value, unit]),
+  );
+});
+
+test("the cost of dispatch is of the result that it names", () => {
+  const url = new URL(`../../${dispatchCostSource}`, import.meta.url);
+  const text = readFileSync(url, "utf8");
+  if (dispatchCostSource.endsWith(".json")) {
+    const { cost } = JSON.parse(text) as { cost: { interval: unknown } };
+    deepEqual(dispatchCost, cost.interval);
+  } else
+    ok(
+      text
+        .replaceAll(/\s+/g, " ")
+        .includes(
+          dispatchCost.map((one) => Math.round(100 * one)).join(" to "),
+        ),
+    );
 });

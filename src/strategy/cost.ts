@@ -9,24 +9,41 @@
  *
  *   plain        spread · work
  *   lock         readers side by side, each with its own token; writers alone, behind
- *                an attempt as readers:
- *                spread · ((1 − writing) · (work + reader) + writing · (work/2 + reader))
- *                + writing · (work + writer + other · (cores − 1))
- *   transaction  all side by side; those that another's commit met run again; who
- *                commits is alone from its first write on:
- *                spread · (work + transaction + met · (work + conflict))
- *                + writing · (commit + what of work/2 is not side by side)
- *                where met = min(1, writing · (cores − 1))
+ *                an attempt as readers, and with every other core's token:
+ *                spread · (1 − writing) · work + writing · work
+ *                + spread · (lockReader + writing · lockAttempt · work)
+ *                + writing · (lockWriter + lockOther · (cores − 1))
+ *   transaction  side by side, but for what comes behind a first write, and what others'
+ *                commits undid, which is done again:
+ *                spread · (work + transaction)
+ *                + writing · (commit + conflict · [cores > 1]
+ *                             + alone · work · (1 − 1 / cores))
  *
- * The numbers are engine-costs.ts, whose source is a benchmark's result. Good for
- * ranking strategies of one program, not for predicting rates: a figure of the portable
- * engine says nothing about the kernel's.
+ * Every formula is a sum of constants times what is known of plan and traffic (`Terms`),
+ * so that the fit (bench/cost.bench.ts) solves for the same formulas. The constants are
+ * engine-costs.ts, whose source is that bench's result. Good for ranking strategies of
+ * one program, not for predicting rates: a figure of the portable engine says nothing
+ * about the kernel's.
  */
 import { engineCosts } from "./engine-costs.ts";
 import type { ObjectPart, StrategyName } from "./plan.ts";
 import { writeShare, type TrafficFacts } from "./traffic-facts.ts";
 
-const ns = (name: keyof typeof engineCosts): number => engineCosts[name].ns;
+export type CostName = keyof typeof engineCosts;
+
+/** Nanoseconds: `fixed`, and so many times each constant. */
+export interface Terms {
+  readonly fixed: number;
+  readonly of: Readonly<Partial<Record<CostName, number>>>;
+}
+
+/** The sum, by the constants of engine-costs.ts. */
+export function timeOf({ fixed, of }: Terms): number {
+  let sum = fixed;
+  for (const [name, times] of Object.entries(of) as [CostName, number][])
+    sum += times * engineCosts[name].value;
+  return sum;
+}
 
 export interface CostInput {
   readonly cores: number;
@@ -71,9 +88,7 @@ export function estimate(
   const total =
     names.size === 0
       ? spread * work
-      : isTransaction
-        ? transactionTime(run)
-        : lockTime(run);
+      : timeOf(isTransaction ? transactionTerms(run) : lockTerms(run));
   const guard = total - spread * work;
   const objects = new Map(
     parts.map((part) => [
@@ -97,59 +112,71 @@ export interface GuardedRun {
   readonly writing: number;
 }
 
-/** Of its work that an attempt has done when it meets its first write. */
-const untilWrite = 0.5;
-
-export function lockTime({ work, spread, cores, writing }: GuardedRun): number {
-  const reader = work + ns("lockReader");
-  // Where the last four were in vain, sixteen go without an attempt.
-  const tried = writing * (1 - (16 / 17) * writing ** 4);
-  const attempt = untilWrite * work + ns("lockReader");
-  const writer = work + ns("lockWriter") + (cores - 1) * ns("lockOther");
-  return spread * ((1 - writing) * reader + tried * attempt) + writing * writer;
+export function lockTerms({ work, spread, cores, writing }: GuardedRun): Terms {
+  return {
+    fixed: (spread * (1 - writing) + writing) * work,
+    of: {
+      lockReader: spread,
+      lockAttempt: spread * writing * work,
+      lockWriter: writing,
+      lockOther: writing * (cores - 1),
+    },
+  };
 }
 
-export function transactionTime({
+export function transactionTerms({
   work,
   spread,
   cores,
   writing,
-}: GuardedRun): number {
-  const met = Math.min(1, writing * (cores - 1));
-  const once = work + ns("transaction");
-  const again = met * (work + ns("conflict"));
-  const alone = (1 - untilWrite) * work * (1 - 1 / cores);
-  return spread * (once + again) + writing * (ns("commit") + alone);
+}: GuardedRun): Terms {
+  return {
+    fixed: spread * work,
+    of: {
+      transaction: spread,
+      commit: writing,
+      conflict: cores > 1 ? writing : 0,
+      alone: writing * work * (1 - 1 / cores),
+    },
+  };
 }
 
 function workOf(parts: readonly ObjectPart[], input: CostInput): number {
   const { traffic } = input;
-  const instructions =
-    traffic === undefined || traffic.packets === 0
-      ? assumedInstructions
-      : traffic.instructions / traffic.packets;
-  return (
-    ns("packet") +
-    ns("instruction") * instructions +
-    parts.reduce((sum, part) => sum + touchTime(part, input), 0)
-  );
+  const isAssumed = traffic === undefined || traffic.packets === 0;
+  const instruction = isAssumed
+    ? assumedInstructions
+    : traffic.instructions / traffic.packets;
+  const program = timeOf({ fixed: 0, of: { packet: 1, instruction } });
+  return parts.reduce((sum, part) => sum + touchTime(part, input), program);
 }
 
 /** As many as a small network function's common path has. */
 const assumedInstructions = 60;
 
-/** Look-ups in the object, and entries made there. */
-function touchTime(
-  { object, layout }: ObjectPart,
-  { traffic, types }: CostInput,
-): number {
+const touchTime = (part: ObjectPart, input: CostInput): number =>
+  timeOf(touchTerms(part, input));
+
+/** Look-ups in the object, and entries made there, per packet. */
+export function touchTerms(
+  { object, layout }: Pick<ObjectPart, "object" | "layout">,
+  { traffic, types }: Pick<CostInput, "traffic" | "types">,
+): Terms {
   const type = types?.get(object) ?? "hash";
-  const lookup =
-    ns(type.includes("array") ? "array" : "hash") +
-    (layout === "per-cpu" ? ns("copy") : 0);
-  if (traffic === undefined || traffic.packets === 0) return lookup;
-  const { cells = 0, entries = 0 } = traffic.touches[object] ?? {};
-  return (cells * lookup + entries * ns("entry")) / traffic.packets;
+  const kind = type.includes("array") ? "array" : "hash";
+  const known = traffic !== undefined && traffic.packets > 0;
+  const { cells = 0, entries = 0 } = known
+    ? (traffic.touches[object] ?? {})
+    : { cells: 1 };
+  const lookups = known ? cells / traffic.packets : cells;
+  return {
+    fixed: 0,
+    of: {
+      [kind]: lookups,
+      ...(layout === "per-cpu" ? { copy: lookups } : {}),
+      entry: known ? entries / traffic.packets : 0,
+    },
+  };
 }
 
 const rounded = (value: number): number => Math.round(value * 10) / 10;

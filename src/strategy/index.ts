@@ -20,7 +20,13 @@ export {
   type RecordEntries,
 } from "./record-entries.ts";
 export { keysOf, type PortFrame } from "./packet-keys.ts";
-export { engineCosts, engineCostsSource } from "./engine-costs.ts";
+export {
+  lockTerms,
+  touchTerms,
+  transactionTerms,
+  type CostName,
+  type Terms,
+} from "./cost.ts";
 export {
   ownWrites,
   skewOf,

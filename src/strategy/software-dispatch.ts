@@ -3,19 +3,16 @@
  * redirects each packet to its owner's core through a CPU map. It can use any
  * header bit, MAC addresses and VLAN ids included.
  *
- * Cost, as the share of a core's packet rate against a program at the interface, which
- * drops: Linux 6.18, two virtual CPUs, live frames over veth, one worker on the other
- * CPU: 6.0 million packets per second become 3.6 where the CPUs share a cache (40 %) and
- * 2.7 where they do not (55 %). Of that the dispatcher itself is a few nanoseconds
- * (scripts/dispatch-cost.mjs). The verdict XDP_TX is not available behind a CPU map: the
- * worker redirects instead.
+ * Its cost (dispatch-cost.ts) is the share of a core's packet rate, against a program at
+ * the interface that drops. Of that the dispatcher itself is a few nanoseconds
+ * (scripts/dispatch-cost.mjs), the way to the other CPU all else (bench/dispatch.bench.ts).
+ * The verdict XDP_TX is not available behind a CPU map: the worker redirects instead.
  */
 import type { Demand } from "./conjuncts.ts";
+import { dispatchCost } from "./dispatch-cost.ts";
 import { fieldsOfPorts, ownersOf } from "./linear-owner.ts";
 import { ownerFunction } from "./owner-function.ts";
 import type { Port, SoftwareDispatch } from "./plan.ts";
-
-export const dispatchCost: readonly [number, number] = [0.4, 0.55];
 
 export function softwareDispatch(
   ports: readonly Port[],

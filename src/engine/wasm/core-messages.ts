@@ -5,6 +5,7 @@
 import type { MapEntry, Outcome } from "../../interp/index.ts";
 import type { ProgramSpec } from "../../isa/index.ts";
 import type { Place } from "../../base/index.ts";
+import type { Look } from "./abreast.ts";
 import type { GuardCounts } from "./guard-counts.ts";
 import type { LoadOptions, PreparedProgram } from "./prepare.ts";
 import type { ResidentTrace } from "./resident.ts";
@@ -41,6 +42,11 @@ export interface CoreStart {
   readonly gate?: { readonly ready: SharedArrayBuffer; readonly cores: number };
   /** What the worker feeds itself from; else the other thread feeds it. */
   readonly resident?: ResidentTrace;
+  /** Packets between two looks at the clock; where cores share memory, `words` to meet by. */
+  readonly measure?: {
+    readonly window: number;
+    readonly words?: SharedArrayBuffer;
+  };
   readonly sabotage?: Sabotage;
 }
 
@@ -64,6 +70,7 @@ export type FromCore =
       readonly contents: Readonly<Record<string, readonly MapEntry[]>>;
       readonly digest: string;
       readonly guard?: GuardCounts;
+      readonly looks?: readonly Look[];
     }
   /** The worker cannot go on, and can still say so. */
   | { readonly kind: "failed"; readonly error: unknown };

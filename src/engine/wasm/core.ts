@@ -20,6 +20,7 @@ import type {
   Sabotage,
 } from "./core-messages.ts";
 import { phase, word, wordBytes } from "./core-words.ts";
+import type { Look } from "./abreast.ts";
 import type { GuardCounts } from "./guard-counts.ts";
 import type { PackedPackets } from "./packed-packets.ts";
 import { FrameShape } from "./packet-area.ts";
@@ -40,6 +41,8 @@ export interface CoreResult {
   readonly digest: string;
   /** Of a guarded run. */
   readonly guard?: GuardCounts;
+  /** Of a run that was measured. */
+  readonly looks?: readonly Look[];
 }
 
 export interface CoreOptions {
@@ -57,6 +60,7 @@ export interface CoreOptions {
   /** Core of each of those. */
   readonly steer?: SharedArrayBuffer;
   readonly gate?: CoreStart["gate"];
+  readonly measure?: CoreStart["measure"];
   readonly stallMs: number;
   readonly heapMb?: number;
   readonly sabotage?: Sabotage;
@@ -119,6 +123,7 @@ export class Core {
           }),
       ...(options.sabotage === undefined ? {} : { sabotage: options.sabotage }),
       ...(options.gate === undefined ? {} : { gate: options.gate }),
+      ...(options.measure === undefined ? {} : { measure: options.measure }),
     };
     this.verdicts = new Uint32Array(start.verdicts);
     this.digests = new Uint32Array(start.digests);

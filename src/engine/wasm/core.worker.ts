@@ -6,6 +6,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { Outcome } from "../../interp/index.ts";
+import { Abreast, wallMs, type Look } from "./abreast.ts";
 import type { CoreStart, FromCore, PacketFault } from "./core-messages.ts";
 import { phase, word } from "./core-words.ts";
 import { FrameShape, mostPackets } from "./packet-area.ts";
@@ -129,6 +130,9 @@ function main(): void {
     sleeps: () => busy.stop(),
     wakes: () => busy.start(),
   };
+  const { window = Infinity, words: meeting } = start.measure ?? {};
+  const abreast = meeting === undefined ? undefined : new Abreast(meeting);
+  const looks: Look[] = [];
   busy.start();
   for (;;) {
     own?.fill();
@@ -136,10 +140,20 @@ function main(): void {
     if (count === 0) break;
     const { first } = ring;
     if (!isXdp) program.prepareSlot(first);
+    abreast?.arrive();
     program.runSlots(first, count);
+    if (program.spent.packets >= window * (looks.length + 1)) {
+      const { counts } = program.guard;
+      looks.push({
+        ...program.spent,
+        at: wallMs(),
+        ...(counts === undefined ? {} : { guard: counts }),
+      });
+    }
     results.take(program, first, count);
     ring.release(count);
   }
+  abreast?.leave();
   busy.stop();
   Atomics.store(words, word.phase, phase.finishing);
   const { packets, ns } = program.spent;
@@ -151,6 +165,7 @@ function main(): void {
     busyNs: busy.ns,
     faults: results.faults,
     ...(counts === undefined ? {} : { guard: counts }),
+    ...(start.measure === undefined ? {} : { looks }),
     // What is shared, the other thread sees as well.
     ...(isShared
       ? { contents: {}, digest: "" }

@@ -37,6 +37,11 @@ export interface ParallelOptions extends Omit<
   readonly stallMs?: number;
   /** Most heap of a worker, in MiB; default: Node's. Linear memory is not in it. */
   readonly heapMb?: number;
+  /**
+   * To measure: packets between two looks of a core at its clock (abreast.ts). Cores of
+   * one memory then begin each batch together.
+   */
+  readonly window?: number;
   /** For tests: how a core dies. */
   readonly sabotage?: Sabotage;
 }

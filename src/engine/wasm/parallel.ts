@@ -20,7 +20,8 @@
 import { InputError } from "../../base/index.ts";
 import type { Outcome, PacketInput } from "../../interp/index.ts";
 import { Core, turn, type CoreResult } from "./core.ts";
-import type { PacketFault } from "./core-messages.ts";
+import { abreastBytes } from "./abreast.ts";
+import type { CoreStart, PacketFault } from "./core-messages.ts";
 import { PackedPackets } from "./packed-packets.ts";
 import type { ParallelOptions } from "./parallel-options.ts";
 import { teamOf, type Team } from "./team.ts";
@@ -71,6 +72,7 @@ export async function runParallel(
     ready: new SharedArrayBuffer(4),
     cores,
   };
+  const measure = measureOf(options, common !== undefined);
   const running = members.map(({ prepared, load }, number) => {
     const { program, keep = "verdicts", stallMs = 10_000 } = options;
     return new Core({
@@ -81,6 +83,7 @@ export async function runParallel(
       keep,
       shared: common !== undefined,
       ...(common === undefined ? {} : { gate }),
+      ...(measure === undefined ? {} : { measure }),
       packets: shares[number] ?? 0,
       ...(resident === undefined ? {} : { resident, steer: shared.buffer }),
       stallMs,
@@ -107,6 +110,17 @@ export async function runParallel(
   } finally {
     await Promise.all(running.map((core) => core.end()));
   }
+}
+
+function measureOf(
+  { window, cores }: ParallelOptions,
+  isShared: boolean,
+): CoreStart["measure"] {
+  if (window === undefined) return undefined;
+  if (!isShared || cores < 2) return { window };
+  const words = new SharedArrayBuffer(abreastBytes);
+  Atomics.store(new Int32Array(words), 0, cores);
+  return { window, words };
 }
 
 /**
