@@ -97,7 +97,7 @@ function naiveEntry(frame: Uint8Array, setup: NicSetup): number {
     f: [l4, 2],
     n: [l4 + 2, 2],
   };
-  const input = [...letters].flatMap((letter) => {
+  const input = letters.split("").flatMap((letter) => {
     const [at, size] = take[letter] ?? [0, 0];
     return [...frame.subarray(at, at + size)];
   });

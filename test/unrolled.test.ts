@@ -16,6 +16,8 @@ import { choosePlan } from "#strategy";
 import { root } from "./support/cli.ts";
 import { lanAndWan, noClang } from "./strategy-cases.ts";
 
+const compiler = "clang-14";
+
 /** Compiled again with loops left as they are written. */
 function rolled(name: string, level: string): string {
   const folder = mkdtempSync(join(tmpdir(), "divisi-test-unrolled-"));
@@ -29,7 +31,7 @@ function rolled(name: string, level: string): string {
   const object = join(folder, `${name}.o`);
   const asm = ["x86_64", "aarch64"].map((m) => `-I/usr/include/${m}-linux-gnu`);
   // prettier-ignore
-  const done = spawnSync("clang-14", [
+  const done = spawnSync(compiler, [
     level, "-g", "-target", "bpf", "-mcpu=v3", "-fno-unroll-loops",
     `-I${join(root, "nfs/c")}`, ...asm, "-c", `${name}.c`, "-o", object,
   ], { encoding: "utf8", cwd: folder });
