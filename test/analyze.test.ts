@@ -40,7 +40,11 @@ function analyze(name: string, ...more: string[]): Analyze {
 function verdictsOf(value: Analyze): Record<string, unknown> {
   return Object.fromEntries(
     value.objects.map(({ name, strategies }) => {
-      const yes = strategies.filter(({ verdict }) => verdict === "yes");
+      // A guard fits anything; it is told beside.
+      const yes = strategies.filter(
+        ({ name, verdict }) =>
+          verdict === "yes" && name !== "lock" && name !== "transaction",
+      );
       const shard = yes.find((strategy) => strategy.name === "shard");
       return [
         name,
