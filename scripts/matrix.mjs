@@ -1,7 +1,7 @@
 // Every network function × every strategy × cores × traffic, on virtual cores.
 //   node scripts/matrix.mjs [--packets 1000] [--budget SECONDS] [--only NAME,NAME]
 //     [--part I/N] [--cores 1,2,3,8,16] [--language C,TypeScript] [--setting small,roomy]
-//     [--strategy plan --strategy lock] [--seed N] [--search 4000] [--plans] [--threads]
+//     [--strategy plan --strategy lock] [--seed N] [--search 40000] [--plans] [--threads]
 // A line per cell: grade, packets, mismatches, packets that a declared deviation explains,
 // strength (asked where cores are 3); then a line per network function, and one for all.
 // --part: every N-th subject, from the I-th on (1 is the first); the parts together are
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     cores: { type: "string", default: "1,2,3,8,16" },
     language: { type: "string", default: "C,TypeScript" },
     seed: { type: "string", default: "1" },
-    search: { type: "string", default: "4000" },
+    search: { type: "string", default: "40000" },
     part: { type: "string", default: "1/1" },
     setting: { type: "string", default: "small,roomy" },
     strategy: { type: "string", multiple: true },

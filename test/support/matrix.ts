@@ -82,6 +82,9 @@ function whole(variant: Variant): Variant {
   };
 }
 
+/** Packets of traffic that the search for covering ones begins with. */
+const seedPackets = 32;
+
 /** Tables this many times as large, so that no share fills. */
 const room = 64;
 
@@ -158,7 +161,10 @@ export async function subjectOf(
           report: analysed.report,
           ports: hasPorts ? ports : [{ name: "any", ifindex: 1 }],
           cpus: 1,
-          seeds: [],
+          seeds: matrixTraffic(mixOf(known, variant), "bidirectional", {
+            seed: options.seed,
+            count: seedPackets,
+          }).packets,
           seed: options.seed,
           contents,
           budget: options.search,
@@ -241,6 +247,8 @@ export function planCell(
           : (plan.rss?.ports.map(({ constrained }) => constrained) ?? []),
     },
     trace: [],
+    // Full tables of the layouts as emitted: only where strength is judged.
+    full: options.mutants > 0,
     cover,
     more: episodes,
     mutants: options.mutants,
