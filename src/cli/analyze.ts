@@ -3,7 +3,6 @@ import { performance } from "node:perf_hooks";
 import { printPlace, printable } from "../base/index.ts";
 import type { StateObject } from "../analysis/index.ts";
 import { analyzeJson, lockForms } from "../strategy/index.ts";
-import { kernelLocksOf } from "../edited.ts";
 import type { Words } from "./command.ts";
 import { loadAnalysed } from "./input.ts";
 import { objectFile } from "./object-file.ts";
@@ -27,10 +26,15 @@ export async function analyze(
   const file = await objectFile(path, words);
   const analysed = loadAnalysed(file, words);
   const { program, report, ports } = analysed;
+  // Only state that is written asks for the generator, and what it could do with locks.
+  const isWritten = report.objects.some(({ access }) => access !== "read-only");
+  const kernelLocks = isWritten
+    ? (await import("../edited.ts")).kernelLocksOf(analysed)
+    : new Map<string, never>();
   const json = analyzeJson(report, {
     type: program.type,
     ports,
-    kernelLocks: kernelLocksOf(analysed),
+    kernelLocks,
     ms: Math.round(performance.now() - started),
   });
   const failOn = choiceOf(words, "fail-on", ["race"] as const);
