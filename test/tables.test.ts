@@ -350,6 +350,13 @@ void test("chains are short, and the longest one is full", () => {
   for (let number = 0; number < 4096; number++)
     equal(put(bytes, number, BigInt(odd)), "done");
   equal(tableEntries(bytes, layout).length, 4096);
+  // Keys that count upward, by seeds near fractions of small denominators.
+  for (let parts = 3; parts < 40; parts++) {
+    const counted = new Uint8Array(layout.size);
+    const near = 2n ** 64n / BigInt(parts) + BigInt(random.below(2 ** 31));
+    for (let number = 0; number < 600; number++)
+      equal(put(counted, number, near), "done", `seed ${near}`);
+  }
   // A seed of 1 hashes small numbers to one bucket.
   const small = new Uint8Array(layout.size);
   for (let number = 0; number < longestChain; number++)

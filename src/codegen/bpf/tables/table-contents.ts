@@ -146,13 +146,14 @@ class Table {
   bucketOf(key: Uint8Array): number {
     const { words, bucketBits, bucketsAt } = this.#layout;
     let hash = this.seed;
-    for (const [index, { at, bytes }] of words.entries()) {
-      if (index > 0) hash ^= hash >> 32n;
+    for (const { at, bytes } of words) {
       let word = 0n;
       for (let byte = bytes - 1; byte >= 0; byte--)
         word = (word << 8n) | BigInt(key[at + byte] ?? 0);
       hash = BigInt.asUintN(64, (hash ^ word) * this.seed);
+      hash ^= hash >> 32n;
     }
+    hash = BigInt.asUintN(64, hash * this.seed);
     return bucketsAt + 4 * Number(hash >> BigInt(64 - bucketBits));
   }
 

@@ -75,7 +75,7 @@ export function wordAt(
   return { text: loadWord(word, words.key, words), register: words.to };
 }
 
-/** Seed → bucket in `to`. */
+/** Seed → 4 times the bucket in `to`. */
 export function hashText(
   layout: TableLayout,
   words: Words,
@@ -87,12 +87,14 @@ export function hashText(
 ): string {
   const text = [`${to} = ${seed}`];
   for (const index of layout.words.keys()) {
-    if (index > 0)
-      text.push(`${half} = ${to}\n${half} >>= 32\n${to} ^= ${half}`);
-    const word = wordAt(words, layout, index);
-    text.push(`${word.text}\n${to} ^= ${word.register}\n${to} *= ${seed}`);
+    const { text: load, register } = wordAt(words, layout, index);
+    text.push(
+      `${load}\n${to} ^= ${register}\n${to} *= ${seed}`,
+      `${half} = ${to}\n${half} >>= 32\n${to} ^= ${half}`,
+    );
   }
-  text.push(`${to} >>= ${64 - layout.bucketBits}\n${to} <<= 2`);
+  text.push(`${to} *= ${seed}`, `${to} >>= ${64 - layout.bucketBits}`);
+  text.push(`${to} <<= 2`);
   return text.join("\n");
 }
 
