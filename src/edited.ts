@@ -48,7 +48,12 @@ export function editedFor(divided: Divided, options: PlanOptions): Edited {
   const { object, program, report } = divided;
   const chosen = (more: PlanOptions): Plan =>
     withPrivateTables(choosePlan(report, more), report, {
-      choice: more.layout ?? "shared",
+      // What moves at run time is in maps that all cores share.
+      choice: more.layout ?? (more.movable === true ? "shared" : "auto"),
+      isPinned: (map) =>
+        program.maps.some(
+          ({ name, pinning }) => name === map && pinning !== undefined,
+        ),
       sizeOf: (map) =>
         program.maps.find(({ name }) => name === map)?.maxEntries ?? 0,
       filled: new Set(options.filled ?? []),
@@ -60,6 +65,9 @@ export function editedFor(divided: Divided, options: PlanOptions): Edited {
   } catch (error) {
     if (!(error instanceof UnsupportedError) || layoutsOf(plan).length === 0)
       throw error;
+    // Tables are only faster; without other layouts the plan is another one.
+    if (plan.objects.some(({ layout }) => layout === "table"))
+      return editedFor(divided, { ...options, layout: "shared" });
     const again = chosen({
       ...options,
       layout: "shared",

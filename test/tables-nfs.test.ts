@@ -155,7 +155,7 @@ for (const name of ["policer", "conntrack", "flow-counter", "source-counter"])
     );
   });
 
-void test("split --layout: private tables, checked; shared unless asked for", () => {
+void test("split --layout: private tables, checked; auto where it weakens nothing", () => {
   const folders = temporaryFolder("layout");
   const path = join(folder, "source-counter.o");
   const objectOf = (out: string) => {
@@ -196,7 +196,12 @@ void test("split --layout: private tables, checked; shared unless asked for", ()
     ]);
     // prettier-ignore
     deepEqual(split("written", "--cores", "1", "--layout", "private", "--user-writes", "sources"), shared);
-    deepEqual(split("default", "--cores", "1"), shared);
+    deepEqual(
+      split("default", "--cores", "1"),
+      split("one", "--cores", "1", "--force"),
+    );
+    deepEqual(split("default", "--cores", "2", "--force"), shared);
+    deepEqual(split("as-is", "--cores", "1", "--layout", "shared"), shared);
   } finally {
     rmSync(folders, { recursive: true, force: true });
   }

@@ -7,7 +7,7 @@ _divisi() {
   case "$previous" in
     --type) COMPREPLY=($(compgen -W "xdp sched_cls tracepoint socket_filter" -- "$current")); return ;;
     --dispatch) COMPREPLY=($(compgen -W "nic software" -- "$current")); return ;;
-    --layout) COMPREPLY=($(compgen -W "shared auto private" -- "$current")); return ;;
+    --layout) COMPREPLY=($(compgen -W "auto private shared" -- "$current")); return ;;
     --grade) COMPREPLY=($(compgen -W "exact reordered merged partitioned" -- "$current")); return ;;
     --engine) COMPREPLY=($(compgen -W "wasm kernel" -- "$current")); return ;;
     --fail-on) COMPREPLY=($(compgen -W "race" -- "$current")); return ;;

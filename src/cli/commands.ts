@@ -65,8 +65,8 @@ export const commands: readonly Command[] = [
       {
         name: "layout",
         value: "L",
-        text: "hash maps of one core's keys: shared by all cores (default), private tables, or tables where that weakens no grade (auto)",
-        choices: ["shared", "auto", "private"],
+        text: "hash maps of one core's keys: private tables where that weakens no promise (auto, the default), wherever it can be (private), nowhere (shared)",
+        choices: ["auto", "private", "shared"],
       },
       {
         name: "no-fallback",

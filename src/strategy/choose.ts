@@ -73,7 +73,7 @@ export interface PlanOptions {
   readonly dispatch?: "nic" | "software";
   /** Entries of the software dispatcher's table may move while packets pass. */
   readonly movable?: boolean;
-  /** Tables of each core's own in place of hash maps; default shared (none). */
+  /** Tables of each core's own in place of hash maps; default auto. */
   readonly layout?: TableChoice;
   /** Maps that have contents from outside. */
   readonly filled?: readonly string[];

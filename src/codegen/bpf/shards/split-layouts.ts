@@ -4,9 +4,11 @@
  * Zeros are an empty state in every layout, so a loader has nothing to fill in.
  *
  * On one core cells and heads are nobody else's anyway and stay as they are; a table
- * takes the place of a hash map there too, since it is faster.
+ * takes the place of a hash map there too, since it is faster, and functions that use
+ * tables take small ones in.
  */
 import { checkFrames } from "../patch/frame.ts";
+import { withInlined } from "../patch/inlined.ts";
 import { withOwnCore, type OwnCore } from "../patch/own-core.ts";
 import type { Code } from "../patch/code.ts";
 import {
@@ -44,9 +46,13 @@ export function splitLayouts<T extends Code>(
   if (own.length === 0) return object;
   let code = object;
   const users = new Set<string>();
+  const tableCallers = new Set<string>();
   for (const part of own) {
     if (part.layout === "allocator") code = withOwnAllocate(code, part);
-    for (const user of usersOf(code, part)) users.add(user);
+    for (const user of usersOf(code, part)) {
+      users.add(user);
+      if (part.layout === "table") tableCallers.add(user);
+    }
   }
   const asked =
     cores === 1
@@ -55,6 +61,7 @@ export function splitLayouts<T extends Code>(
   code = asked.code;
   const cored = { cores, own: asked.own };
   for (const part of own) code = patched(code, part, cored);
+  code = withInlined(code, tableCallers);
   checkFrames(code);
   return code;
 }
