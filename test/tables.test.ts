@@ -412,7 +412,8 @@ kernelTest("tables are seen and written as the original map", (using) => {
       deepEqual(originalValue(map, record, key), values);
     const [first, second] = seen;
     ok(first !== undefined && second !== undefined);
-    const value = new Uint8Array(shape.valueSize).fill(7);
+    const value = second.values[0]?.slice() ?? new Uint8Array();
+    value.fill(7, 16, 20);
     writeOriginals(map, record, [{ key: second.key, values: [value] }]);
     deepEqual(originalValue(map, record, second.key), [value]);
     deepEqual(originalValue(map, record, first.key), first.values);
@@ -426,16 +427,25 @@ kernelTest("tables are seen and written as the original map", (using) => {
     const found = loaded.program().testRun(data).data;
     deepEqual(found.slice(48, 68), value);
     const unknown = new Uint8Array(shape.keySize).fill(255);
+    const flipped = (bytes: Uint8Array): Uint8Array =>
+      bytes.map((byte, at) => (at < 8 ? byte ^ 255 : byte));
     equal(originalValue(map, record, unknown), undefined);
     throws(
       () =>
         writeOriginals(map, record, [
-          { key: first.key, values: [value] },
+          { key: first.key, values: first.values.map(flipped) },
           { key: unknown, values: [value] },
         ]),
       /none has the key f+: only the core/,
     );
     deepEqual(originalValue(map, record, first.key), first.values);
+    // A packet would see bytes of two values.
+    const before = originalValue(map, record, second.key);
+    const wide = value.map((byte, at) => (at < 9 ? byte ^ 255 : byte));
+    throws(() => {
+      writeOriginals(map, record, [{ key: second.key, values: [wide] }]);
+    }, /more than 8 bytes of \w+ would change/);
+    deepEqual(originalValue(map, record, second.key), before);
   } finally {
     loaded.close();
   }

@@ -59,7 +59,12 @@ export function storedValue(
   });
 }
 
-/** All of them, or none where a key is not there. */
+/**
+ * All of them, or none: where a key is not there, or where a packet could see a value
+ * half written. Bytes of one aligned word of 8 change at once.
+ *
+ * Not promised: anything for a key that the program takes out at the same moment.
+ */
 export function writeStored(
   map: KernelMap,
   record: MapRecord,
@@ -71,23 +76,52 @@ export function writeStored(
   const layout = layoutOf(record);
   map.inMemory((bytes) => {
     const tables = tablesIn(bytes, layout);
-    const places = entries.map(({ key }) => {
-      for (const table of tables) {
-        const entry = tableEntry(table, layout, key);
-        if (entry !== undefined) return entry.value;
-      }
-      throw new InputError(
-        `${record.name} has a table for each core, and none has the key ${toHex(key)}: only the core that gets its packets may add it`,
-        {
-          code: "map-private-table",
-          fix: `to write new keys from outside, split with --user-writes ${record.name}`,
-        },
-      );
+    const words = entries.map(({ key, values: [value] }) => {
+      const entry = tables
+        .map((table) => tableEntry(table, layout, key))
+        .find((found) => found !== undefined);
+      if (entry === undefined)
+        throw refused(
+          record,
+          `none has the key ${toHex(key)}: only the core that gets its packets may add it`,
+        );
+      const places =
+        value === undefined ? [] : changedWords(entry.value, value);
+      if (places.length > 1)
+        throw refused(
+          record,
+          `more than 8 bytes of ${toHex(key)} would change, and a packet could see some old and some new`,
+        );
+      return places[0];
     });
-    for (const [at, { values }] of entries.entries()) {
-      const [value] = values;
-      if (value !== undefined) places[at]?.set(value);
-    }
+    for (const word of words)
+      if (word !== undefined) Atomics.store(word.target, 0, word.value);
+  });
+}
+
+/** Words of 8 bytes, padding included, that differ. */
+function changedWords(
+  standing: Uint8Array,
+  value: Uint8Array,
+): readonly { readonly target: BigUint64Array; readonly value: bigint }[] {
+  const words = [];
+  for (let at = 0; at < standing.length; at += 8) {
+    const place = standing.byteOffset + at;
+    const target = new BigUint64Array(standing.buffer, place, 1);
+    const next = new BigUint64Array(target);
+    new Uint8Array(next.buffer).set(
+      value.subarray(at, Math.min(at + 8, standing.length)),
+    );
+    const [word = 0n] = next;
+    if (word !== target[0]) words.push({ target, value: word });
+  }
+  return words;
+}
+
+function refused({ name }: MapRecord, text: string): InputError {
+  return new InputError(`${name} has a table for each core, and ${text}`, {
+    code: "map-private-table",
+    fix: `to write it from outside, split with --user-writes ${name}, or --layout shared`,
   });
 }
 

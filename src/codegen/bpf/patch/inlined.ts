@@ -36,21 +36,47 @@ const frame = 512;
 const kept: readonly Register[] = [6, 7, 8, 9];
 const liveness = new MachineLiveness([]);
 
-/** Calls in `callers` of functions that can be taken in. */
+/** Calls in `callers` of those of `callees` that can be taken in. */
 export function withInlined<T extends Code>(
   code: T,
   callers: ReadonlySet<string>,
+  callees: ReadonlySet<string>,
 ): T {
   const small = new Map(
     code.functions
-      .filter((fn) => isSmall(fn) && !callers.has(fn.name))
+      .filter((fn) => callees.has(fn.name) && !callers.has(fn.name))
+      .filter(isSmall)
       .map((fn) => [fn.name, fn]),
   );
-  return withFunctions(
+  const before = namedIn(code);
+  const whole = withFunctions(
     code,
     code.functions
       .filter(({ name }) => callers.has(name))
       .map((fn) => withTakenIn(fn, small)),
+  );
+  // What nobody can reach the kernel rejects.
+  const after = namedIn(whole);
+  const isGone = ({ name }: FunctionSpec): boolean =>
+    small.has(name) && before.has(name) && !after.has(name);
+  return { ...whole, functions: whole.functions.filter((fn) => !isGone(fn)) };
+}
+
+/** Functions that are called, or whose address is taken. */
+function namedIn({ functions }: Code): ReadonlySet<string> {
+  return new Set(
+    functions.flatMap(({ instructions }) =>
+      instructions.flatMap((instruction) => {
+        if (instruction.kind === "call")
+          return instruction.callee.kind === "function"
+            ? [instruction.callee.name]
+            : [];
+        return instruction.kind === "load-wide" &&
+          instruction.value.kind === "function"
+          ? [instruction.value.name]
+          : [];
+      }),
+    ),
   );
 }
 
@@ -142,20 +168,14 @@ function isSmall(fn: FunctionSpec): boolean {
   );
 }
 
-/** Calls of helpers, and all that does not call. */
+/** Calls of helpers, and what neither calls nor wants the packet's own registers. */
 function isPlain(instruction: Instruction): boolean {
-  switch (instruction.kind) {
-    case "call":
-      return instruction.callee.kind === "helper";
-    case "call-register":
-    case "load-packet":
-    case "may-goto":
-      return false;
-    case "load-wide":
-      return instruction.value.kind !== "function";
-    default:
-      return true;
-  }
+  const { kind } = instruction;
+  if (kind === "call") return instruction.callee.kind === "helper";
+  if (kind === "load-wide") return instruction.value.kind !== "function";
+  return (
+    kind !== "call-register" && kind !== "load-packet" && kind !== "may-goto"
+  );
 }
 
 function isFrameCopy(

@@ -61,7 +61,8 @@ export function splitLayouts<T extends Code>(
   code = asked.code;
   const cored = { cores, own: asked.own };
   for (const part of own) code = patched(code, part, cored);
-  code = withInlined(code, tableCallers);
+  const written = new Set(object.functions.map(({ name }) => name));
+  code = withInlined(code, tableCallers, written);
   checkFrames(code);
   return code;
 }
