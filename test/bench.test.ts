@@ -202,6 +202,30 @@ test("bench: a split directory is measured as planned", async (t) => {
   else equal(beyond.status, 0);
 });
 
+test("bench: a plan's lock is measured with it, or not at all", () => {
+  const out = inFolder("locked");
+  const split = divisi(
+    ["split", "nfs/c/r3.o", "-o", out, "--strategy", "lock"].concat([
+      "--cores",
+      "2",
+      "--trace",
+      "gen:zipf,packets=500,flows=50",
+      "--allow-untested",
+    ]),
+  );
+  equal(split.status, 0, split.stderr);
+  const { status, stderr } = divisi(["bench", out, "--cores", "2"]);
+  equal(status, 2, stderr);
+  match(stderr, /has a lock around whole packets, and --path program measures/);
+  if (present < 2) return;
+  const words = ["--cores", "2", "--path", "dispatch", "--seconds", "0.1"];
+  const result = bench(out, ...words);
+  deepEqual(
+    result.points.filter(({ real }) => real).map((p) => [p.strategy, p.state]),
+    [["lock", "shared"]],
+  );
+});
+
 test("bench: what is refused, in which words", () => {
   const program = "nfs/c/source-counter.o";
   const many = String(present + 1);

@@ -10,6 +10,8 @@
 import { dispatchedCpus } from "../dispatched.ts";
 import { existsSync, statSync } from "node:fs";
 import { InputError } from "../base/index.ts";
+import type { GuardOptions } from "../codegen/index.ts";
+import { guardOf } from "../guarded.ts";
 import type { PacketInput } from "../interp/index.ts";
 import type { ProgramSpec } from "../isa/index.ts";
 import { readObject, type Btf } from "../object/index.ts";
@@ -49,6 +51,8 @@ export interface Contestant {
   readonly steer: (cores: number) => Uint8Array;
   /** The most that it can be divided over. */
   readonly mostCores: number;
+  /** The plan's lock or transaction: without it nothing of it may be timed. */
+  readonly guard?: GuardOptions;
 }
 
 export async function contestantOf(
@@ -131,6 +135,11 @@ async function splitContestant(
       ports.findIndex((port) => port.ifindex === ifindex),
     ),
   );
+  const guard = guardOf(
+    plan.runtime ?? { kind: "plain" },
+    analysed.report,
+    program,
+  );
   const cpus = dispatchedCpus(
     readObject(directory.core, directory.coreFile),
     inputs,
@@ -156,6 +165,7 @@ async function splitContestant(
         (queue) => queue % cores,
       ),
     mostCores: setup === undefined ? 256 : planned,
+    ...(guard === undefined ? {} : { guard }),
   };
 }
 

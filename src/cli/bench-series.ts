@@ -201,6 +201,12 @@ export async function portableSeries(
   contestants: readonly Contestant[],
   options: SeriesOptions,
 ): Promise<readonly Series[]> {
+  const guarded = contestants.find(({ guard }) => guard !== undefined);
+  if (guarded?.guard !== undefined)
+    throw usage(
+      `${guarded.from} has a ${guarded.guard.kind} around whole packets, and --path program measures the program alone`,
+      "--path dispatch",
+    );
   const divisions = contestants.flatMap((contestant) =>
     options.cores.map((cores) => divide(contestant, cores)),
   );
@@ -326,6 +332,7 @@ export async function dispatchSeries(
     options.onRound(round, samples);
     const started = performance.now();
     for (const [at, { contestant, cores, packed, steer }] of jobs.entries()) {
+      const { guard } = contestant;
       const run = await runParallel({
         program: contestant.program,
         cores,
@@ -334,6 +341,7 @@ export async function dispatchSeries(
         cpus: cores,
         seed: options.seed,
         contents: contestant.contents(cores),
+        ...(guard === undefined ? {} : { guard, memory: "shared" as const }),
       });
       taken[at]?.push({
         ns: run.cores.flatMap(({ packets }) =>
@@ -349,7 +357,7 @@ export async function dispatchSeries(
     contestant,
     engine: "wasm",
     cores,
-    state: "private",
+    state: contestant.guard === undefined ? "private" : "shared",
     shares,
     samples: taken[at] ?? [],
     base: [],
