@@ -65,7 +65,13 @@ export function compared(
       return compared("jgt", b, a);
     case "jle":
       return compared("jge", b, a);
-    default:
+    // Signed orders and single bits say nothing of an interval of unsigned numbers here.
+    case "jset":
+    case "jsgt":
+    case "jsge":
+    case "jslt":
+    case "jsle":
+    case undefined:
       return undefined;
   }
 }
@@ -89,7 +95,11 @@ export function limits(op: BranchOp, a: Interval, b: Interval): Interval {
       return { low: 0n, high: b.high - 1n };
     case "jle":
       return { low: 0n, high: b.high };
-    default:
+    case "jset":
+    case "jsgt":
+    case "jsge":
+    case "jslt":
+    case "jsle":
       return anything;
   }
 }
