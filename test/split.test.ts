@@ -304,7 +304,7 @@ test("check refuses a core.o with one branch the other way round", () => {
   equal(run.status, 1, `${mutant?.name}\n${run.stdout}${run.stderr}`);
   match(
     run.stdout,
-    /^no: not equal: .*\nchecked {3}\S+ packets \(20,000 of the trace, [\d,]+ covering; seed 1\)\n {10}\S+ mismatches, 4 cores used\n/,
+    /^no: not equal: .*\nchecked {3}\S+ packets \(20,000 of the trace, [\d,]+ covering, [\d,]+ answers;\n {10}seed 1\)\n {10}\S+ mismatches, 4 cores used\n/,
   );
   doesNotMatch(run.stdout, /strong/);
 });
