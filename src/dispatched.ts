@@ -9,6 +9,7 @@ import {
   dispatchCpus,
   dispatcher,
   dispatchTable,
+  mostSources,
   ticketOwners,
   ticketSources,
   waitFunction,
@@ -199,7 +200,7 @@ export function boundDispatcher(
     cpus: cores,
     queueSize,
     contents,
-    ...(isMovable(program) ? { urgent: true } : {}),
+    ...(isMovable(program) ? { urgent: true, sources: mostSources } : {}),
   };
 }
 

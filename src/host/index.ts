@@ -1,3 +1,3 @@
 export { kernelBtf } from "./kernel-btf.ts";
 export { kernelConfigValue, parseConfig } from "./kernel-config.ts";
-export { possibleCpus } from "./possible-cpus.ts";
+export { highestCpu, possibleCpus } from "./possible-cpus.ts";

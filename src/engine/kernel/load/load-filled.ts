@@ -3,7 +3,7 @@ import { UnsupportedError } from "../../../base/index.ts";
 import type { ProgramSpec } from "../../../isa/index.ts";
 import type { Btf } from "../../../object/index.ts";
 import type { MapContents } from "../../../proof/index.ts";
-import { possibleCpus } from "../../../host/index.ts";
+import { highestCpu, possibleCpus } from "../../../host/index.ts";
 import { raiseCpumapThreads } from "../system/cpumap-threads.ts";
 import { mapInfo } from "../system/object-info.ts";
 import type { Kernel } from "../kernel.ts";
@@ -28,6 +28,8 @@ export interface BoundDispatcher {
   readonly queueSize: number;
   /** Workers wait for each other: their threads come before others. */
   readonly urgent?: boolean;
+  /** It drops what a CPU with this number or a higher one receives; absent: none. */
+  readonly sources?: number;
   /** Filled last: with the word that says that all is ready. */
   readonly contents: MapContents;
 }
@@ -42,6 +44,7 @@ export function loadFilled(
   { program, btf, contents, dispatcher }: BoundProgram,
   standing: ReadonlyMap<string, KernelMap> = new Map(),
 ): LoadedPrograms {
+  if (dispatcher !== undefined) refuseDeafCpus(dispatcher);
   const first = dispatcher === undefined ? [] : [dispatcher.program];
   const loaded = kernel.load([...first, program], {
     maps: standing,
@@ -63,6 +66,19 @@ export function loadFilled(
     loaded.close();
     throw error;
   }
+}
+
+/** Any CPU may receive, whichever ones the plan divides over. */
+function refuseDeafCpus({ sources = Infinity }: BoundDispatcher): void {
+  const highest = highestCpu();
+  if (highest < sources) return;
+  throw new UnsupportedError(
+    `this machine has a CPU ${highest}, and the dispatcher takes packets from CPUs 0 to ${sources - 1} only; it would drop what others receive`,
+    {
+      feature: `receiving on CPU ${sources} and above`,
+      fix: "divisi split --dispatch software without --rebalance has no such limit",
+    },
+  );
 }
 
 function fillCpumap(
