@@ -19,15 +19,20 @@ after(() => {
 
 const indices = 48;
 
+function split(name: string, words: readonly string[]): string {
+  const directory = join(folder, name);
+  // prettier-ignore
+  const made = divisi(["split", join(root, "nfs/c/nat.o"), "-o", directory, ...words, "--set", `capacity=${indices}`, "--map-size", `flows=${indices}`, "--map-size", `flows_chain=${indices + 1}`, "--allow-untested", "--trace", "gen:bidirectional,packets=300"]);
+  equal(made.status, 0, made.stderr + made.stdout);
+  return directory;
+}
+
 void test("an allocator over two cores is seen as one", async (t) => {
   if (absence !== undefined) {
     t.skip(absence);
     return;
   }
-  const directory = join(folder, "nat");
-  // prettier-ignore
-  const made = divisi(["split", join(root, "nfs/c/nat.o"), "-o", directory, "--cores", "2", "--set", `capacity=${indices}`, "--map-size", `flows=${indices}`, "--map-size", `flows_chain=${indices + 1}`, "--allow-untested", "--trace", "gen:bidirectional,packets=300"]);
-  equal(made.status, 0, made.stderr + made.stdout);
+  const directory = split("nat", ["--cores", "2"]);
   const network = new Network({ pairs: 2 });
   try {
     const attached = network.attach([
@@ -97,6 +102,32 @@ void test("an allocator over two cores is seen as one", async (t) => {
     writeFileSync(file, json);
     match(map("load", "flows_chain", file).stdout, /^flows_chain: 49 entries/);
     equal(map("dump", "flows_chain", "--json").stdout, json);
+
+    // The same directory in its own place between packets: every cell stays.
+    const state = () =>
+      ["flows", "flows_chain"].map((name) => map("dump", name).stdout);
+    const before = state();
+    const kept = network.divisi(["upgrade", directory, "--name", "nat"]);
+    equal(kept.status, 0, kept.stdout + kept.stderr);
+    match(kept.stdout, /^ {2}flows_chain: kept as it is$/m);
+    deepEqual(state(), before);
+    // Packets go to other cores: nothing is touched.
+    const other = split("other", ["--cores", "2", "--seed", "9"]);
+    const snapshot = network.snapshot();
+    const refused = network.divisi(["upgrade", other, "--name", "nat"]);
+    equal(refused.status, 1, refused.stderr);
+    match(
+      refused.stdout,
+      /^not upgraded: nat stays as it is\n.*^ {2}flows_chain: each core has its own part of it, and the new plan has another key,/ms,
+    );
+    equal(network.snapshot(), snapshot);
+    deepEqual(state(), before);
+    // The flows that there were are found again.
+    await delivered(network, { flows: 6 });
+    deepEqual(
+      used.filter((line) => !map("dump", "flows").stdout.includes(line)),
+      [],
+    );
   } finally {
     network.close();
   }

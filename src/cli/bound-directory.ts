@@ -9,6 +9,7 @@ import {
   liveTableMaps,
   type MapRecord,
   type NicWish,
+  type Placement,
 } from "../control/index.ts";
 import { boundDispatcher } from "../dispatched.ts";
 import {
@@ -32,6 +33,7 @@ import { mustRunInKernel } from "./plan-file.ts";
 import { runningKernel } from "./input.ts";
 import type { BoundInterface } from "./interfaces.ts";
 import { counting } from "./misdirected.ts";
+import { placementOf } from "./placement.ts";
 import { usage } from "./words.ts";
 
 export interface BoundDirectory {
@@ -39,6 +41,7 @@ export interface BoundDirectory {
   readonly loaded: Loaded;
   readonly maps: readonly MapRecord[];
   readonly nic: NicWish;
+  readonly placement: Placement;
   /** Name of the program that interfaces get. */
   readonly program: string;
   /** What user space has still to do. */
@@ -147,6 +150,10 @@ export function bindDirectory(
       setup: plan.setup,
       ...(dispatcher === undefined ? {} : { anyQueues: true }),
     },
+    placement: placementOf({
+      setup: plan.setup,
+      dispatcher: dispatcher?.program,
+    }),
     program: dispatcher?.program.name ?? program.name,
     notes: toInitialise(program)
       .filter((name) => !(name in contents))
@@ -184,7 +191,7 @@ function dispatcherMaps(
 
 /** What the record of an attachment says of where it came from. */
 export function originOf(
-  { directory, maps, program, nic }: BoundDirectory,
+  { directory, maps, program, nic, placement }: BoundDirectory,
   command: readonly string[],
 ) {
   const { plan, path } = directory;
@@ -196,6 +203,7 @@ export function originOf(
     grade: plan.grade,
     cores: plan.cores,
     ...(nic.anyQueues === true ? { anyQueues: true } : {}),
+    placement,
     sha256: directory.sha256,
     maps,
   };

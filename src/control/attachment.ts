@@ -27,6 +27,7 @@ import {
   type XdpMode,
 } from "../engine/index.ts";
 import type { Undo } from "./journal.ts";
+import type { Placement } from "./placement.ts";
 
 export type MapSpec = KernelMap["spec"];
 type Fields = NonNullable<MapSpec["valueFields"]>;
@@ -87,6 +88,8 @@ export interface AttachmentRecord {
   readonly cores: number;
   /** A dispatcher brings packets to their cores, whatever queue they take. */
   readonly anyQueues?: boolean;
+  /** Absent in old records. */
+  readonly placement?: Placement;
   /** By path in the directory, as its certificate has them. */
   readonly sha256: Readonly<Record<string, string>>;
   readonly netns: string;

@@ -20,6 +20,7 @@ export {
   type RebalancePlan,
 } from "./rebalance.ts";
 export { detach } from "./detach.ts";
+export type { Placement } from "./placement.ts";
 export { examine, type DoctorOptions } from "./doctor.ts";
 export type { Finding } from "./finding.ts";
 export {

@@ -59,6 +59,7 @@ const cases: readonly (readonly [says: string, before: readonly MapRecord[], aft
   ["heads of other cores", [map({ cores: { layout: "allocator", cores: 2, capacities: [50, 50] } })], [map({ cores: { layout: "allocator", cores: 4, capacities: [25, 25, 25, 25] } })], ["m under the new plan its cells belong to other cores, which would not find them"]],
   ["a head no more", [map({ cores: { layout: "allocator", cores: 2, capacities: [50, 50] } })], [map()], ["m under the new plan its cells belong to other cores, which would not find them"]],
   ["per CPU by the program's own will", [map()], [map({ type: "percpu_hash", originalType: "percpu_hash" })], ["m the program means a percpu_hash, not a hash"]],
+  ["a dispatcher's table", [map({ writtenBy: "divisi rebalance" })], [map({ writtenBy: "divisi rebalance" })], ["m keep"]],
   ["another type", [map()], [map({ type: "lru_hash", originalType: "lru_hash" })], ["m it is a lru_hash, not a hash"]],
   ["a bigger key", [map()], [map({ keySize: 8 })], ["m keys have 8 bytes, not 4"]],
   ["a bigger value", [map()], [map({ valueSize: 24 })], ["m values have 24 bytes, not 16"]],
@@ -78,10 +79,37 @@ const cases: readonly (readonly [says: string, before: readonly MapRecord[], aft
   ["variables without types", [section("a:64", { valueSize: 8 })], [section("a:64", { valueFields: [] })], [".bss its variables changed, and it has no types"]],
 ];
 
-for (const [says, before, after, want] of cases)
+const moved = "packets go elsewhere";
+const own = `m each core has its own part of it, and ${moved}`;
+const privately = (layout: "allocator" | "sliced" | "table" | "locked") =>
+  map({ cores: { layout, cores: 2, capacities: [50, 50] } });
+const summed = { ...privately("sliced"), strategy: "merge" };
+const perCpu = map({ type: "percpu_hash", originalType: "percpu_hash" });
+const table = map({ writtenBy: "divisi rebalance" });
+
+/** Sizes are the same, and packets find other cores than before. */
+// prettier-ignore
+const elsewhere: typeof cases = [
+  ["heads, other packets", [privately("allocator")], [privately("allocator")], [own]],
+  ["tables, other packets", [privately("table")], [privately("table")], [own]],
+  ["slices of shards, other packets", [privately("sliced")], [privately("sliced")], [own]],
+  ["slices that are summed, other packets", [summed], [summed], ["m keep"]],
+  ["the program's copies per CPU, other packets", [perCpu], [perCpu], [own]],
+  ["one for all cores, other packets", [map()], [map()], ["m keep"]],
+  ["locks in values, other packets", [privately("locked")], [privately("locked")], ["m keep"]],
+  ["private now, shared before", [map()], [privately("table")], [own]],
+  ["a dispatcher's table, other packets", [table], [table], ["m new"]],
+];
+
+const all = [
+  ...cases.map((each) => [...each, undefined] as const),
+  ...elsewhere.map((each) => [...each, moved] as const),
+];
+
+for (const [says, before, after, want, reason] of all)
   void test(`upgrade: ${says}`, () => {
     deepEqual(
-      mapChanges(before, after).map((change) =>
+      mapChanges(before, after, reason).map((change) =>
         change.kind === "refuse"
           ? `${change.map} ${change.reason}`
           : `${change.map} ${change.kind}`,

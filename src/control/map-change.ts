@@ -8,8 +8,12 @@
  *
  * Two layouts are equal when sizes are and, where both maps have types, every member
  * lies where it lay and is called as it was.
+ *
+ * Where packets go to other cores than before (placement.ts), state that only one core
+ * sees is refused, and what directs packets is the new plan's.
  */
 import type { MapRecord } from "./attachment.ts";
+import { isPrivate } from "./placement.ts";
 
 export type MapChange =
   | { readonly kind: "keep" | "migrate" | "new"; readonly map: string }
@@ -22,6 +26,7 @@ const copyable: Readonly<Record<string, string>> = { hash: "hash", percpu_hash: 
 export function mapChanges(
   before: readonly MapRecord[],
   after: readonly MapRecord[],
+  moved?: string,
 ): readonly MapChange[] {
   const gone = before.filter(
     (old) => !after.some(({ name }) => name === old.name),
@@ -31,6 +36,7 @@ export function mapChanges(
       changeOf(
         before.find(({ name }) => name === map.name),
         map,
+        moved,
       ),
     ),
     ...gone
@@ -46,9 +52,18 @@ function holdsState({ readOnly, isFilled }: MapRecord): boolean {
   return !readOnly && !isFilled;
 }
 
-function changeOf(old: MapRecord | undefined, map: MapRecord): MapChange {
+function changeOf(
+  old: MapRecord | undefined,
+  map: MapRecord,
+  moved: string | undefined,
+): MapChange {
   const { name } = map;
   if (old === undefined || !holdsState(map)) return { kind: "new", map: name };
+  if (moved !== undefined) {
+    if (map.writtenBy !== undefined) return { kind: "new", map: name };
+    if (isPrivate(old) || isPrivate(map))
+      return refuse(name, `each core has its own part of it, and ${moved}`);
+  }
   if (old.keySize !== map.keySize)
     return refuse(name, `keys have ${map.keySize} bytes, not ${old.keySize}`);
   if (map.section !== "" && old.section !== "") return sectionChange(old, map);

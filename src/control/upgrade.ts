@@ -32,6 +32,7 @@ import {
 } from "./attachment.ts";
 import type { Undo } from "./journal.ts";
 import { mapChanges, type MapChange } from "./map-change.ts";
+import { isPrivate, placementDifference } from "./placement.ts";
 import { Migration, roomFor, type CaughtUp } from "./migrate.ts";
 import { checkNic, type NicWish } from "./nic.ts";
 import { refuseShortLived } from "./mount-namespace.ts";
@@ -101,8 +102,9 @@ export function upgrade(
     });
   const standing = openStanding(old, context.kernel);
   try {
-    const changes = mapChanges(old.maps, request.origin.maps).map((change) =>
-      refined(change, standing, request),
+    const moved = placementDifference(old, request.origin);
+    const changes = mapChanges(old.maps, request.origin.maps, moved).map(
+      (change) => refined(change, standing, request),
     );
     const reasons = changes.flatMap((change) =>
       change.kind === "refuse"
@@ -287,7 +289,18 @@ function refined(
   { origin, discard }: UpgradeRequest,
 ): MapChange {
   const { map: name } = change;
-  if (discard.has(name)) return { kind: "new", map: name };
+  if (discard.has(name)) {
+    const owned = origin.maps.find(
+      (map) => isPrivate(map) && !discard.has(map.name),
+    );
+    if (owned !== undefined && named(origin.maps, name).writtenBy !== undefined)
+      return {
+        kind: "refuse",
+        map: name,
+        reason: `afresh it would take packets away from their parts of ${owned.name}`,
+      };
+    return { kind: "new", map: name };
+  }
   const standing = maps.get(name);
   if (change.kind !== "migrate" || standing === undefined) return change;
   const to = named(origin.maps, name);
