@@ -56,6 +56,8 @@ test(
     equal(JSON.stringify(verdicts), '{"tx":1,"pass":99}');
     const output = join(folder, "out");
     const given = ["--map-size", "counts=64", "--allow-untested"];
+    // As a table it would be one entry of an array per core.
+    given.push("--layout", "shared");
     const split = divisi(["split", source, "-o", output, ...trace, ...given]);
     equal(split.status, 0, split.stderr);
     const core = readObject(readFileSync(join(output, "core.o")), "core.o");
