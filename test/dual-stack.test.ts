@@ -7,6 +7,8 @@
  * another demand are caught, and so is a NIC that does not look behind tags.
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fromHex, Random } from "#base";
 import { buildFrame, type FrameSpec } from "#packet";
@@ -22,7 +24,13 @@ import {
 import { choosePlan, type Plan } from "#strategy";
 import { check, type CheckOptions } from "divisi";
 import { naiveToeplitz } from "../src/rss/toeplitz-naive.ts";
-import { compiledCase, noClang, type Case } from "./strategy-cases.ts";
+import { divisi, temporaryFolder } from "./support/cli.ts";
+import {
+  compiledCase,
+  compiledObject,
+  noClang,
+  type Case,
+} from "./strategy-cases.ts";
 
 const seed = Number(process.env["DIVISI_SEED"] ?? 1);
 const generic = nicProfile("generic");
@@ -159,6 +167,23 @@ for (const name of ["dual-stack", "dual-map", "mapped"])
     // Ports that a cell links share the key's table: one group, one table.
     equal(plan.rss?.groups.length, 1);
   });
+
+test(
+  "split makes traffic of both versions where none is given: a strong check",
+  { skip: noClang },
+  () => {
+    const output = join(temporaryFolder("dual-stack"), "out");
+    const object = compiledObject("dual-stack");
+    // prettier-ignore
+    const { status, stdout, stderr } = divisi(["split", object, "-o", output, "--cores", "4", "--allow-untested", "--seed", String(seed)]);
+    equal(status, 0, stderr);
+    match(stdout, /^checked {3}strong$/m);
+    match(
+      readFileSync(join(output, "plan.json"), "utf8"),
+      /"gen:bidirectional,packets=50000,v6=0.5"/,
+    );
+  },
+);
 
 test(`rss solve serves both versions by one key (seed ${seed})`, () => {
   const solved = (fields: readonly string[], swap = false): NicSetup => {

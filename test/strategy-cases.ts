@@ -41,6 +41,11 @@ export function networkFunction(name: string): Case {
 
 /** A program of testdata/strategy. */
 export function compiledCase(name: string): Case {
+  return caseOf(name, compiledObject(name));
+}
+
+/** Path of its object. */
+export function compiledObject(name: string): string {
   const object = join(scratch, `${name}.o`);
   if (!existsSync(object)) {
     const asm = ["x86_64", "aarch64"]
@@ -54,7 +59,7 @@ export function compiledCase(name: string): Case {
     ], { encoding: "utf8" });
     if (done.status !== 0) throw new Error(done.stderr);
   }
-  return caseOf(name, object);
+  return object;
 }
 
 function caseOf(name: string, file: string): Case {

@@ -71,10 +71,11 @@ async function programContestant(
   packets: number,
 ): Promise<Contestant> {
   const file = await objectFile(path, words);
-  const { program, object, ports } = loadAnalysed(file, words);
+  const { program, object, ports, report } = loadAnalysed(file, words);
   const traffic = trafficInput(
     words,
     ports.map(({ name }) => name),
+    report,
   );
   const inputs = await packetsOf(path, traffic, { ports, packets });
   const given = contentsOf(words, program, file.contents)?.contents;

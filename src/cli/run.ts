@@ -85,7 +85,7 @@ async function runProgram(path: string, words: Words): Promise<Answer> {
   const file = await objectFile(path, words);
   const { program, report, ports, object } = loadAnalysed(file, words);
   const names = ports.map(({ name }) => name);
-  const traffic = trafficInput(words, names);
+  const traffic = trafficInput(words, names, report);
   const seed = seedOf(words);
   const given = contentsOf(words, program, file.contents)?.contents;
   const { trace, inputs, contents } = await packetsFor(traffic, {

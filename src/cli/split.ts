@@ -64,6 +64,7 @@ export async function split(
   const traffic = trafficInput(
     words,
     analysed.ports.map(({ name }) => name),
+    analysed.report,
   );
   const contents = contentsOf(words, analysed.program, file.contents);
   const accepted = choiceOf(words, "grade", grades);

@@ -5,6 +5,7 @@
  */
 import { createReadStream, statSync } from "node:fs";
 import process from "node:process";
+import type { StateReport } from "../analysis/index.ts";
 import { InputError, nearest } from "../base/index.ts";
 import { parsePrefix } from "../packet/index.ts";
 import {
@@ -22,6 +23,8 @@ import { seedOf, usage, valueOf, valuesOf } from "./words.ts";
 
 /** Of traffic that nobody asked for: coverage, answers and full tables say more. */
 const unaskedPackets = 50_000;
+/** EtherTypes. */
+const [ipv4, ipv6] = [0x0800, 0x86dd];
 
 /** What `--trace` said, ready to be read (more than once, unless it is `-`). */
 export interface TrafficInput {
@@ -32,19 +35,37 @@ export interface TrafficInput {
   readonly read: () => Trace;
 }
 
-/** `portNames`: what `--trace NAME=FILE` may name, by port index. */
+/**
+ * `portNames`: what `--trace NAME=FILE` may name, by port index; `report`: of the
+ * program, for which traffic is made where none is given.
+ */
 export function trafficInput(
   words: Words,
   portNames: readonly string[],
+  report?: Pick<StateReport, "objects">,
 ): TrafficInput {
   const given = valuesOf(words, "trace");
   const chosen =
     given.length > 0
       ? given
       : [
-          `gen:${portNames.length > 1 ? "bidirectional" : "zipf"},packets=${unaskedPackets}`,
+          `gen:${portNames.length > 1 ? "bidirectional" : "zipf"},packets=${unaskedPackets}${report === undefined ? "" : framesOf(report)}`,
         ];
   return trafficFrom(chosen, words, portNames);
+}
+
+/** Frames that get to the program's state: IPv6 and tags where its tests name them. */
+function framesOf({ objects }: Pick<StateReport, "objects">): string {
+  const guards = objects.flatMap(({ accesses }) =>
+    accesses.map(({ guard }) => guard),
+  );
+  const names = (type: number): boolean =>
+    guards.some(({ etherTypes = [] }) => etherTypes.includes(type));
+  const isTagged = guards.some(({ tags = 0 }) => tags > 0);
+  return [
+    names(ipv6) ? `,v6=${names(ipv4) ? 0.5 : 1}` : "",
+    isTagged ? ",vlan=0.5" : "",
+  ].join("");
 }
 
 /** The same for words that do not come from `--trace`. */

@@ -1,11 +1,13 @@
 /**
- * Many similar TCP and UDP frames, fast: a template per protocol and size, into
- * which addresses, ports and TCP numbers are written; checksums follow from the
- * template's sums. What it makes is what buildFrame would make (tested).
+ * Many similar TCP and UDP frames, fast: a template per kind and size, into which
+ * addresses, ports and TCP numbers are written; checksums follow from the template's
+ * sums. What it makes is what buildFrame would make (tested).
  *
  * Flow n has client 10.x.y.z, server 198.18.0.0/15 (RFC 2544), both MAC addresses
  * 02:00 followed by the IP address. Up to 64,512 flows of one client differ in
- * their source port.
+ * their source port. Over IPv6 the host with the IPv4 address a has a /64 of its own,
+ * 2001:db8:a::/64 (RFC 3849), and in it an identifier that a decides and that looks
+ * random, as temporary addresses do (RFC 8981): pairs of hosts differ in any bit.
  */
 import { buildFrame, foldChecksum, sumWords } from "../packet/index.ts";
 
@@ -15,6 +17,10 @@ export interface FlowTuple {
   readonly server: number;
   readonly clientPort: number;
   readonly serverPort: number;
+  /** Absent: IPv4. */
+  readonly version?: 6;
+  /** Identifier of a VLAN tag; absent: there is none. */
+  readonly vlan?: number;
 }
 
 export interface FrameWords {
@@ -28,6 +34,9 @@ export interface FrameWords {
 
 interface Template {
   readonly bytes: Uint8Array;
+  /** Where the IP header begins, and where the transport's does. */
+  readonly l3: number;
+  readonly l4: number;
   readonly ipSum: number;
   readonly transportSum: number;
 }
@@ -61,12 +70,37 @@ export function flowTuple(
   };
 }
 
+/** The flow over IPv6 or behind a tag, as the shares say; the same for both directions. */
+export function dressed(
+  tuple: FlowTuple,
+  { seed, v6, vlan }: { seed: number; v6: number; vlan: number },
+): FlowTuple {
+  if (v6 === 0 && vlan === 0) return tuple;
+  const ends = Math.imul(tuple.client, 0x9e3779b1) ^ tuple.server;
+  const ports = (tuple.clientPort << 16) | tuple.serverPort;
+  const one = mix(mix(ends ^ seed) ^ ports ^ tuple.protocol);
+  const other = mix(one ^ 0x5bd1e995);
+  const isIn = (word: number, share: number): boolean =>
+    (word >>> 8) / 0x1000000 < share;
+  return {
+    ...tuple,
+    ...(isIn(one, v6) ? { version: 6 as const } : {}),
+    ...(isIn(other, vlan) ? { vlan: 1 + ((other & 0xff) % 16) } : {}),
+  };
+}
+
+/** Bytes of the headers of a flow's frames. */
+export function headerLength({ protocol, version, vlan }: FlowTuple): number {
+  const l4 = (vlan === undefined ? 14 : 18) + (version === 6 ? 40 : 20);
+  return l4 + (protocol === 6 ? 20 : 8);
+}
+
 export class FrameMill {
   readonly #templates = new Map<number, Template>();
 
   make(tuple: FlowTuple, words: FrameWords): Uint8Array {
-    const { bytes, ipSum, transportSum } = this.#template(
-      tuple.protocol,
+    const { bytes, l3, l4, ipSum, transportSum } = this.#template(
+      tuple,
       words.size,
     );
     const frame = bytes.slice();
@@ -77,48 +111,79 @@ export class FrameMill {
       : [clientPort, serverPort];
     put32(frame, 2, dst);
     put32(frame, 8, src);
-    put32(frame, 26, src);
-    put32(frame, 30, dst);
-    const addresses = halves(src) + halves(dst);
-    put16(frame, 24, foldChecksum(ipSum + addresses));
-    put16(frame, 34, sport);
-    put16(frame, 36, dport);
+    if (tuple.vlan !== undefined) put16(frame, 14, tuple.vlan);
+    let addresses = halves(src) + halves(dst);
+    if (tuple.version === 6) {
+      put32(frame, l3 + 12, src);
+      put32(frame, l3 + 28, dst);
+      addresses += putInterface(frame, l3 + 16, src);
+      addresses += putInterface(frame, l3 + 32, dst);
+    } else {
+      put32(frame, l3 + 12, src);
+      put32(frame, l3 + 16, dst);
+      put16(frame, l3 + 10, foldChecksum(ipSum + addresses));
+    }
+    put16(frame, l4, sport);
+    put16(frame, l4 + 2, dport);
     let sum = transportSum + addresses + sport + dport;
     if (tuple.protocol === 6) {
-      put32(frame, 38, words.seq);
-      put32(frame, 42, words.ack);
-      frame[47] = words.flags;
+      put32(frame, l4 + 4, words.seq);
+      put32(frame, l4 + 8, words.ack);
+      frame[l4 + 13] = words.flags;
       sum += halves(words.seq) + halves(words.ack) + words.flags;
-      put16(frame, 50, foldChecksum(sum));
+      put16(frame, l4 + 16, foldChecksum(sum));
     } else {
       const checksum = foldChecksum(sum);
-      put16(frame, 40, checksum === 0 ? 0xffff : checksum);
+      put16(frame, l4 + 6, checksum === 0 ? 0xffff : checksum);
     }
     return frame;
   }
 
-  #template(protocol: 6 | 17, size: number): Template {
-    const key = size * 256 + protocol;
+  #template({ protocol, version, vlan }: FlowTuple, size: number): Template {
+    const isTagged = vlan !== undefined;
+    const kind = (isTagged ? 2 : 0) + (version === 6 ? 1 : 0);
+    const key = (size * 4 + kind) * 256 + protocol;
     const known = this.#templates.get(key);
     if (known !== undefined) return known;
     const ports = { sport: 0, dport: 0 };
     const bytes = buildFrame({
       eth: { src: 0x0200_0000_0000n, dst: 0x0200_0000_0000n },
-      ipv4: { src: 0n, dst: 0n },
+      ...(isTagged ? { vlans: [0] } : {}),
+      ...(version === 6
+        ? { ipv6: { src: documentation, dst: documentation } }
+        : { ipv4: { src: 0n, dst: 0n } }),
       ...(protocol === 6 ? { tcp: { ...ports, flags: 0 } } : { udp: ports }),
       size,
     });
-    put16(bytes, 24, 0);
-    put16(bytes, protocol === 6 ? 50 : 40, 0);
+    const l3 = isTagged ? 18 : 14;
+    const l4 = l3 + (version === 6 ? 40 : 20);
+    if (version !== 6) put16(bytes, l3 + 10, 0);
+    put16(bytes, l4 + (protocol === 6 ? 16 : 6), 0);
+    const pseudo = protocol + size - l4 + (version === 6 ? prefixes : 0);
     const made = {
       bytes,
-      ipSum: sumWords(bytes, 14, 34),
-      transportSum: sumWords(bytes, 34, size, protocol + size - 34),
+      l3,
+      l4,
+      ipSum: sumWords(bytes, l3, l3 + 20),
+      transportSum: sumWords(bytes, l4, size, pseudo),
     };
     this.#templates.set(key, made);
     return made;
   }
 }
+
+/** Writes a host's interface identifier, and gives the sum of its words. */
+function putInterface(frame: Uint8Array, at: number, host: number): number {
+  const one = mix(host) >>> 0;
+  const other = mix(one ^ 0x5bd1e995) >>> 0;
+  put32(frame, at, one);
+  put32(frame, at + 4, other);
+  return halves(one) + halves(other);
+}
+
+/** 2001:db8::, and the sum of the words of two such. */
+const documentation = 0x2001_0db8n << 96n;
+const prefixes = 2 * (0x2001 + 0x0db8);
 
 /** A bijection of 32 bits that leaves no pattern (finalizer of MurmurHash3). */
 export function mix(value: number): number {

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { InputError, Random } from "../base/index.ts";
+import { InputError, Random, toHex } from "../base/index.ts";
 import {
   buildFrame,
   checkChecksums,
@@ -12,7 +12,7 @@ import {
   type FiveTuple,
 } from "../packet/index.ts";
 import { flowStatistics, queueLoad } from "./flows.ts";
-import { FrameMill, flowTuple } from "./frame-mill.ts";
+import { dressed, FrameMill, flowTuple } from "./frame-mill.ts";
 import { generate } from "./generate.ts";
 import { isGenerator, parseGenerator, printGenerator } from "./generator.ts";
 import type { TracePacket } from "./packet.ts";
@@ -36,15 +36,15 @@ const name = (it: FiveTuple): string =>
 test("words: defaults, units, canonical form", () => {
   // prettier-ignore
   const cases: readonly (readonly [string, string])[] = [
-    ["gen:zipf", "gen:zipf,packets=200000,flows=1000,seed=1,skew=1.26,size=64,rate=1000000,tcp=0.8,hosts=0,port=0"],
-    ["gen:zipf,packets=1m,flows=10k,seed=3", "gen:zipf,packets=1000000,flows=10000,seed=3,skew=1.26,size=64,rate=1000000,tcp=0.8,hosts=0,port=0"],
-    ["uniform,size=imix,tcp=50%,rate=1.5m", "gen:uniform,packets=200000,flows=1000,seed=1,size=imix,rate=1500000,tcp=0.5,hosts=0,port=0"],
-    ["gen:single-flow,size=64+1514", "gen:single-flow,packets=200000,flows=1,seed=1,size=64+1514,rate=1000000,tcp=1,hosts=0,port=0"],
-    ["gen:bidirectional", "gen:bidirectional,packets=200000,flows=1000,seed=1,skew=0,size=64,rate=1000000,tcp=0.8,hosts=0,lan=0,wan=1,replies=0.5,unsolicited=0.01"],
-    ["gen:churn,length=20", "gen:churn,packets=200000,flows=1000,seed=1,size=64,rate=1000000,tcp=1,hosts=0,port=0,length=20"],
-    ["gen:caida,packets=1k", "gen:caida,packets=1000,seed=1,size=64,rate=1000000,tcp=0.8,hosts=0,port=0"],
-    ["gen:attack,kind=odd", "gen:attack,packets=200000,seed=1,size=64,rate=1000000,tcp=1,hosts=0,port=0,kind=odd"],
-    ["gen:coverage", "gen:coverage,packets=200000,flows=1000,seed=1,size=64,rate=1000000,tcp=0.8,hosts=0,port=0"],
+    ["gen:zipf", "gen:zipf,packets=200000,flows=1000,seed=1,skew=1.26,size=64,rate=1000000,tcp=0.8,v6=0,vlan=0,hosts=0,port=0"],
+    ["gen:zipf,packets=1m,flows=10k,seed=3", "gen:zipf,packets=1000000,flows=10000,seed=3,skew=1.26,size=64,rate=1000000,tcp=0.8,v6=0,vlan=0,hosts=0,port=0"],
+    ["uniform,size=imix,tcp=50%,rate=1.5m", "gen:uniform,packets=200000,flows=1000,seed=1,size=imix,rate=1500000,tcp=0.5,v6=0,vlan=0,hosts=0,port=0"],
+    ["gen:single-flow,size=64+1514", "gen:single-flow,packets=200000,flows=1,seed=1,size=64+1514,rate=1000000,tcp=1,v6=0,vlan=0,hosts=0,port=0"],
+    ["gen:bidirectional", "gen:bidirectional,packets=200000,flows=1000,seed=1,skew=0,size=64,rate=1000000,tcp=0.8,v6=0,vlan=0,hosts=0,lan=0,wan=1,replies=0.5,unsolicited=0.01"],
+    ["gen:churn,length=20", "gen:churn,packets=200000,flows=1000,seed=1,size=64,rate=1000000,tcp=1,v6=0,vlan=0,hosts=0,port=0,length=20"],
+    ["gen:caida,packets=1k", "gen:caida,packets=1000,seed=1,size=64,rate=1000000,tcp=0.8,v6=0,vlan=0,hosts=0,port=0"],
+    ["gen:attack,kind=odd", "gen:attack,packets=200000,seed=1,size=64,rate=1000000,tcp=1,v6=0,vlan=0,hosts=0,port=0,kind=odd"],
+    ["gen:coverage", "gen:coverage,packets=200000,flows=1000,seed=1,size=64,rate=1000000,tcp=0.8,v6=0,vlan=0,hosts=0,port=0"],
   ];
   for (const [text, want] of cases) {
     const model = parseGenerator(text);
@@ -78,16 +78,27 @@ test("words: what is wrong, and what was meant", () => {
   throws(() => make("gen:coverage"), /needs a program/);
 });
 
+/** The frame's own address 6 at a place, which must be in the host's /64. */
+function address6(frame: Uint8Array, at: number, host: number): bigint {
+  const bytes = frame.subarray(at, at + 16);
+  const address = BigInt(`0x${toHex(bytes)}`);
+  equal(address >> 64n, (0x2001_0db8n << 32n) | BigInt(host));
+  return address;
+}
+
 test("frames are what the frame builder would make", () => {
   const mill = new FrameMill();
   const random = new Random(seed);
   for (let round = 0; round < 300; round++) {
-    const flow = flowTuple(random.u32() >>> 8, {
-      seed: random.u32(),
-      hosts: 1 + random.below(1000),
-      tcp: 0.5,
-    });
-    const size = 60 + random.below(200);
+    const flow = dressed(
+      flowTuple(random.u32() >>> 8, {
+        seed: random.u32(),
+        hosts: 1 + random.below(1000),
+        tcp: 0.5,
+      }),
+      { seed: random.u32(), v6: 0.5, vlan: 0.5 },
+    );
+    const size = 78 + random.below(200);
     const reply = random.chance(0.5);
     const words = {
       reply,
@@ -102,12 +113,22 @@ test("frames are what the frame builder would make", () => {
     ] as const;
     const [[src, sport], [dst, dport]] = reply ? [ends[1], ends[0]] : ends;
     const ports = { sport, dport };
+    const made = mill.make(flow, words);
+    const at = flow.vlan === undefined ? 22 : 26;
     const want = buildFrame({
       eth: {
         src: (0x0200n << 32n) | BigInt(src),
         dst: (0x0200n << 32n) | BigInt(dst),
       },
-      ipv4: { src: BigInt(src), dst: BigInt(dst) },
+      ...(flow.vlan === undefined ? {} : { vlans: [flow.vlan] }),
+      ...(flow.version === 6
+        ? {
+            ipv6: {
+              src: address6(made, at, src),
+              dst: address6(made, at + 16, dst),
+            },
+          }
+        : { ipv4: { src: BigInt(src), dst: BigInt(dst) } }),
       ...(flow.protocol === 6
         ? {
             tcp: {
@@ -120,7 +141,7 @@ test("frames are what the frame builder would make", () => {
         : { udp: ports }),
       size,
     });
-    deepEqual(mill.make(flow, words), want, `seed ${seed} round ${round}`);
+    deepEqual(made, want, `seed ${seed} round ${round}`);
   }
 });
 
@@ -177,6 +198,35 @@ test("flows, sizes, times, shares", async () => {
       ),
     ).size,
     500,
+  );
+});
+
+test("IPv6 and tags: shares of flows, one kind per flow, good sums", () => {
+  const kinds = new Map<string, string>();
+  for (const { data, wireLength } of make(
+    "gen:bidirectional,flows=400,packets=20000,v6=30%,vlan=0.5,unsolicited=0",
+  )) {
+    const frame = parseFrame(data);
+    const it = fiveTuple(frame);
+    ok(it !== undefined);
+    equal(data.length, wireLength);
+    const { transport, ipv4 } = checkChecksums(data);
+    equal(transport, "good");
+    const isTagged = data[12] === 0x81;
+    const isSix = ipv4 !== "good";
+    const ends = [name(it), name(reverseTuple(it))].sort().join(" ");
+    const kind = `${isSix ? "six" : "four"}${isTagged ? " tagged" : ""}`;
+    equal(kinds.get(ends) ?? kind, kind);
+    kinds.set(ends, kind);
+  }
+  equal(kinds.size, 400);
+  const share = (word: string): number =>
+    [...kinds.values()].filter((kind) => kind.includes(word)).length / 400;
+  ok(Math.abs(share("six") - 0.3) < 0.08, `${share("six")} IPv6`);
+  ok(Math.abs(share("tagged") - 0.5) < 0.08, `${share("tagged")} tagged`);
+  deepEqual(
+    make("gen:zipf,packets=300,v6=0,vlan=0"),
+    make("gen:zipf,packets=300"),
   );
 });
 

@@ -7,7 +7,13 @@
 import { Bug, InputError, Random } from "../base/index.ts";
 import { tcpFlags } from "../packet/index.ts";
 import { attack } from "./attack-steps.ts";
-import { FrameMill, flowTuple, mix, type FlowTuple } from "./frame-mill.ts";
+import {
+  dressed,
+  FrameMill,
+  flowTuple,
+  headerLength,
+  mix,
+} from "./frame-mill.ts";
 import type { GeneratorModel, ModelName, SizeMix } from "./generator.ts";
 import {
   burst,
@@ -56,14 +62,15 @@ export function* generate(
       yield { data: frame, wireLength: frame.length, time, port };
       continue;
     }
-    const tuple: FlowTuple = step.tuple ?? flowTuple(flow, tupleOptions);
-    const size = sizeOf();
+    const tuple = dressed(step.tuple ?? flowTuple(flow, tupleOptions), model);
+    const headers = headerLength(tuple);
+    const size = Math.max(sizeOf(), headers);
     const own = 2 * slot + (reply ? 1 : 0);
     const seq = sequence[own] ?? 0;
     const other = sequence[own ^ 1] ?? 0;
     const ack = (flags & tcpFlags.ack) === 0 ? 0 : other;
     const data = mill.make(tuple, { reply, size, flags, seq, ack });
-    sequence[own] = seq + (size - 54);
+    sequence[own] = seq + (size - (tuple.protocol === 6 ? headers : 54));
     yield { data, wireLength: size, time, port };
   }
 }

@@ -5,7 +5,8 @@
  *
  * Counts take k and m, shares are 0 … 1 or percent. Sizes are whole frames as a
  * program sees them (no frame check sequence): `64`, `64+512+1500` in equal parts,
- * or `imix` (7 × 64, 4 × 590, 1 × 1514).
+ * or `imix` (7 × 64, 4 × 590, 1 × 1514). Frames are longer where their headers are:
+ * TCP over IPv6 has 74 bytes, 78 behind a tag.
  */
 import { InputError, nearest, printable } from "../base/index.ts";
 import { attackKinds, type AttackKind } from "./attack-kinds.ts";
@@ -26,6 +27,10 @@ export interface GeneratorModel {
   readonly rate: number;
   /** Share of the flows that are TCP; the others are UDP. */
   readonly tcp: number;
+  /** Share of the flows that are IPv6; the others are IPv4. */
+  readonly v6: number;
+  /** Share of the flows behind a VLAN tag. */
+  readonly vlan: number;
   /** Number of client addresses; 0: every flow has its own. */
   readonly hosts: number;
   /** Port of every packet, in models of one port. */
@@ -70,6 +75,8 @@ export const generatorOptions: Readonly<Record<OptionName, OptionRow>> = {
   size:        { text: "frame size: N, N+N… or imix",                kind: "size",   least: 60, most: 9000 },
   rate:        { text: "packets per second of the timestamps",       kind: "count",  least: 1,  most: 1e9 },
   tcp:         { text: "share of TCP flows",                         kind: "share",  least: 0,  most: 1 },
+  v6:          { text: "share of IPv6 flows",                        kind: "share",  least: 0,  most: 1 },
+  vlan:        { text: "share of flows behind a VLAN tag",           kind: "share",  least: 0,  most: 1 },
   hosts:       { text: "number of client addresses (0: one a flow)", kind: "count",  least: 0,  most: 2 ** 24 },
   port:        { text: "port index of the packets",                  kind: "count",  least: 0,  most: 65535 },
   lan:         { text: "port index of the inside",                   kind: "count",  least: 0,  most: 65535 },
@@ -93,7 +100,17 @@ interface ModelRow {
   readonly made: "here" | "program";
 }
 
-const common = ["packets", "flows", "seed", "size", "rate", "tcp", "hosts"];
+const common = [
+  "packets",
+  "flows",
+  "seed",
+  "size",
+  "rate",
+  "tcp",
+  "v6",
+  "vlan",
+  "hosts",
+];
 
 // prettier-ignore
 const models = {
@@ -122,6 +139,8 @@ const neutral: Readonly<Record<NumberOption, number>> = {
   skew: 0,
   rate: 1_000_000,
   tcp: 0.8,
+  v6: 0,
+  vlan: 0,
   hosts: 0,
   port: 0,
   lan: 0,
