@@ -1,6 +1,7 @@
 /**
- * Episodes that no trace brings by itself: answers to what the program sends out, and
- * tables that are full. They are made for one object and one steering.
+ * Episodes that no trace brings by itself: packets that were led where no search leads,
+ * answers to what the program sends out, and tables that are full. They are made for one
+ * object and one steering.
  */
 import type { StateReport } from "./analysis/index.ts";
 import type { Cover } from "./covering.ts";
@@ -8,6 +9,7 @@ import { fillables, fillingOf } from "./filling.ts";
 import type { PacketInput } from "./interp/index.ts";
 import type { ProgramSpec } from "./isa/index.ts";
 import { sharesOf, type Answers } from "./proof/index.ts";
+import { guidedEpisode } from "./guided-episodes.ts";
 import { answeredPackets } from "./replies.ts";
 import type { ObjectPart, Port } from "./strategy/index.ts";
 
@@ -38,7 +40,7 @@ export interface FullRequest {
 /** Packets of the trace that are answered. */
 const askedPackets = 600;
 
-/** Answers where there is more than one port; then one episode per table. */
+/** What a guide reached, answers where there is more than one port; then one episode per table. */
 export function fullEpisodes({
   sequential,
   report,
@@ -61,7 +63,19 @@ export function fullEpisodes({
     (name) => partOf(name)?.layout === "table",
   );
   const asked = [...packets, ...inputs.slice(0, askedPackets)];
+  const guided = guidedEpisode({
+    program: sequential,
+    contents,
+    cores,
+    seed,
+    cover: packets,
+    ifindexes,
+    accepts,
+  });
   return [
+    ...(guided === undefined
+      ? []
+      : [{ ...guided, head: guided.packets.length }]),
     ...(ports.length < 2
       ? []
       : [{ name: "answers", ...answeredPackets(asked, { ifindexes, seed }) }]),

@@ -28,15 +28,21 @@ import {
   type Interval,
   type IrFunction,
   type IrProgram,
+  type RangeFacts,
 } from "./ir/index.ts";
 import {
+  helperByNumber,
   mapTypeRow,
   programTypeRow,
   type MapSpec,
   type ProgramSpec,
 } from "./isa/index.ts";
-import { addsOnce, callsFree, ChainOutcomes, chainsOf } from "./chain-facts.ts";
-import { edgeName, type DifferentialOptions } from "./proof/index.ts";
+import { addsOnce, ChainOutcomes, chainsOf, freeCalls } from "./chain-facts.ts";
+import {
+  edgeName,
+  type DifferentialOptions,
+  type Excluded,
+} from "./proof/index.ts";
 
 export interface ReachableOptions {
   /** A verdict as the run shows it. */
@@ -45,13 +51,25 @@ export interface ReachableOptions {
   readonly filled?: readonly string[];
 }
 
+type Reachable = Pick<
+  DifferentialOptions,
+  "accesses" | "verdicts" | "infeasible"
+> & { readonly excluded: Excluded };
+
+/** Edges that no packet can take, each list with those of the lists before. */
+interface Reasons {
+  readonly byOptions: Decided["infeasible"];
+  readonly byNumbers: Decided["infeasible"];
+  readonly all: Decided["infeasible"];
+}
+
 export function reachable(
   program: ProgramSpec,
   report: StateReport,
   { shown = (verdict) => verdict, filled = [] }: ReachableOptions = {},
-): Pick<DifferentialOptions, "accesses" | "verdicts" | "infeasible"> {
+): Reachable {
   const lifted = lift(program);
-  const { program: ir, infeasible } = decideAll(lifted, report, filled);
+  const { program: ir, infeasible, ...why } = decideAll(lifted, report, filled);
   const never = unreached(lifted, ir);
   const names = programTypeRow(program.type).verdicts;
   const tried = new Set(
@@ -90,6 +108,26 @@ export function reachable(
       return name === undefined ? [] : [name];
     }),
     infeasible: edges,
+    excluded: excludedBy(why, tried),
+  };
+}
+
+/** Which edges of the program, but for those of functions that were tried by themselves. */
+function excludedBy(
+  { byOptions, byNumbers, all }: Reasons,
+  tried: ReadonlySet<string>,
+): Excluded {
+  const count = (edges: Decided["infeasible"]): number =>
+    new Set(
+      edges.flatMap(({ taken, ...at }) =>
+        tried.has(at.function) ? [] : [edgeName(at, taken)],
+      ),
+    ).size;
+  const [options, numbers, every] = [byOptions, byNumbers, all].map(count);
+  return {
+    options: options ?? 0,
+    numbers: (numbers ?? 0) - (options ?? 0),
+    allocators: (every ?? 0) - (numbers ?? 0),
   };
 }
 
@@ -98,38 +136,74 @@ function decideAll(
   lifted: IrProgram,
   report: StateReport,
   filled: readonly string[],
-): Decided {
+): Decided & Reasons {
   const options = decide(lifted);
   const certain = certainLookups(lifted.maps, report);
+  const keepsLength = !resizesPackets(lifted);
   const chains = chainsOf(lifted, report, new Set(filled));
+  const notNull: RangeFacts["notNull"] = (call, fn, key) =>
+    certain.has(placeName(call.at)) || isBelowSize(call, fn, key, lifted);
   const decided = (
     kept: readonly (typeof chains)[number][],
     roomy: readonly (typeof chains)[number][],
+    paired: readonly (typeof chains)[number][] = [],
   ): Decided => {
     const outcomes = new ChainOutcomes(chains, {
       kept: new Set(kept),
+      paired: new Set(paired),
       roomy: new Set(roomy),
     });
     return decideByRange(options.program, {
-      notNull: (call, fn, key) =>
-        certain.has(placeName(call.at)) || isBelowSize(call, fn, key, lifted),
+      keepsLength,
+      notNull,
       outcome: (branch, fn) => outcomes.of(branch, fn),
     });
   };
-  const plain = decided([], []).program;
+  const { program: plain } = decided([], []);
+  const numbersOnly = decideByRange(options.program, {
+    keepsLength,
+    notNull,
+  });
   const roomy = chains.filter((chain) => addsOnce(chain, plain));
   // That new entries have room holds where with it nothing is given back by hand.
-  const held = roomy.filter(
-    (chain) => !callsFree(chain, decided([], [chain]).program),
-  );
-  const kept = chains.filter(
-    (chain) => held.includes(chain) || !callsFree(chain, plain),
-  );
-  const rest = decided(kept, held);
+  const held: (typeof chains)[number][] = [];
+  const kept: (typeof chains)[number][] = [];
+  const paired: (typeof chains)[number][] = [];
+  for (const chain of chains) {
+    const left = roomy.includes(chain)
+      ? freeCalls(chain, decided([], [chain]).program)
+      : "any";
+    if (left !== "any") held.push(chain);
+    const calls = left === "any" ? freeCalls(chain, plain) : left;
+    if (calls === "none") kept.push(chain);
+    if (calls === "deleting") paired.push(chain);
+  }
+  const rest = decided(kept, held, paired);
+  const byOptions = options.infeasible;
+  const all = [...byOptions, ...rest.infeasible];
   return {
     program: rest.program,
-    infeasible: [...options.infeasible, ...rest.infeasible],
+    infeasible: all,
+    byOptions,
+    // Invariant 1 needs no hypothesis: it is among the allocators' here.
+    byNumbers: [...byOptions, ...numbersOnly.infeasible],
+    all,
   };
+}
+
+/** Is any call such that the frame has another length afterwards, or could it be? */
+function resizesPackets({ functions }: IrProgram): boolean {
+  return functions.some(({ blocks }) =>
+    blocks.some(({ instructions }) =>
+      instructions.some(
+        (each) =>
+          each.kind === "call" &&
+          each.callee.kind !== "function" &&
+          (each.callee.kind !== "helper" ||
+            helperByNumber(each.callee.helper)?.invalidatesPacket !== false),
+      ),
+    ),
+  );
 }
 
 const LOOKUP = 1;

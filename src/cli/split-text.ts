@@ -84,7 +84,7 @@ export function testedLines(tested: Tested, isNo: boolean): string[] {
     ),
     ...wrapped(
       "",
-      `${branches.hit} of ${branches.total} branch edges; ${count(tested.cells.contested)} cells met from several flows`,
+      `${branches.hit} of ${branches.total} branch edges${excludedText(branches)}; ${count(tested.cells.contested)} cells met from several flows`,
     ),
     ...wrapped("", `verdicts: ${verdicts}`),
     ...(tested.capacityDeviation === 0
@@ -95,6 +95,16 @@ export function testedLines(tested: Tested, isNo: boolean): string[] {
         )),
     ...wrapped("", `mutants caught: ${mutants.killed} of ${mutants.total}`),
   ];
+}
+
+/** Edges that are not in the total, by why. */
+function excludedText({ excluded }: Tested["branches"]): string {
+  const said = [
+    `${excluded.options} by options`,
+    `${excluded.numbers} by value ranges`,
+    `${excluded.allocators} by an allocator's invariant`,
+  ].filter((text) => !text.startsWith("0 "));
+  return said.length === 0 ? "" : ` (without ${said.join(", ")})`;
 }
 
 function guardedLines({ guarded }: Certificate): string[] {

@@ -81,6 +81,8 @@ export interface Observer {
     width: 32 | 64,
   ) => void;
   readonly instruction?: (at: Place) => void;
+  /** A record was handed to a map that user space reads records from, full or not. */
+  readonly record?: (at: Place, map: string) => void;
 }
 
 /** What the world answers that is neither packet nor state. Every member has a default. */

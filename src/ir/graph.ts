@@ -81,3 +81,15 @@ export function predecessors(fn: IrFunction): readonly (readonly BlockId[])[] {
     list.map((node) => id<"b">(node)),
   );
 }
+
+/** The one block that leads to a block, by one edge. */
+export function onlyPredecessors(
+  fn: IrFunction,
+): readonly (number | undefined)[] {
+  const ways = fn.blocks.map((): number[] => []);
+  for (const { id, terminator } of fn.blocks)
+    for (const { block } of edgesOf(terminator)) ways[block]?.push(id);
+  return ways.map((from, at) =>
+    at !== 0 && from.length === 1 ? from[0] : undefined,
+  );
+}

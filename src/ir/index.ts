@@ -1,12 +1,8 @@
 export { removeDeadCode } from "./dead-code.ts";
 export { decide, type Decided } from "./decide.ts";
 export type { Interval } from "./interval.ts";
-export {
-  decideByRange,
-  type Branch,
-  type Call,
-  type RangeFacts,
-} from "./ranges.ts";
+export { decideByRange } from "./ranges.ts";
+export type { Branch, Call, RangeFacts } from "./propagation.ts";
 export { dominators, type Dominators } from "./dominators.ts";
 export { edgesOf, predecessors, reversePostorder } from "./graph.ts";
 export { inferTypes } from "./infer.ts";

@@ -194,3 +194,13 @@ export function isSame(one: Known, other: Known): boolean {
     })
   );
 }
+
+/** Bits that are left by operations that clear the others. */
+export const zeroExtended: Readonly<Record<string, number>> = {
+  zext8: 8,
+  zext16: 16,
+  zext32: 32,
+  swap16: 16,
+  swap32: 32,
+  neg32: 32,
+};

@@ -9,7 +9,9 @@
  *
  * Sound while nothing resizes the packet: after such a call the program must
  * load new pointers, which are new roots; facts on old ones are of no use.
- * Not promised: facts through block parameters, or through sums of variables.
+ * A block parameter is a root too, with the fewest bytes that any way hands over.
+ * Null is below every end, and nobody reads behind it: it hands over any number.
+ * Not promised: facts through sums of variables.
  */
 import { mirrored, type BranchOp } from "../isa/index.ts";
 import { edgesOf, reversePostorder } from "./graph.ts";
@@ -27,7 +29,12 @@ export interface PacketBounds {
   readonly available: (block: BlockId, address: ValueId) => number | undefined;
   /** By root. */
   readonly facts: (block: BlockId) => ReadonlyMap<ValueId, number>;
+  /** The outcome of a block's test that is known before: was the frame found long enough? */
+  readonly outcome: (block: BlockId) => boolean | undefined;
 }
+
+/** MAX_PACKET_OFF of kernel/bpf/verifier.c. */
+const mostBytes = 0xffff;
 
 interface Rooted {
   readonly root: ValueId;
@@ -36,6 +43,13 @@ interface Rooted {
 
 export function packetBounds(fn: IrFunction): PacketBounds {
   const rootOf = roots(fn);
+  const nulls = new Set(
+    fn.blocks.flatMap(({ instructions }) =>
+      instructions.flatMap((each) =>
+        each.kind === "const" && each.value === 0n ? [each.result] : [],
+      ),
+    ),
+  );
   const none: ReadonlyMap<ValueId, number> = new Map();
   const known: (ReadonlyMap<ValueId, number> | undefined)[] = fn.blocks.map(
     () => undefined,
@@ -51,8 +65,13 @@ export function packetBounds(fn: IrFunction): PacketBounds {
         continue;
       const fact = comparison(block.terminator, fn.values, rootOf);
       for (const [arm, edge] of edgesOf(block.terminator).entries()) {
-        const here =
+        const proven =
           fact?.arm === arm ? withFact(facts, fact.root, fact.bytes) : facts;
+        const here = handedOver(proven, edge, {
+          params: fn.blocks[edge.block]?.params ?? [],
+          rootOf,
+          isNull: (value) => nulls.has(value),
+        });
         const before = known[edge.block];
         const after = before === undefined ? here : meet(before, here);
         if (after === before) continue;
@@ -67,6 +86,19 @@ export function packetBounds(fn: IrFunction): PacketBounds {
       return bytes === undefined ? undefined : bytes - offset;
     },
     facts: (block) => known[block] ?? none,
+    outcome: (block) => {
+      const terminator = fn.blocks[block]?.terminator;
+      const fact =
+        terminator?.kind === "branch" &&
+        terminator.op !== "jeq" &&
+        terminator.op !== "jne"
+          ? comparison(terminator, fn.values, rootOf)
+          : undefined;
+      const bytes = fact && known[block]?.get(fact.root);
+      return fact !== undefined && bytes !== undefined && bytes >= fact.bytes
+        ? fact.arm === 0
+        : undefined;
+    },
   };
 }
 
@@ -172,6 +204,38 @@ function endOffset(type: ValueType | undefined): number | undefined {
   return type?.kind === "pointer" && type.region.kind === "packet-end"
     ? type.offset
     : undefined;
+}
+
+/** What is known on an edge, of the parameters too: nothing where nothing is handed. */
+function handedOver(
+  facts: ReadonlyMap<ValueId, number>,
+  { args }: { readonly args: readonly ValueId[] },
+  {
+    params,
+    rootOf,
+    isNull,
+  }: {
+    readonly params: readonly ValueId[];
+    readonly isNull: (value: ValueId) => boolean;
+    readonly rootOf: (value: ValueId) => Rooted;
+  },
+): ReadonlyMap<ValueId, number> {
+  if (params.length === 0) return facts;
+  const after = new Map(facts);
+  for (const [at, param] of params.entries()) {
+    const argument = args[at];
+    if (argument !== undefined && isNull(argument)) {
+      after.set(param, mostBytes);
+      continue;
+    }
+    const handed = argument === undefined ? undefined : rootOf(argument);
+    const bytes = handed === undefined ? undefined : facts.get(handed.root);
+    if (handed === undefined || bytes === undefined) after.delete(param);
+    // None left: a pointer that moves in a loop comes to an end here.
+    else if (bytes <= handed.offset) after.delete(param);
+    else after.set(param, bytes - handed.offset);
+  }
+  return after;
 }
 
 function withFact(

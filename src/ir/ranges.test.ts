@@ -1,7 +1,8 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { parseIr } from "./parse.ts";
-import { decideByRange, type RangeFacts } from "./ranges.ts";
+import type { RangeFacts } from "./propagation.ts";
+import { decideByRange } from "./ranges.ts";
 import { verifyIr } from "./verify.ts";
 
 /** Edges of `lines` that no number takes, as `3+` (taken) and `3-`; .rodata is 10 00 00 00. */

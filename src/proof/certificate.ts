@@ -42,6 +42,16 @@ export interface FaultCount {
   readonly text: string;
 }
 
+/** Edges that no packet can take, by what shows it; allocators' own functions apart. */
+export interface Excluded {
+  /** Frozen options and constants. */
+  readonly options: number;
+  /** Numbers that operands can be, and frames that were found long enough. */
+  readonly numbers: number;
+  /** Invariants of recognised allocators. */
+  readonly allocators: number;
+}
+
 /** The tested part: figures of the differential run. */
 export interface Tested {
   readonly packets: number;
@@ -59,6 +69,8 @@ export interface Tested {
     readonly hit: number;
     readonly total: number;
     readonly missing: readonly string[];
+    /** Edges that no packet can take, and so not in `total`. */
+    readonly excluded: Excluded;
   };
   readonly accesses: readonly AccessCoverage[];
   readonly untested: readonly string[];

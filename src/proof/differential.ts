@@ -18,7 +18,12 @@
 import { printPlace, type Place } from "../base/index.ts";
 import type { Outcome, PacketInput } from "../interp/index.ts";
 import { programTypeRow, type ProgramSpec } from "../isa/index.ts";
-import { weaknessesOf, type LeftOut, type Tested } from "./certificate.ts";
+import {
+  weaknessesOf,
+  type Excluded,
+  type LeftOut,
+  type Tested,
+} from "./certificate.ts";
 import type { Answers } from "./answering.ts";
 import { runMutants, steered } from "./mutant-runs.ts";
 import { runReference } from "./reference-run.ts";
@@ -93,6 +98,8 @@ export interface DifferentialOptions {
   readonly verdicts: readonly string[];
   /** Edges that analysis excludes, as `function+instruction:taken`. */
   readonly infeasible?: ReadonlySet<string>;
+  /** The same in numbers, by why; default: none. */
+  readonly excluded?: Excluded;
   readonly seed: number;
   /** Program mutants, at most. */
   readonly mutants?: number;
@@ -186,7 +193,10 @@ export function runDifferential(given: DifferentialOptions): Tested {
     rewrittenCalls: options.rewrittenCalls ?? [],
     mismatches,
     first,
-    branches: reference.branches,
+    branches: {
+      ...reference.branches,
+      excluded: options.excluded ?? { options: 0, numbers: 0, allocators: 0 },
+    },
     accesses: reference.counter.rows(),
     untested: options.accesses
       .filter(({ at, object }) => !reference.counter.has(at, object))

@@ -20,6 +20,7 @@ export {
   countedPlaces,
   type AccessCoverage,
   type Certificate,
+  type Excluded,
   type Proved,
   type Tested,
 } from "./certificate.ts";
@@ -32,7 +33,7 @@ export {
   type StateRule,
 } from "./compare.ts";
 export { deviceContents, lanesOf, toInitialise, widened } from "./contents.ts";
-export { edgeName } from "./taken-edges.ts";
+export { edgeName, TakenEdges } from "./taken-edges.ts";
 export {
   runDifferential,
   type DifferentialOptions,

@@ -36,7 +36,7 @@ export interface Reference {
   readonly parted: readonly Judged[];
   readonly ownership: Ownership;
   readonly counter: AccessCounter;
-  readonly branches: Tested["branches"];
+  readonly branches: Omit<Tested["branches"], "excluded">;
   readonly edges: ReadonlySet<string>;
 }
 
@@ -95,6 +95,9 @@ export function runReference(options: DifferentialOptions): Reference {
           );
         },
         branch: taken.note,
+        record: (at, map) => {
+          counter.count(at, map, "other", "hit", false);
+        },
       },
     });
     const recorder = new Recorder(episode.packets.length);
@@ -181,7 +184,7 @@ function branchCoverage(
   program: ProgramSpec,
   edges: ReadonlySet<string>,
   infeasible: ReadonlySet<string> = new Set(),
-): Tested["branches"] {
+): Omit<Tested["branches"], "excluded"> {
   let total = 0;
   let hit = 0;
   const missing: string[] = [];

@@ -11,7 +11,10 @@ import type { EventStore } from "../other-stores.ts";
 
 function channel(host: Host, register: number): EventStore {
   const store = host.map(register);
-  if (store.kind === "events") return store;
+  if (store.kind === "events") {
+    host.observer.record?.(host.at, store.spec.name);
+    return store;
+  }
   return fault(`events to a ${store.spec.type}`);
 }
 
