@@ -121,6 +121,7 @@ function partsOf({ episodes }: Tested): string {
   const words = [
     ["of the trace", /^trace$/],
     ["covering", /^coverage$/],
+    ["guided", /^guided$/],
     ["answers", /^answers$/],
     ["to fill tables", /^full /],
   ] as const;

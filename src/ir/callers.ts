@@ -10,6 +10,16 @@
 import { anything, greatest, least, type Interval } from "./interval.ts";
 import type { IrFunction, IrProgram } from "./program.ts";
 
+/** What was found of one function. */
+export interface Solved {
+  readonly reached: ReadonlySet<number>;
+  readonly outcomes: ReadonlyMap<number, boolean>;
+  readonly calls: readonly {
+    readonly callee: string;
+    readonly args: readonly Interval[];
+  }[];
+}
+
 export class Callers {
   /** Callers before what they call. */
   readonly order: readonly IrFunction[];
@@ -48,12 +58,7 @@ export class Callers {
   }
 
   /** Calls of one function, all that it makes. */
-  note(
-    calls: readonly {
-      readonly callee: string;
-      readonly args: readonly Interval[];
-    }[],
-  ): void {
+  note(calls: Solved["calls"]): void {
     for (const { callee, args } of calls) {
       const before = this.#given.get(callee);
       this.#given.set(

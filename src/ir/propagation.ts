@@ -24,6 +24,7 @@
  * Source: Harrison, "Compiler Analysis of the Value Ranges for Variables", IEEE TSE 1977.
  */
 import type { MapSpec } from "../isa/index.ts";
+import type { Solved } from "./callers.ts";
 import { packetBounds, type PacketBounds } from "./packet-bounds.ts";
 import { frozenWord } from "./constants.ts";
 import {
@@ -74,16 +75,6 @@ export interface RangeFacts {
 export type Call = IrInstruction & { readonly kind: "call" };
 type Binary = IrInstruction & { readonly kind: "binary" };
 export type Branch = Terminator & { readonly kind: "branch" };
-
-/** What was found of one function. */
-export interface Solved {
-  readonly reached: ReadonlySet<number>;
-  readonly outcomes: ReadonlyMap<number, boolean>;
-  readonly calls: readonly {
-    readonly callee: string;
-    readonly args: readonly Interval[];
-  }[];
-}
 
 const word: Interval = { low: 0n, high: mask(32) };
 const notNull: Interval = { low: 1n, high: mask(64) };

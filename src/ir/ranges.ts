@@ -5,11 +5,11 @@
  * stands in propagation.ts.
  */
 import type { Place } from "../base/index.ts";
-import { Callers } from "./callers.ts";
+import { Callers, type Solved } from "./callers.ts";
 import { removeDeadCode } from "./dead-code.ts";
 import type { Decided } from "./decide.ts";
 import type { Block, IrProgram } from "./program.ts";
-import { Propagation, type RangeFacts, type Solved } from "./propagation.ts";
+import { Propagation, type RangeFacts } from "./propagation.ts";
 
 /** Branches with one outcome are jumps, what nothing reaches is gone. */
 export function decideByRange(
