@@ -41,6 +41,8 @@ export async function check(
     profile,
     ports: plan.ports,
     seed: plan.seed,
+    // The directory says which maps became tables: see asWritten.
+    layout: "shared",
     ...(plan.dispatch === "software" ? { dispatch: plan.dispatch } : {}),
     force: Object.fromEntries(
       plan.objects.map(({ name, strategy }) => [name, strategyNamed(strategy)]),
