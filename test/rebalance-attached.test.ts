@@ -2,7 +2,7 @@
  * `divisi rebalance` on what is attached: entries move to the other CPU and settle, an
  * elephant is named, and a kill leaves a table that is whole.
  */
-import { equal, match, ok } from "node:assert/strict";
+import { equal, match, ok, fail } from "node:assert/strict";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -102,20 +102,17 @@ networkTest("entries move, and settle", async (network) => {
 
 networkTest("an elephant is named", async (network) => {
   equal(network.attach([directory, "--iface", "n0"]).status, 0);
+  const words = ["rebalance", "seq", "--interval", "100ms"];
   await whileSending(network, 1, async () => {
-    const ran = await network.later([
-      "rebalance",
-      "seq",
-      "--interval",
-      "100ms",
-      "--duration",
-      "600ms",
-    ]);
-    equal(ran.status, 0, ran.stderr);
-    match(ran.stdout, /table +0 updates, 0 entries moved/);
-    match(
-      ran.stdout,
-      /elephant +entry \d+ alone has (100|9\d) % of the packets/,
-    );
+    // A neighbour discovery is a key of its own, and may be moved; the elephant is not.
+    // On a busy machine the sender may not have had its turn yet.
+    for (let tries = 0; tries < 8; tries++) {
+      const ran = await network.later([...words, "--duration", "600ms"]);
+      equal(ran.status, 0, ran.stderr);
+      match(ran.stdout, /table +[01] updates, [01] entries moved/);
+      if (/elephant +entry \d+ alone has (100|9\d) % of/.test(ran.stdout))
+        return;
+    }
+    fail("no elephant is named");
   });
 });
