@@ -69,11 +69,20 @@ export class TouchNotes {
     }
   }
 
-  /** Equal in two runs that had room for the same: what was refused, by table. */
+  /**
+   * Equal in two runs that had room for the same: what was refused, by table, and behind
+   * which look-ups: of two entries wanted in turn, one run may refuse the first, the
+   * other the second.
+   */
   get room(): string {
     const refused = [...this.#asked].flatMap(([chain, asked]) => {
       const missing = asked - (this.given.get(chain)?.length ?? 0);
-      return missing === 0 ? [] : [`${chain} ${missing}`];
+      if (missing === 0) return [];
+      const entries = this.#chains.get(chain)?.entries;
+      const keys = [...this.cells].filter(
+        (cell) => entries !== undefined && cell.startsWith(`${entries}[`),
+      );
+      return [`${chain} ${missing} ${keys.sort().join()}`];
     });
     return `${this.full}; ${refused.sort().join()}`;
   }

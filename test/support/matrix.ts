@@ -86,7 +86,7 @@ function whole(variant: Variant): Variant {
 const seedPackets = 32;
 
 /** Tables this many times as large, so that no share fills. */
-const room = 64;
+const room = 256;
 
 /** The same setting with room for everybody. */
 export function roomy(variant: Variant): Variant {
