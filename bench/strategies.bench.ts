@@ -29,6 +29,7 @@ import { availableParallelism, cpus, loadavg, release } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { median, medianInterval, runParallel, type Look } from "#engine";
+import { widened } from "#proof";
 import {
   churnedTraffic,
   flows,
@@ -118,7 +119,9 @@ async function measure(
   if (run === undefined) return;
   const { cores: ran } = await runParallel({
     ...run,
+    contents: widened(run.contents ?? {}, run.program, cores),
     cores,
+    cpus: cores,
     packets: packed,
     steer,
     window,
