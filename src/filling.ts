@@ -35,9 +35,9 @@ import {
   parseFrame,
   refreshChecksums,
   type FieldName,
+  replyTo,
 } from "./packet/index.ts";
 import type { Answer, MapContents } from "./proof/index.ts";
-import { replyTo } from "./replies.ts";
 
 /** A table that can be full, and how many entries each core may have in it. */
 export interface Fillable {

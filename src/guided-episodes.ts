@@ -21,14 +21,18 @@ import {
   type State,
 } from "./interp/index.ts";
 import type { ProgramSpec } from "./isa/index.ts";
-import { fieldPosition, parseFrame, refreshChecksums } from "./packet/index.ts";
+import {
+  fieldPosition,
+  parseFrame,
+  refreshChecksums,
+  replyTo,
+} from "./packet/index.ts";
 import {
   TakenEdges,
   type Answer,
   type Answers,
   type MapContents,
 } from "./proof/index.ts";
-import { replyTo } from "./replies.ts";
 
 export interface GuidedRequest {
   readonly program: ProgramSpec;

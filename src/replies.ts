@@ -8,7 +8,12 @@
  */
 import { Random } from "./base/index.ts";
 import type { Outcome, PacketInput } from "./interp/index.ts";
-import { fieldPosition, parseFrame, refreshChecksums } from "./packet/index.ts";
+import {
+  fieldPosition,
+  parseFrame,
+  refreshChecksums,
+  replyTo,
+} from "./packet/index.ts";
 import type { Answer, Answers } from "./proof/index.ts";
 
 export interface AnsweredPackets {
@@ -64,30 +69,6 @@ export function answeredPackets(
   }
   for (const { to } of waiting) answer(to);
   return { packets, answers };
-}
-
-const swaps = [
-  ["eth.src", "eth.dst"],
-  ["ipv4.src", "ipv4.dst"],
-  ["ipv6.src", "ipv6.dst"],
-  ["l4.sport", "l4.dport"],
-] as const;
-
-/** The frame with both addresses of each layer exchanged; checksums stay right. */
-export function replyTo(data: Uint8Array): Uint8Array {
-  const parsed = parseFrame(data);
-  const copy = data.slice();
-  for (const [source, destination] of swaps) {
-    const [one, other] = [source, destination].map((name) =>
-      fieldPosition(parsed, name),
-    );
-    if (one === undefined || other === undefined) continue;
-    const [from, to] = [one >>> 3, other >>> 3];
-    const size = Math.abs(to - from);
-    copy.set(data.subarray(from, from + size), to);
-    copy.set(data.subarray(to, to + size), from);
-  }
-  return copy;
 }
 
 function changed(

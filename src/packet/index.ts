@@ -58,3 +58,4 @@ export {
   type ParsedFrame,
   type Tunnel,
 } from "./parse.ts";
+export { replyTo } from "./reply.ts";

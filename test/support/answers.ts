@@ -4,7 +4,7 @@
  */
 import { Random } from "#base";
 import type { Outcome, PacketInput } from "#interp";
-import { fieldPosition, parseFrame } from "#packet";
+import { replyTo } from "#packet";
 import type { Answers } from "#proof";
 import { interfaces } from "./nf-traffic.ts";
 
@@ -38,39 +38,15 @@ export function withAnswers(
       if (asked === undefined) break;
       answers.set(all.length, {
         to,
-        frame: ({ data }) => reversed(data),
+        frame: ({ data }) => replyTo(data),
       });
       all.push({
         ...packet,
-        data: reversed(asked.data),
+        data: replyTo(asked.data),
         ifindex: wan,
         random: random.u32(),
       });
     }
   }
   return { packets: all, answers };
-}
-
-const swaps = [
-  ["eth.src", "eth.dst"],
-  ["ipv4.src", "ipv4.dst"],
-  ["ipv6.src", "ipv6.dst"],
-  ["l4.sport", "l4.dport"],
-] as const;
-
-/** The frame with both addresses of each layer exchanged; checksums stay right. */
-export function reversed(data: Uint8Array): Uint8Array {
-  const parsed = parseFrame(data);
-  const copy = data.slice();
-  for (const [source, destination] of swaps) {
-    const [one, other] = [source, destination].map((name) =>
-      fieldPosition(parsed, name),
-    );
-    if (one === undefined || other === undefined) continue;
-    const [from, to] = [one >>> 3, other >>> 3];
-    const size = Math.abs(to - from);
-    copy.set(data.subarray(from, from + size), to);
-    copy.set(data.subarray(to, to + size), from);
-  }
-  return copy;
 }
